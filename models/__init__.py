@@ -1,0 +1,1 @@
+"""Tensors: input specifications, encoders, heads, bundles and their training. Knows nothing of geography."""

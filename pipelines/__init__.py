@@ -1,0 +1,1 @@
+"""What users run: the ``stook`` command, the configuration, and one module per runnable pipeline."""

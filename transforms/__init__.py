@@ -1,0 +1,1 @@
+"""Geography and data flow: regions, grid, imagery, composites, map store, editions, ledger and areas."""

@@ -1,0 +1,86 @@
+"""Write rasters as COGs into a static STAC catalogue, laid out as real archives are."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+import rasterio
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from shapely.geometry import mapping
+
+TEMPORAL_EXTENT = pystac.TemporalExtent([[None, None]])
+GLOBAL_EXTENT = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), TEMPORAL_EXTENT)
+
+
+class CatalogueWriter:
+    """A static STAC catalogue under construction: scenes are written at once, the JSON on ``save``.
+
+    Args:
+        folder: Where ``catalog.json`` will stand; created if absent.
+        description: Shown to whoever opens the catalogue; must say *simulated* where the pixels are.
+    """
+
+    def __init__(self, folder: Path, description: str):
+        self.folder = folder
+        self.catalog = pystac.Catalog(id=folder.name, description=description)
+
+    def add_scene(
+        self,
+        collection: str,
+        item_id: str,
+        time: datetime,
+        bands: Mapping[str, np.ndarray],
+        geobox: GeoBox,
+        nodata: float,
+        properties: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one acquisition: a COG per band and its STAC item.
+
+        Args:
+            collection: Collection id, e.g. ``sentinel-2-l2a``; created on first use.
+            item_id: Unique within the collection.
+            time: Acquisition time, UTC, with a time zone.
+            bands: Asset key -> array [y, x]. An array of half the shape of ``geobox`` is a band of twice the pixel size.
+            geobox: Grid of the full-resolution bands.
+            nodata: Value of pixels without data, in every band.
+            properties: Further item properties, e.g. ``s2:processing_baseline``.
+        """
+        parent = self.catalog.get_child(collection)
+        if parent is None:
+            parent = pystac.Collection(id=collection, description=self.catalog.description, extent=GLOBAL_EXTENT)
+            self.catalog.add_child(parent)
+        footprint = geobox.extent.to_crs("EPSG:4326").geom
+        item = pystac.Item(
+            id=item_id,
+            geometry=mapping(footprint),
+            bbox=list(footprint.bounds),
+            datetime=time,
+            properties={"proj:code": f"EPSG:{geobox.crs.epsg}", **(properties or {})},
+        )
+        home = self.folder / collection / item_id
+        home.mkdir(parents=True, exist_ok=True)
+        for key, array in bands.items():
+            band_box = geobox.zoom_to(array.shape)
+            write_cog(home / f"{key}.tif", array, band_box.transform, f"EPSG:{geobox.crs.epsg}", nodata)
+            grid = {"proj:shape": list(array.shape), "proj:transform": list(band_box.transform)[:6]}
+            item.add_asset(key, pystac.Asset(href=str(home / f"{key}.tif"), media_type=pystac.MediaType.COG, extra_fields=grid))
+        parent.add_item(item)
+
+    def save(self) -> Path:
+        """Write all JSON with relative links; returns the path of ``catalog.json``."""
+        self.catalog.normalize_hrefs(str(self.folder))
+        for item in self.catalog.get_items(recursive=True):
+            item.make_asset_hrefs_relative()
+        self.catalog.save(catalog_type=pystac.CatalogType.SELF_CONTAINED)
+        return self.folder / "catalog.json"
+
+
+def write_cog(path: Path, array: np.ndarray, transform: Affine, crs: str, nodata: float) -> None:
+    """Write ``array`` [y, x] as a cloud-optimised GeoTIFF."""
+    profile = {"driver": "COG", "crs": crs, "transform": transform, "nodata": nodata, "dtype": array.dtype, "count": 1}
+    with rasterio.open(path, "w", height=array.shape[0], width=array.shape[1], compress="DEFLATE", **profile) as file:
+        file.write(array, 1)
