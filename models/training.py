@@ -1,0 +1,114 @@
+"""Train a head on the features of a frozen encoder; choose its regularisation on held-out blocks."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from models.errors import InputError
+from models.heads import Calibration, Head
+from models.metrics import auc
+
+HIDDEN_WIDTH = 64
+MOST_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled pixels of one or several places.
+
+    Attributes:
+        features: float32 [pixel, width].
+        labels: bool [pixel], True for the product's class.
+        blocks: int [pixel], the spatial block; never split between fitting and checking.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    blocks: np.ndarray
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What cross-validation found.
+
+    Attributes:
+        strength: The chosen C, inverse strength of the L2 penalty.
+        scores: Mean held-out AUC of every candidate.
+        held_out_logits: float [pixel], logits of the chosen candidate for pixels it was not fitted on; NaN for none.
+    """
+
+    strength: float
+    scores: dict[float, float]
+    held_out_logits: np.ndarray
+
+
+def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0) -> Head:
+    """Fit one head.
+
+    Args:
+        samples: Labelled features; both classes must occur.
+        kind: ``linear`` (logistic regression) or ``mlp`` (one hidden layer of 64).
+        strength: C, the inverse strength of the L2 penalty.
+        seed: Of the start values of an ``mlp``.
+    """
+    scaler = StandardScaler().fit(samples.features)
+    features = scaler.transform(samples.features).astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if kind == "linear":
+            linear = LogisticRegression(C=strength, max_iter=2000).fit(features, samples.labels)
+            weights, biases = [linear.coef_.T], [linear.intercept_]
+        else:
+            # scikit-learn divides alpha by the number of samples, so 1 / C is the same penalty as above.
+            mlp = MLPClassifier((HIDDEN_WIDTH,), alpha=1 / strength, max_iter=300, random_state=seed)
+            mlp.fit(features, samples.labels)
+            weights, biases = mlp.coefs_, mlp.intercepts_
+    return Head.of_arrays(scaler.mean_, scaler.scale_, weights, biases)
+
+
+@torch.inference_mode()
+def logits(head: Head, features: np.ndarray) -> np.ndarray:
+    """Logits float32 [pixel] of features [pixel, width]."""
+    return head(torch.as_tensor(features, dtype=torch.float32)).numpy()
+
+
+def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) -> Choice:
+    """Choose C by cross-validation over whole blocks (at most five folds).
+
+    Raises:
+        InputError: If there are fewer than two blocks, or no fold holds both classes on both sides.
+    """
+    folds = min(MOST_FOLDS, len(np.unique(samples.blocks)))
+    if folds < 2:
+        raise InputError("training.block_m: the labels lie in a single block; choose smaller blocks or more places")
+    splits = [
+        (fit, check)
+        for fit, check in GroupKFold(folds).split(samples.features, samples.labels, samples.blocks)
+        if len(np.unique(samples.labels[fit])) == len(np.unique(samples.labels[check])) == 2
+    ]
+    if not splits:
+        raise InputError("training.block_m: no block holds both classes; choose larger blocks or more places")
+    held_out = {strength: np.full(len(samples.labels), np.nan) for strength in candidates}
+    scores = {}
+    for strength, scored in held_out.items():
+        for fit, check in splits:
+            part = Samples(samples.features[fit], samples.labels[fit], samples.blocks[fit])
+            scored[check] = logits(fit_head(part, kind, strength), samples.features[check])
+        scores[strength] = float(np.mean([auc(samples.labels[check], scored[check]) for _, check in splits]))
+    best = max(scores, key=lambda strength: scores[strength])
+    return Choice(best, scores, held_out[best])
+
+
+def fit_calibration(choice: Choice, labels: np.ndarray) -> Calibration:
+    """Platt scaling of the held-out logits that ``choose_strength`` returned."""
+    known = np.isfinite(choice.held_out_logits)
+    fitted = LogisticRegression(C=1e6).fit(choice.held_out_logits[known, None], labels[known])
+    return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))

@@ -1,0 +1,134 @@
+"""The ``stook`` command: one function per operation, and how failures end it."""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from models.errors import InputError, StookError
+from pipelines.configuration import MapConfiguration, TrainConfiguration, describe, load
+from pipelines.progress import complain, reporter
+
+app = typer.Typer(
+    help="Cropland, harvest-pile and building-coverage maps of large regions, with areas per district.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file, YAML; see 'stook configuration'.")]
+Year = Annotated[int, typer.Option(help="Harvest year of the season.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard output, for schedulers; no progress bar.")]
+
+
+@app.command("map")
+def map_command(
+    config: Config,
+    year: Year,
+    provisional: Annotated[bool, typer.Option(help="Map a season whose window is not over.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Search the archives anew and open a successor edition.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Map a season: open its edition or continue it, run its tiles, publish it."""
+    from pipelines.map import run_map
+
+    report = reporter(quiet)
+    result = run_map(load(config, MapConfiguration), year, report, provisional, refresh)
+    for tile, cause in result.failed.items():
+        report.say("tile_failed", f"failed: {tile}: {cause}", tile=tile, cause=cause)
+    report.say(
+        "run_finished",
+        f"{result.edition.folder}: {result.computed} tiles computed, {len(result.failed)} failed",
+        computed=result.computed,
+        failed=len(result.failed),
+        published=result.published,
+        edition=result.edition.id,
+    )
+    raise typer.Exit(result.exit_status)
+
+
+@app.command()
+def statistics(
+    config: Config,
+    year: Year,
+    threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, instead of the configuration's.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Also write the table here, .csv or .parquet.")] = None,
+) -> None:
+    """Print hectares per unit, parent and region of the published edition."""
+    from pipelines.statistics import print_table, run_statistics
+
+    table = run_statistics(load(config, MapConfiguration), year, threshold, to)
+    print_table(table)
+
+
+@app.command()
+def export(
+    config: Config,
+    year: Year,
+    to: Annotated[Path | None, typer.Option(help="Folder; default: exports/ in the season's folder.")] = None,
+) -> None:
+    """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
+    from pipelines.season import published_edition, season_folder
+    from transforms.export import export as export_edition
+
+    loaded = load(config, MapConfiguration)
+    edition = published_edition(loaded, year)
+    folder = to or season_folder(loaded, year).folder / "exports" / edition.id
+    for path in export_edition(edition, folder):
+        print(path)
+
+
+@app.command()
+def train(config: Config, quiet: Quiet = False) -> None:
+    """Train a head on a frozen encoder and write its bundle."""
+    from pipelines.train import run_training
+
+    result = run_training(load(config, TrainConfiguration), reporter(quiet))
+    for place, metrics in result.held_out.items():
+        print(f"{place}: " + ", ".join(f"{metric} {estimate}" for metric, estimate in metrics.items()))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to write the simulated archive and the results.")] = Path("demo"),
+) -> None:
+    """Map a simulated landscape and compare with its known truth; needs no data and no network."""
+    from pipelines.demo.run import run_demo
+
+    run_demo(folder)
+
+
+@app.command()
+def configuration(
+    what: Annotated[str, typer.Argument(help="map or train")] = "map",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON schema.")] = False,
+) -> None:
+    """Describe every field of a configuration file."""
+    schemas = {"map": MapConfiguration, "train": TrainConfiguration}
+    if what not in schemas:
+        raise InputError(f"{what!r} is not a kind of configuration; allowed are {', '.join(schemas)}")
+    print(json.dumps(schemas[what].model_json_schema(), indent=2) if as_json else describe(schemas[what]))
+
+
+def main() -> None:
+    """Run the command; every failure ends in one line and its exit status."""
+    try:
+        app(standalone_mode=True)
+    except StookError as error:
+        complain(f"stook: {' '.join(str(error).split())}")
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        complain("stook: stopped; run the same command again to continue")
+        sys.exit(130)
+    except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
+        Console(stderr=True).print(traceback.format_exc(), markup=False, highlight=False)
+        complain(f"stook: a fault in Stook: {fault!r}; please report it with the lines above")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""The configuration files of ``stook``: their schema, and one clear line for whatever is wrong in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from models.errors import InputError
+from transforms.grid import Grid
+from transforms.season import Window
+from transforms.sources import Source
+
+
+def beside_the_file(value: str, info: ValidationInfo) -> str:
+    """An absolute location: URLs stay, relative paths are relative to the configuration file."""
+    if "://" in value:
+        return value
+    return str((Path((info.context or {}).get("folder", ".")) / value).resolve())
+
+
+Location = Annotated[str, AfterValidator(beside_the_file)]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegionSection(Section):
+    """The area to map, from a vector file of units."""
+
+    file: Location = Field(description="GeoPackage, GeoJSON, Shapefile or GeoParquet of units, in any CRS.")
+    id: str = Field(description="Field with the unique id of each unit.")
+    parent: str | list[str] | None = Field(None, description="Field, or fields from nearest to farthest, with the ids of the parents.")
+    name: str | None = Field(None, description="Field with the name of each unit; the id where absent.")
+    layer: str | None = Field(None, description="Layer of a file that holds several.")
+
+
+class SourceSection(Section):
+    """An imagery archive."""
+
+    catalog: Location = Field(description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL.")
+    collection: str = Field(description="Collection id in the catalogue.")
+    profile: str = Field(description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md.")
+
+
+class ImagerySection(Section):
+    """The archives to read, by sensor."""
+
+    sentinel2: SourceSection | None = Field(None, description="Sentinel-2 L2A with scene classification.")
+    sentinel1: SourceSection | None = Field(None, description="Terrain-corrected Sentinel-1 backscatter.")
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if self.sentinel2 is None and self.sentinel1 is None:
+            raise ValueError("name at least one of sentinel2, sentinel1")
+        return self
+
+    def sources(self) -> dict[str, Source]:
+        """The archives by sensor."""
+        sections = {"sentinel2": self.sentinel2, "sentinel1": self.sentinel1}
+        return {
+            sensor: Source(sensor, section.catalog, section.collection, section.profile)
+            for sensor, section in sections.items()
+            if section is not None
+        }
+
+
+class SeasonSection(Section):
+    """The season; the year comes from the command line."""
+
+    name: str = Field(description="Name of the season, e.g. main or long-rains.", pattern=r"^[a-z0-9][a-z0-9-]*$")
+
+
+class WindowStart(Section):
+    """First month of a window."""
+
+    month: int = Field(description="Calendar month, 1 to 12.", ge=1, le=12)
+    year: int = Field(0, description="0 is the harvest year, -1 the year before.", ge=-2, le=1)
+
+
+class WindowSection(Section):
+    """The months that a product reads."""
+
+    start: WindowStart = Field(description="First month.")
+    months: int = Field(description="Number of months.", ge=1, le=24)
+
+    def window(self) -> Window:
+        """The window as data."""
+        return Window(self.start.month, self.start.year, self.months)
+
+
+class ProductSection(Section):
+    """One map layer."""
+
+    bundle: Location = Field(description="Folder of the bundle, as 'stook train' writes it.")
+    window: WindowSection = Field(description="The months to read, relative to the harvest year.")
+    minimum_observations: int = Field(3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=254)
+    threshold: int = Field(50, description="Probability in percent from which a pixel counts as the class.", ge=1, le=100)
+
+
+class CompositeSection(Section):
+    """How imagery is reduced to months."""
+
+    cloud_dilation_px: int = Field(0, description="Pixels by which masked cloud and shadow grow.", ge=0, le=50)
+
+
+class GridSection(Section):
+    """The tiles."""
+
+    tile_px: int = Field(1000, description="Side of a tile in 10 m pixels; a shard, a ledger record, the unit of retry.", ge=10, le=4000)
+
+    def grid(self) -> Grid:
+        """The grid as data."""
+        return Grid(resolution_m=10.0, tile_px=self.tile_px)
+
+
+class RunSection(Section):
+    """How a run uses the machine; never what it computes."""
+
+    mode: Literal["memory", "threads", "processes"] = Field("threads", description="memory: one tile at a time; threads: several tiles, reading while another is encoded; processes: several processes.")
+    workers: int = Field(2, description="Tiles in flight; the bound on memory. Ignored by mode memory.", ge=1, le=64)
+    readers: int = Field(8, description="Threads that read imagery, per tile in flight.", ge=1, le=64)
+    batch_pixels: int = Field(1024, description="Pixels the encoder sees at once.", ge=1, le=1_000_000)
+
+
+class PublishSection(Section):
+    """When a finished edition is shown to readers."""
+
+    most_failed_share: float = Field(0.0, description="Publish only if at most this share of the area failed.", ge=0, le=1)
+
+
+class MapConfiguration(Section):
+    """The configuration of ``stook map``, ``statistics`` and ``export``."""
+
+    name: str = Field(description="Name of the region; a folder of the output.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    region: RegionSection = Field(description="The area to map.")
+    imagery: ImagerySection = Field(description="The archives to read.")
+    season: SeasonSection = Field(description="The season to map.")
+    products: dict[Literal["cropland"], ProductSection] = Field(description="The maps to make.", min_length=1)
+    composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
+    grid: GridSection = Field(GridSection(), description="The tiles.")
+    run: RunSection = Field(RunSection(), description="How a run uses the machine.")
+    publish: PublishSection = Field(PublishSection(), description="When readers see the result.")
+    output: Location = Field(description="Folder of all results.")
+
+    @model_validator(mode="after")
+    def _output_is_a_folder(self) -> Self:
+        if "://" in self.output:
+            raise ValueError(f"output: {self.output} is not a folder; object stores are not supported yet")
+        return self
+
+
+class EncoderSection(Section):
+    """The frozen encoder under a new head: a published checkpoint, or the encoder of a bundle of ours."""
+
+    name: str | None = Field(None, description="Name of a published checkpoint, e.g. presto.")
+    weights: Location | None = Field(None, description="The checkpoint's file.")
+    bundle: Location | None = Field(None, description="A bundle whose encoder is used instead of a checkpoint.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.bundle is None) == (self.name is None or self.weights is None):
+            raise ValueError("give either name and weights, or bundle")
+        return self
+
+
+class LabelsSection(Section):
+    """Labelled ground of one place and harvest year."""
+
+    file: Location = Field(description="Raster of classes, or a vector or CSV file of points (CSV: columns lon, lat).")
+    year: int = Field(description="Harvest year the labels describe.", ge=2015, le=2100)
+    field: str | None = Field(None, description="Field of the class, for points.")
+    positive: list[int | str] = Field(description="Classes that are the product's.", min_length=1)
+    negative: list[int | str] = Field(description="Classes that are not; every other value is unlabelled.", min_length=1)
+    parcels: Location | None = Field(None, description="Raster on the labels' grid whose connected equal values are parcels, resampled whole for intervals; by default connected equal labels, or single points.")
+    licence: str = Field(description="Licence of the labels; goes into the bundle's card.")
+
+
+class TrainingSection(Section):
+    """How a head is trained."""
+
+    product: Literal["cropland"] = Field(description="The product the head is for.")
+    bundle: Location = Field(description="Folder to write the bundle to.")
+    encoder: EncoderSection = Field(description="The frozen encoder.")
+    window: WindowSection = Field(description="The months to read, relative to each label's harvest year.")
+    labels: list[LabelsSection] = Field(description="Labelled places to train on.", min_length=1)
+    held_out: list[LabelsSection] = Field([], description="Labelled places that are only evaluated on, never fitted or tuned on.")
+    head: Literal["linear", "mlp"] = Field("linear", description="linear: logistic regression; mlp: one hidden layer.")
+    strengths: list[Annotated[float, Field(gt=0)]] = Field([0.001, 0.01, 0.1, 1.0, 10.0], description="Candidates for C, the inverse strength of the L2 penalty; a single one is taken as it is.", min_length=1)
+    block_m: float = Field(2000, description="Side of the blocks that cross-validation never splits, in metres.", gt=0)
+    most_pixels: int = Field(50_000, description="Labelled pixels per place; more are thinned at random.", ge=100)
+    calibrate: bool = Field(False, description="Fit Platt scaling on held-out blocks; the labels must be a fair sample of the ground.")
+    seed: int = Field(0, description="Of thinning and start values.")
+
+
+class TrainConfiguration(Section):
+    """The configuration of ``stook train``."""
+
+    name: str = Field(description="Name of the training, for the card.")
+    imagery: ImagerySection = Field(description="The archives to read.")
+    composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
+    run: RunSection = Field(RunSection(), description="How the training uses the machine.")
+    training: TrainingSection = Field(description="What is trained, and on what.")
+
+
+Model = TypeVar("Model", MapConfiguration, TrainConfiguration)
+
+
+def load(path: Path, schema: type[Model]) -> Model:
+    """Read and validate a configuration file.
+
+    Raises:
+        InputError: One line: the file, the field, its value, what is allowed.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: the configuration file does not exist") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}")
+    try:
+        return schema.model_validate(data, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, schema)}") from error
+
+
+def explain(error: ValidationError, schema: type[BaseModel]) -> str:
+    """The first problem of ``error`` as one line, with a count of the others."""
+    first, *others = error.errors()
+    field = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            allowed = ", ".join(section_at(schema, first["loc"][:-1]).model_fields)
+            line = f"{field}: unknown field; allowed are {allowed}"
+        case "missing":
+            line = f"{field}: this field is required and absent"
+        case "value_error":
+            line = f"{field}: {first['ctx']['error']}" if field else str(first["ctx"]["error"])
+        case _:
+            message = first["msg"].removeprefix("Input should be ")
+            line = f"{field}: {first['input']!r} is not allowed; it should be {message}"
+    return line + (f" (and {len(others)} more)" if others else "")
+
+
+def section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The section of ``schema`` that a validation error's location points into."""
+    section = schema
+    for part in location:
+        if part in section.model_fields:
+            section = next(iter(sections_in(section.model_fields[str(part)].annotation)), section)
+    return section
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every section named in a field's annotation, e.g. of ``dict[str, ProductSection] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in getattr(annotation, "__args__", ()) for section in sections_in(inner)]
+
+
+def describe(schema: type[BaseModel]) -> str:
+    """Every field of a configuration as a Markdown table: its path, whether it is required, its meaning."""
+    rows = ["| field | default | meaning |", "|---|---|---|", *_rows(schema, "")]
+    return "\n".join(rows)
+
+
+def _rows(schema: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in schema.model_fields.items():
+        inner = sections_in(field.annotation)
+        default = "required" if field.is_required() else "" if inner else f"`{field.default}`"
+        rows.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+        for section in inner:
+            repeated = getattr(field.annotation, "__origin__", None)
+            suffix = {dict: ".<name>", list: "[]"}.get(repeated, "")  # type: ignore[arg-type]
+            rows += _rows(section, f"{prefix}{name}{suffix}.")
+    return rows

@@ -1,0 +1,154 @@
+"""``stook map``: open or continue the edition of a season, run its tiles, publish it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.metrics.metric import MetricsFilter
+
+from models.bundle import load_bundle
+from models.errors import InputError, UnreachableError
+from pipelines.configuration import MapConfiguration
+from pipelines.progress import Reporter
+from pipelines.runner import local_runner
+from pipelines.season import plan_of, region_of, season_folder
+from transforms import map_store
+from transforms.editions import Edition, SeasonFolder
+from transforms.freeze import find_inputs
+from transforms.grid import tile_ranges
+from transforms.infer import bands_missing
+from transforms.plan import Plan
+from transforms.region import Region
+from transforms.statistics import failed_share, statistics, write_statistics
+from transforms.tile_job import HALT_REASONS, Machine, MapTiles, job_of
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What a run came to.
+
+    Attributes:
+        edition: The edition that was worked on.
+        published: Whether readers are pointed at it now.
+        computed: How many tiles this run computed.
+        failed: Tile -> cause.
+        failed_share: Of the region's area.
+    """
+
+    edition: Edition
+    published: bool
+    computed: int
+    failed: dict[str, str]
+    failed_share: float
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every tile is mapped, 3 if some failed."""
+        return 3 if self.failed else 0
+
+
+def run_map(
+    config: MapConfiguration, year: int, reporter: Reporter, provisional: bool = False, refresh: bool = False
+) -> MapResult:
+    """Map a season, or go on with it where an earlier run stopped.
+
+    Raises:
+        InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
+        UnreachableError: If an archive or the output does not answer; what is done is kept.
+    """
+    region = region_of(config)
+    plan = plan_of(config, year, region, provisional)
+    folder = season_folder(config, year)
+    edition = None if refresh else folder.find(plan.key)
+    if edition is not None and folder.status(edition) == "published":
+        reporter.say("nothing_to_do", f"{plan.season} is published as {edition.id}; --refresh makes a successor")
+        failed = failures(edition)
+        return MapResult(edition, published=True, computed=0, failed=failed, failed_share=failed_share(statistics(edition, thresholds_of(config))))
+    if edition is None:
+        edition = open_edition(folder, plan, region, reporter)
+    else:
+        reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
+    with folder.lease(edition):
+        computed = run_tiles(edition, config, reporter)
+        return finish(folder, edition, config, computed, reporter)
+
+
+def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter) -> Edition:
+    """Freeze the inputs of a new edition and create its empty maps."""
+    tiles = region.tiles(plan.grid)
+    reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
+    inputs, absent = find_inputs(plan.sources, region.bounds, plan.periods)
+    for product in plan.products:
+        bands_missing(load_bundle(Path(product.bundle)), absent)
+    ranges = tile_ranges(tiles)
+    with folder.opening(plan) as (edition, manifest):
+        inputs.write(edition.inputs)
+        region.write(edition.units)
+        map_store.create(edition.maps, plan.grid, ranges, [product.product for product in plan.products])
+        manifest |= {
+            "ranges": [r.as_json() for r in ranges],
+            "tiles": [tile.name for tile in tiles],
+            "absent_bands": sorted(absent),
+            "scenes": len(inputs),
+        }
+    opened = Edition(folder.folder / manifest["edition"])
+    reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
+    return opened
+
+
+def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
+    """Run every tile that has no valid record; returns how many were computed.
+
+    Raises:
+        UnreachableError: If some tiles were left undecided.
+    """
+    machine = Machine(config.run.readers, config.run.batch_pixels)
+    job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
+    edition.halt.unlink(missing_ok=True)
+    names = edition.manifest["tiles"]
+    runner, options = local_runner(config.run)
+    with reporter.following(edition, len(names)):
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        _ = pipeline | beam.Create(names) | MapTiles(edition, machine)
+        metrics = pipeline.run().metrics()
+    reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
+    if reasons:
+        raise UnreachableError(f"{min(reasons[0].result.string_set)}; what is done is kept, run the same command again")
+    counters = metrics.query(MetricsFilter().with_names(["tiles_done", "tiles_failed"]))["counters"]
+    return sum(counter.result for counter in counters)
+
+
+def finish(
+    folder: SeasonFolder, edition: Edition, config: MapConfiguration, computed: int, reporter: Reporter
+) -> MapResult:
+    """Write statistics and the compact ledger, then point readers at the edition if not too much failed."""
+    table = write_statistics(edition, thresholds_of(config))
+    edition.ledger.compact(edition.folder / "ledger.parquet")
+    share, most = failed_share(table), config.publish.most_failed_share
+    result = MapResult(edition, share <= most, computed, failures(edition), share)
+    if result.published:
+        folder.publish(edition)
+        reporter.say("published", f"published edition {edition.id}", edition=edition.id)
+    else:
+        reporter.say(
+            "not_published",
+            f"not published: {share:.2%} of the area failed, publish.most_failed_share allows {most:.2%}; "
+            "mend the cause and run the same command again",
+            edition=edition.id,
+            failed_share=share,
+        )
+    return result
+
+
+def thresholds_of(config: MapConfiguration) -> dict[str, int]:
+    """Product -> percent from which a pixel counts as its class."""
+    return {name: section.threshold for name, section in config.products.items()}
+
+
+def failures(edition: Edition) -> dict[str, str]:
+    """Failed tile -> cause."""
+    return {
+        record.tile: next(product.error or "" for product in record.products.values() if product.status == "failed")
+        for record in edition.ledger.records()
+        if record.failed
+    }

@@ -1,0 +1,54 @@
+"""``stook statistics``: the table of a published edition, at the configuration's threshold or another."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import InputError
+from pipelines.configuration import MapConfiguration
+from pipelines.map import thresholds_of
+from pipelines.season import published_edition
+from transforms.statistics import METHOD, statistics, write_table
+
+SHOWN = {
+    "area_ha": "class ha",
+    "mapped_ha": "mapped ha",
+    "not_mapped_no_imagery_ha": "no imagery ha",
+    "not_mapped_too_few_observations_ha": "too few obs. ha",
+    "not_mapped_failed_ha": "failed ha",
+    "total_ha": "total ha",
+}
+
+
+def run_statistics(config: MapConfiguration, year: int, threshold: int | None, to: Path | None) -> pd.DataFrame:
+    """The table of the published edition; also written to ``to`` if given.
+
+    Raises:
+        InputError: If nothing is published, or ``to`` is neither .csv nor .parquet.
+    """
+    if to is not None and to.suffix not in (".csv", ".parquet"):
+        raise InputError(f"--to {to}: write .csv or .parquet")
+    edition = published_edition(config, year)
+    thresholds = {product: threshold or value for product, value in thresholds_of(config).items()}
+    table = statistics(edition, thresholds)
+    if to is not None:
+        write_table(table, to)
+    return table
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print the table, hectares to one decimal."""
+    for (product, season, threshold), part in table.groupby(["product", "season", "threshold_percent"]):
+        shown = Table(title=f"{product}, {season}, at {threshold} % or more", title_justify="left", box=None)
+        shown.add_column("level")
+        shown.add_column("unit")
+        for heading in SHOWN.values():
+            shown.add_column(heading, justify="right")
+        for _, row in part.iterrows():
+            shown.add_row(row["level"], row["name"], *(f"{row[column]:,.1f}" for column in SHOWN))
+        Console(width=120).print(shown)
+    if table["provisional"].any():
+        print("PROVISIONAL: the season was not over when it was mapped.")
+    print(f"Method: {METHOD}.")

@@ -1,0 +1,63 @@
+"""Bundles come back as they were written, and damage is noticed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.bundle import Bundle, Provenance, load_bundle
+from models.errors import InputError
+from models.heads import Calibration, Head
+from models.presto import Presto, PrestoSize
+
+
+def make_bundle(calibration: Calibration | None = None) -> Bundle:
+    torch.manual_seed(0)
+    provenance = Provenance("cropland", "tiny", None, "Apache-2.0", "nowhere", "# card\n")
+    return Bundle(Presto(PrestoSize(32, 1, 2)).eval(), Head([32, 8, 1]).eval(), calibration, provenance)
+
+
+def some_pixels() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.uniform(0, 0.4, (5, 12, 12)).astype(np.float32), np.arange(1, 13), np.tile([9.0, 36.0], (5, 1))
+
+
+def test_a_bundle_predicts_the_same_after_writing_and_reading(tmp_path: Path) -> None:
+    bundle = make_bundle(Calibration(0.7, -0.2))
+    bundle.save(tmp_path / "b")
+    again = load_bundle(tmp_path / "b")
+    assert np.array_equal(bundle.predict(*some_pixels()), again.predict(*some_pixels()))
+    assert again.calibration == Calibration(0.7, -0.2)
+    assert again.provenance == bundle.provenance
+
+
+def test_equal_contents_have_equal_hashes_and_other_contents_others(tmp_path: Path) -> None:
+    for name, calibration in (("a", None), ("b", None), ("c", Calibration())):
+        make_bundle(calibration).save(tmp_path / name)
+    a, b, c = (load_bundle(tmp_path / name).hash for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize("name", ["encoder.safetensors", "head.safetensors", "card.md", "LICENCE.txt"])
+def test_a_changed_file_is_refused_by_its_hash(tmp_path: Path, name: str) -> None:
+    make_bundle().save(tmp_path / "b")
+    with (tmp_path / "b" / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(InputError, match=f"{name}: sha256 is .* expected"):
+        load_bundle(tmp_path / "b")
+
+
+def test_another_input_specification_is_refused(tmp_path: Path) -> None:
+    make_bundle().save(tmp_path / "b")
+    manifest = json.loads((tmp_path / "b/bundle.json").read_text())
+    manifest["input"]["bands"][2]["divide"] = 10_000.0
+    (tmp_path / "b/bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="input specification"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a bundle"):
+        load_bundle(tmp_path)

@@ -1,0 +1,214 @@
+"""Editions: opened with frozen inputs, filled by one run at a time, published by moving a pointer."""
+
+import os
+import platform
+import shutil
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from models.errors import InputError, UnreachableError
+from transforms.ledger import Ledger
+from transforms.plan import Plan
+from transforms.store import exclusive, read_json, write_json
+
+POINTER = "current.json"
+MANIFEST = "edition.json"
+LEASE = "lease.json"
+LEASE_LASTS = timedelta(seconds=60)
+LEASE_RENEWED_EVERY_S = 15.0
+RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "odc-stac", "pyproj", "zarr", "numpy")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One result for a region and season.
+
+    Attributes:
+        folder: ``<output>/<name>/<season>/<edition>``.
+    """
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Name of the edition: UTC time of opening and a random part; sorts by time."""
+        return self.folder.name
+
+    @property
+    def inputs(self) -> Path:
+        """The frozen list of scenes."""
+        return self.folder / "inputs.parquet"
+
+    @property
+    def units(self) -> Path:
+        """The frozen units of the region."""
+        return self.folder / "units.parquet"
+
+    @property
+    def maps(self) -> Path:
+        """The map store."""
+        return self.folder / "maps.zarr"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What happened to each tile."""
+        return Ledger(self.folder / "ledger")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Content of ``edition.json``."""
+        return read_json(self.folder / MANIFEST)
+
+    @property
+    def plan(self) -> Plan:
+        """What the edition is made of."""
+        return Plan.from_json(self.manifest["plan"])
+
+    @property
+    def halt(self) -> Path:
+        """Present while a run stops because an archive or the store does not answer; holds the reason."""
+        return self.folder / "halted.json"
+
+
+class SeasonFolder:
+    """All editions of one region and season.
+
+    Args:
+        output: Folder of all results.
+        name: Of the region.
+        season: E.g. ``main-2019``.
+    """
+
+    def __init__(self, output: Path, name: str, season: str):
+        self.folder = output / name / season
+
+    def editions(self) -> list[Edition]:
+        """Every edition, oldest first."""
+        return [Edition(path.parent) for path in sorted(self.folder.glob(f"*/{MANIFEST}")) if path.parent.name[0] != "."]
+
+    def current(self) -> Edition | None:
+        """The published edition, or None."""
+        pointer = read_json(self.folder / POINTER)
+        return Edition(self.folder / pointer["edition"]) if pointer else None
+
+    def status(self, edition: Edition) -> str:
+        """``published``, ``superseded`` or ``open``."""
+        pointer = read_json(self.folder / POINTER) or {"edition": None, "previous": []}
+        if edition.id == pointer["edition"]:
+            return "published"
+        return "superseded" if edition.id in pointer["previous"] else "open"
+
+    def find(self, key: str) -> Edition | None:
+        """The newest edition made from the same plan that was not superseded, or None."""
+        same = [e for e in self.editions() if e.manifest["key"] == key and self.status(e) != "superseded"]
+        return same[-1] if same else None
+
+    @contextmanager
+    def opening(self, plan: Plan) -> Iterator[tuple[Edition, dict[str, Any]]]:
+        """Open an edition: yields its hidden folder to be filled and its manifest to be added to.
+
+        The edition appears whole when the block ends; an exception leaves nothing behind.
+        """
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        predecessor = self.current()
+        manifest: dict[str, Any] = {
+            "edition": name,
+            "key": plan.key,
+            "plan": plan.as_json(),
+            "predecessor": predecessor.id if predecessor else None,
+            "opened": now(),
+            "versions": {package: version(package) for package in RECORDED_PACKAGES}
+            | {"python": platform.python_version()},
+        }
+        hidden = self.folder / f".opening-{name}"
+        try:
+            hidden.mkdir(parents=True)
+            yield Edition(hidden), manifest
+            write_json(hidden / MANIFEST, manifest)
+            hidden.rename(self.folder / name)
+        except OSError as error:
+            raise UnreachableError(f"output: cannot write {self.folder}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    def publish(self, edition: Edition) -> None:
+        """Point readers at ``edition``, in one step."""
+        with exclusive(self.folder / ".lock"):
+            pointer = read_json(self.folder / POINTER) or {"edition": None, "previous": []}
+            if pointer["edition"] != edition.id:
+                previous = [e for e in (*pointer["previous"], pointer["edition"]) if e and e != edition.id]
+                write_json(self.folder / POINTER, {"edition": edition.id, "previous": previous})
+
+    @contextmanager
+    def lease(self, edition: Edition) -> Iterator[None]:
+        """Be the only run that fills ``edition``, for the length of the block.
+
+        A lease that has expired, or whose holder is a process of this machine that no longer lives, is taken over.
+
+        Raises:
+            InputError: If another run holds it; says who and since when.
+        """
+        path = edition.folder / LEASE
+        mine = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "token": uuid.uuid4().hex}
+        with exclusive(self.folder / ".lock"):
+            held = read_json(path)
+            if held is not None and is_alive(held):
+                raise InputError(
+                    f"{edition.folder}: a run holds this edition since {held['since']}: process {held['pid']} on "
+                    f"{held['host']}; wait for it, or stop it"
+                )
+            since = now()
+            write_json(path, {**mine, "since": since, "renewed": since})
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(LEASE_RENEWED_EVERY_S):
+                write_json(path, {**mine, "since": since, "renewed": now()})
+
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            path.unlink(missing_ok=True)
+
+
+def is_alive(lease: dict[str, Any]) -> bool:
+    """Whether the run that wrote ``lease`` may still be at work."""
+    if (lease["host"], lease["boot"]) == (socket.gethostname(), boot_id()):
+        return process_exists(lease["pid"])
+    return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
+
+
+def boot_id() -> str:
+    """Identifies this machine since it was started; process numbers mean something only within it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this machine has the number ``pid``."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,152 @@
+"""Published maps as cloud-optimised GeoTIFFs, one per zone and layer, and a VRT over the zones.
+
+GDAL before 3.13 cannot read sharded Zarr, and most desktop GIS have an older one.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+import zarr
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from transforms import map_store
+from transforms.editions import Edition
+from transforms.products import NODATA, PRODUCTS, Layer
+from transforms.store import replacing
+
+LONLAT = "EPSG:4326"
+METRES_PER_DEGREE = 111_320.0
+
+
+def export(edition: Edition, folder: Path) -> list[Path]:
+    """Write the layers of an edition to ``folder``; returns the files, VRTs last.
+
+    Memory: one row of tiles.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, plan = edition.manifest, edition.plan
+    zones = sorted({tile.split("_")[0] for tile in manifest["tiles"]})
+    tags = {"season": str(plan.season), "edition": edition.id, "provisional": str(plan.provisional).lower()}
+    cogs, mosaics = [], []
+    for product in plan.products:
+        description = PRODUCTS[product.product]
+        for layer in description.layers:
+            parts = []
+            for zone in zones:
+                array = map_store.open_layer(edition.maps, zone, description.resolution_m, layer.name)
+                path = folder / f"{plan.name}_{plan.season}_{layer.name}_{zone}.tif"
+                write_cog(array, layer, path, tags | {"bundle": product.bundle_hash})
+                parts.append(path)
+            cogs += parts
+            mosaics.append(write_mosaic(parts, folder / f"{plan.name}_{plan.season}_{layer.name}.vrt"))
+    return cogs + mosaics
+
+
+def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
+    """Write one array as a COG with nodata, a palette and descriptive tags; the file appears whole."""
+    height, width = array.shape
+    transform = array.attrs["spatial:transform"]
+    profile = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": "uint8",
+        "nodata": NODATA,
+        "crs": array.attrs["proj:code"],
+        "transform": Affine(*transform),
+        "tiled": True,
+        "compress": "DEFLATE",
+        "BIGTIFF": "IF_SAFER",
+    }
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
+        plain = Path(scratch) / "plain.tif"
+        with rasterio.open(plain, "w", **profile) as file:
+            for window, values in rows_of_shards(array):
+                file.write(values, 1, window=window)
+            file.write_colormap(1, palette(layer))
+            file.update_tags(**tags, unit=layer.unit)
+            file.set_band_description(1, layer.title)
+        with replacing(path) as target:
+            rasterio.shutil.copy(plain, target, driver="COG", compress="DEFLATE", overview_resampling="nearest")
+
+
+def rows_of_shards(array: zarr.Array) -> Iterator[tuple[Window, np.ndarray]]:
+    """The array, one row of shards at a time."""
+    height, width = array.shape
+    step = (array.shards or array.chunks)[0]
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        yield Window(0, start, width, stop - start), np.asarray(array[start:stop])
+
+
+def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
+    """Value -> red, green, blue, alpha, interpolated between the layer's colours; nodata is transparent."""
+    stops = sorted(layer.colours)
+    channels = [np.interp(np.arange(256), stops, [layer.colours[stop][c] for stop in stops]) for c in range(3)]
+    colours = {value: (*(round(channel[value]) for channel in channels), 255) for value in range(256)}
+    return colours | {NODATA: (0, 0, 0, 0)}
+
+
+def write_mosaic(parts: list[Path], path: Path) -> Path:
+    """Write a VRT in degrees over the COGs of several zones, which refers to them by relative name; returns its path."""
+    warped, pixel = [], 0.0
+    for part in parts:
+        with rasterio.open(part) as source:
+            pixel = source.res[0] / METRES_PER_DEGREE
+            with WarpedVRT(source, crs=LONLAT, resampling=Resampling.nearest, nodata=NODATA) as view:
+                warped.append((part, view.bounds))
+    west = min(bounds.left for _, bounds in warped)
+    south = min(bounds.bottom for _, bounds in warped)
+    east = max(bounds.right for _, bounds in warped)
+    north = max(bounds.top for _, bounds in warped)
+    width, height = (max(1, round(span / pixel)) for span in (east - west, north - south))
+    views = []
+    for part, _ in warped:
+        view_path = part.with_suffix(".lonlat.vrt")
+        with (
+            rasterio.open(part) as source,
+            WarpedVRT(
+                source,
+                crs=LONLAT,
+                transform=Affine(pixel, 0, west, 0, -pixel, north),
+                width=width,
+                height=height,
+                resampling=Resampling.nearest,
+                nodata=NODATA,
+            ) as view,
+        ):
+            rasterio.shutil.copy(view, view_path, driver="VRT")
+        views.append(view_path)
+    path.write_text(mosaic_xml(views, (west, pixel, north), width, height))
+    return path
+
+
+def mosaic_xml(views: list[Path], origin: tuple[float, float, float], width: int, height: int) -> str:
+    """A VRT that lays rasters of one grid over each other, later ones on top, nodata open."""
+    west, pixel, north = origin
+    sources = "".join(
+        f"""    <ComplexSource>
+      <SourceFilename relativeToVRT="1">{escape(view.name)}</SourceFilename>
+      <SourceBand>1</SourceBand>
+      <NODATA>{NODATA}</NODATA>
+    </ComplexSource>
+"""
+        for view in views
+    )
+    return f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
+  <SRS dataAxisToSRSAxisMapping="2,1">{LONLAT}</SRS>
+  <GeoTransform>{west!r}, {pixel!r}, 0.0, {north!r}, 0.0, {-pixel!r}</GeoTransform>
+  <VRTRasterBand dataType="Byte" band="1">
+    <NoDataValue>{NODATA}</NoDataValue>
+{sources}  </VRTRasterBand>
+</VRTDataset>
+"""

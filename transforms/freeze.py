@@ -1,0 +1,46 @@
+"""Find the scenes of a season in the archives and check them, before anything is computed from them."""
+
+from models.errors import InputError
+from transforms.catalog import missing_bands, search
+from transforms.imagery import check_plausible
+from transforms.inputs import Inputs
+from transforms.season import Period
+from transforms.sources import SCENE_CLASSIFICATION, SENSOR_BANDS, Source
+
+Bounds = tuple[float, float, float, float]
+
+
+def find_inputs(sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]) -> tuple[Inputs, frozenset[str]]:
+    """The scenes over a box in a span of months, and the bands that none of them has.
+
+    Args:
+        sources: The archives, by sensor; one that is not there lacks all its bands.
+        bounds: West, south, east, north, degrees.
+        periods: Ordered; the span from the first to the last is searched.
+
+    Raises:
+        InputError: If an archive has no scene there, lacks the scene classification, or its numbers are implausible.
+        UnreachableError: If an archive does not answer.
+    """
+    start, end = periods[0].start, periods[-1].end
+    found = {}
+    absent: set[str] = set()
+    for sensor, bands in SENSOR_BANDS.items():
+        if sensor not in sources:
+            absent |= set(bands)
+            continue
+        source = sources[sensor]
+        items = found[source] = search(source, bounds, start, end)
+        if not items:
+            raise InputError(
+                f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
+                f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+            )
+        lacking = missing_bands(items, source, bands)
+        if SCENE_CLASSIFICATION in lacking:
+            raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
+        absent |= lacking
+    inputs = Inputs.freeze(found)
+    for source in found:
+        check_plausible(inputs, source, bounds)
+    return inputs, frozenset(absent)

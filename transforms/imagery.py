@@ -1,0 +1,195 @@
+"""Reading: one band of a month over a tile, mosaicked by pass, the same pixel whatever the tile.
+
+Sampling is ours because it must not depend on the tile. GDAL's warper, and odc-stac on top of it, interpolates
+coordinates across whatever area it is asked for, so that tiles of different size disagree about their common pixels
+where a scene lies in the neighbouring zone; here every pixel centre is projected, once for all dates of a tile.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
+
+import numpy as np
+import pystac
+import rasterio
+import rasterio.warp
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+from transforms.asset import Asset
+from transforms.backoff import BackOff
+from transforms.catalog import acquired, reading_order
+from transforms.season import Period
+from transforms.sources import SCENE_CLASSIFICATION, Source
+
+STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
+PASS_HOURS = {"sentinel2": 24, "sentinel1": 12}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
+
+Pass = tuple[pystac.Item, ...]
+"""Items of one solar day (half a day for Sentinel-1), in reading order: the first valid pixel wins."""
+
+
+def passes(items: Iterable[pystac.Item], sensor: str, period: Period) -> list[Pass]:
+    """Items acquired within a month, grouped by the solar time at their own longitude, oldest first."""
+    groups: dict[int, list[pystac.Item]] = {}
+    for item in sorted(items, key=reading_order):
+        if period.start <= acquired(item) < period.end:
+            groups.setdefault(_solar_hours(item) // PASS_HOURS[sensor], []).append(item)
+    return [tuple(groups[key]) for key in sorted(groups)]
+
+
+def strips(geobox: GeoBox, layers: int) -> Iterator[slice]:
+    """Row ranges of ``geobox`` such that ``layers`` float32 layers of one range fit into ``STACK_BYTES``."""
+    height, width = geobox.shape
+    rows = max(1, STACK_BYTES // (max(1, layers) * width * 4))
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+
+
+def read(
+    source: Source,
+    scenes: Sequence[Pass],
+    band: str,
+    geobox: GeoBox,
+    resampling: str = "nearest",
+    threads: int = 4,
+    backoff: BackOff | None = None,
+) -> np.ndarray:
+    """One band of several passes over ``geobox``.
+
+    Args:
+        source: Whose profile calibrates the pixels.
+        scenes: The passes; one layer each, also where a pass does not reach the tile.
+        band: Canonical band name.
+        geobox: Target grid. Pixels are read at the native resolution, never from overviews.
+        resampling: ``nearest``, or another of GDAL's names; scene classes are always nearest.
+        threads: Passes read at the same time.
+        backoff: How patiently assets are opened.
+
+    Returns:
+        [pass, y, x]: float32 reflectance or linear power with NaN for no data; uint8 with 0 for scene classes.
+
+    Raises:
+        TileError: An asset is missing, corrupt or without usable grid; names item, asset and link.
+        UnreachableError: An archive does not answer, or refuses, after retries.
+    """
+    dtype, nodata = ("uint8", 0) if band == SCENE_CLASSIFICATION else ("float32", np.nan)
+    stack = np.full((len(scenes), *geobox.shape), nodata, dtype)
+
+    def mosaic(layer: np.ndarray, items: Pass) -> None:
+        for item in items:
+            asset = Asset(source, item, band, backoff or BackOff())
+            roi, values = asset.opened(partial(_sample, asset, geobox, resampling))
+            empty = layer[roi] == 0 if dtype == "uint8" else np.isnan(layer[roi])
+            np.copyto(layer[roi], values, where=empty)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(mosaic, stack, scenes):
+            pass  # taking the results raises what a thread raised
+    return stack
+
+
+def _sample(
+    asset: Asset, geobox: GeoBox, resampling: str, file: rasterio.DatasetReader
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Where ``file`` has pixels of ``geobox``, and their calibrated values."""
+    if resampling == "nearest" or asset.band == SCENE_CLASSIFICATION:
+        return nearest(asset, file, geobox)
+    return interpolated(asset, file, geobox, resampling)
+
+
+def nearest(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The pixel of ``file`` under every pixel centre of ``geobox``: where it has any, and calibrated values there."""
+    rows, columns = _lattice(file, geobox)
+    row_inside, column_inside = (rows >= 0) & (rows < file.height), (columns >= 0) & (columns < file.width)
+    inside = row_inside & column_inside
+    if not inside.any():
+        return (slice(0, 0), slice(0, 0)), np.empty((0, 0), "float32")
+    roi = _extent(inside.any(axis=1)), _extent(inside.any(axis=0))
+    if rows.shape[1] == 1:  # same coordinate system: rows and columns are independent, and copying is enough
+        rows, columns = rows[roi[0], 0], columns[0, roi[1]]
+        values = _window(asset, file, rows.min(), rows.max(), columns.min(), columns.max())
+        return roi, values.take(rows - rows.min(), axis=0).take(columns - columns.min(), axis=1)
+    inside, rows, columns = inside[roi], rows[roi], columns[roi]
+    rows, columns = rows[inside], columns[inside]
+    values = _window(asset, file, rows.min(), rows.max(), columns.min(), columns.max())
+    sampled = np.full(inside.shape, 0 if values.dtype == np.uint8 else np.nan, values.dtype)
+    sampled[inside] = values[rows - rows.min(), columns - columns.min()]
+    return roi, sampled
+
+
+def interpolated(
+    asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox, resampling: str
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Calibrated values of ``file`` interpolated to all of ``geobox`` with exact coordinates."""
+    rows, columns = _lattice(file, geobox)
+    margin = 4 * max(1, round(geobox.resolution.x / file.transform.a))  # wider than any kernel of GDAL
+    first_row, last_row = max(rows.min() - margin, 0), min(rows.max() + margin, file.height - 1)
+    first_column, last_column = max(columns.min() - margin, 0), min(columns.max() + margin, file.width - 1)
+    if first_row > last_row or first_column > last_column:
+        return (slice(0, 0), slice(0, 0)), np.empty((0, 0), "float32")
+    sampled = np.full(geobox.shape, np.nan, "float32")
+    rasterio.warp.reproject(
+        _window(asset, file, first_row, last_row, first_column, last_column),
+        sampled,
+        src_transform=file.transform @ rasterio.Affine.translation(first_column, first_row),
+        src_crs=file.crs,
+        src_nodata=np.nan,
+        dst_transform=geobox.transform,
+        dst_crs=str(geobox.crs),
+        dst_nodata=np.nan,
+        resampling=Resampling[resampling],
+        tolerance=0,
+    )
+    return (slice(None), slice(None)), sampled
+
+
+def _window(
+    asset: Asset, file: rasterio.DatasetReader, first_row: int, last_row: int, first_column: int, last_column: int
+) -> np.ndarray:
+    size = int(last_column - first_column + 1), int(last_row - first_row + 1)
+    return asset.calibrated(file.read(1, window=Window(int(first_column), int(first_row), *size)), file.nodata)
+
+
+def _lattice(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of ``file`` under each pixel centre; [y, 1] and [1, x] in one CRS, else both [y, x].
+
+    Rounding to a millionth of a pixel decides centres that fall on a pixel edge alike in every tile.
+    """
+    xs, ys = _centres(geobox, str(geobox.crs) if _same_crs(file, geobox) else file.crs.to_wkt())
+    grid = file.transform
+    columns = np.floor(np.round((xs - grid.c) / grid.a, 6)).astype("int64")
+    rows = np.floor(np.round((ys - grid.f) / grid.e, 6)).astype("int64")
+    return rows, columns
+
+
+@lru_cache(maxsize=4)
+def _centres(geobox: GeoBox, crs: str) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of pixel centres in ``crs``, the same for all dates of a tile: 16 MB at 1000 x 1000 pixels."""
+    height, width = geobox.shape
+    xs = geobox.transform.c + (np.arange(width)[np.newaxis, :] + 0.5) * geobox.transform.a
+    ys = geobox.transform.f + (np.arange(height)[:, np.newaxis] + 0.5) * geobox.transform.e
+    if crs == str(geobox.crs):
+        return xs, ys
+    transformer = Transformer.from_crs(str(geobox.crs), crs, always_xy=True)
+    return transformer.transform(np.repeat(xs, height, axis=0), np.repeat(ys, width, axis=1))
+
+
+def _same_crs(file: rasterio.DatasetReader, geobox: GeoBox) -> bool:
+    return file.crs == rasterio.CRS.from_user_input(str(geobox.crs))
+
+
+def _extent(present: np.ndarray) -> slice:
+    """From the first to the last True."""
+    where = np.flatnonzero(present)
+    return slice(int(where[0]), int(where[-1]) + 1)
+
+
+def _solar_hours(item: pystac.Item) -> int:
+    """Hours of local solar time since the year 1; 15 degrees of longitude are an hour."""
+    west, east = (item.bbox[0], item.bbox[len(item.bbox) // 2]) if item.bbox else (0.0, 0.0)
+    longitude = (west + east) / 2 if west <= east else ((west + east) / 2 + 360) % 360 - 180
+    solar = acquired(item).replace(tzinfo=None) + timedelta(hours=longitude / 15)
+    return int((solar - datetime.min) / timedelta(hours=1))

@@ -1,0 +1,187 @@
+"""Labelled ground: classes of rasters or points as labelled pixels of the UTM grid."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio.errors
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.warp import transform as warp
+from scipy import ndimage
+
+from models.errors import InputError
+from transforms.grid import Grid, Tile, Zone
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
+LONLAT = "EPSG:4326"
+PIXEL_M = 10
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which classes of a label file mean what; every other value is unlabelled.
+
+    Attributes:
+        positive: Classes that are the product's.
+        negative: Classes that are not.
+    """
+
+    positive: tuple[int | str, ...]
+    negative: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class LabelledPixels:
+    """Labelled 10 m pixels.
+
+    Attributes:
+        table: One row a pixel: ``zone`` (name), ``column`` and ``row`` (counted from easting and northing 0, the row
+            northwards), ``label`` (bool), ``parcel`` (int, pixels that are not independent of each other), ``lon``,
+            ``lat`` (degrees).
+    """
+
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in degrees."""
+        lon, lat = self.table["lon"], self.table["lat"]
+        return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+    def thinned(self, most: int, seed: int) -> "LabelledPixels":
+        """At most ``most`` pixels, drawn at random without changing their order."""
+        if len(self.table) <= most:
+            return self
+        return LabelledPixels(self.table.sample(most, random_state=seed).sort_index().reset_index(drop=True))
+
+    def blocks(self, block_m: float) -> np.ndarray:
+        """Number of the square block int [pixel] that each pixel lies in."""
+        side = block_m / PIXEL_M
+        keys = [self.table["zone"], self.table["column"] // side, self.table["row"] // side]
+        return self.table.groupby(keys, sort=True).ngroup().to_numpy()
+
+    def by_tile(self, grid: Grid) -> Iterator[tuple[Tile, np.ndarray, np.ndarray, np.ndarray]]:
+        """Tiles with the indices of their pixels in ``table`` and their rows (from the north) and columns in the tile."""
+        size = grid.tile_px
+        keys = [self.table["zone"], self.table["column"] // size, self.table["row"] // size]
+        for (zone, ix, iy), part in self.table.groupby(keys, sort=True):
+            rows = size - 1 - (part["row"].to_numpy() - iy * size)
+            yield Tile(Zone.parse(zone), int(ix), int(iy)), part.index.to_numpy(), rows, part["column"].to_numpy() - ix * size
+
+
+def read_labels(file: Path, classes: Classes, field: str | None = None, parcels: Path | None = None) -> LabelledPixels:
+    """Labelled pixels of a raster (GeoTIFF, VRT), a vector file of points, or a CSV with ``lon`` and ``lat``.
+
+    Args:
+        file: Any CRS; a pixel of the grid takes the class of the label pixel centres or points that fall in it, where
+            they agree, and is unlabelled where they do not.
+        classes: What the values mean.
+        field: Of the class, for points.
+        parcels: Raster on the grid of ``file`` whose connected equal values are parcels. Without it, connected equal
+            labels of a raster are, and every point is by itself.
+
+    Raises:
+        InputError: If the file cannot be read, lacks the field, or holds none of the classes.
+    """
+    found = _raster(file, classes, parcels) if file.suffix.lower() in RASTER_SUFFIXES else _points(file, classes, field)
+    for kind, label in (("positive", True), ("negative", False)):
+        if not (found["label"] == label).any():
+            values = ", ".join(map(str, classes.positive if label else classes.negative))
+            raise InputError(f"{file}: holds none of the {kind} classes {values}")
+    return LabelledPixels(_on_grid(found))
+
+
+def _raster(file: Path, classes: Classes, parcels: Path | None) -> pd.DataFrame:
+    values, crs, affine = _open(file)
+    positive, negative = np.isin(values, classes.positive), np.isin(values, classes.negative)
+    if parcels is None:
+        patches = values
+    else:
+        patches, _, other = _open(parcels)
+        if patches.shape != values.shape or other != affine:
+            raise InputError(f"{parcels}: parcels must be on the grid of {file}")
+    rows, columns = np.nonzero(positive | negative)
+    x, y = affine * (columns + 0.5, rows + 0.5)
+    lon, lat = warp(crs, LONLAT, x, y)
+    number = connected_equal(patches, positive | negative)
+    return pd.DataFrame(
+        {"lon": lon, "lat": lat, "label": positive[rows, columns], "parcel": number[rows, columns]},
+    )
+
+
+def _open(file: Path) -> tuple[np.ndarray, str, rasterio.Affine]:
+    try:
+        with rasterio.open(file) as source:
+            if source.crs is None:
+                raise InputError(f"{file}: has no CRS")
+            return source.read(1), source.crs.to_wkt(), source.transform
+    except RasterioError as error:
+        raise InputError(f"{file}: cannot be read as a raster ({error})") from error
+
+
+def connected_equal(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Number int [y, x] of the connected patch (by edges) of equal value that each wanted pixel belongs to."""
+    number = np.zeros(values.shape, np.int64)
+    for value in np.unique(values[wanted]):
+        patch, _ = ndimage.label(wanted & (values == value))
+        number += np.where(patch > 0, patch + number.max(), 0)
+    return number
+
+
+def _points(file: Path, classes: Classes, field: str | None) -> pd.DataFrame:
+    if field is None:
+        raise InputError(f"{file}: give the field of the class (training.labels.field)")
+    try:
+        if file.suffix.lower() == ".csv":
+            table = pd.read_csv(file)
+            needed: Sequence[str] = ("lon", "lat", field)
+        else:
+            points = gpd.read_file(file).to_crs(LONLAT)
+            table = pd.DataFrame(points.drop(columns=points.geometry.name)).assign(
+                lon=points.geometry.x, lat=points.geometry.y
+            )
+            needed = (field,)
+    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
+        raise InputError(f"{file}: cannot be read as points ({error})") from error
+    lacking = [name for name in needed if name not in table]
+    if lacking:
+        raise InputError(f"{file}: has no field {', '.join(lacking)}; there are {', '.join(map(str, table.columns))}")
+    positive, negative = table[field].isin(classes.positive), table[field].isin(classes.negative)
+    known = table[positive | negative]
+    return pd.DataFrame(
+        {
+            "lon": known["lon"].to_numpy(float),
+            "lat": known["lat"].to_numpy(float),
+            "label": positive[known.index].to_numpy(bool),
+            "parcel": np.arange(len(known)),
+        }
+    )
+
+
+def _on_grid(found: pd.DataFrame) -> pd.DataFrame:
+    """One row per pixel of the grid; pixels whose labels disagree are dropped."""
+    numbers = np.floor((found["lon"] + 180) / 6).astype(int).clip(0, 59) + 1
+    south = found["lat"] < 0
+    parts = []
+    for (number, is_south), part in found.groupby([numbers, south], sort=True):
+        zone = Zone(int(number), bool(is_south))
+        x, y = warp(LONLAT, f"EPSG:{zone.epsg}", part["lon"], part["lat"])
+        # A pixel centre that went to degrees and back must not fall into the neighbour: centres are 5 m from any edge.
+        parts.append(
+            part.assign(
+                zone=zone.name,
+                column=np.floor(np.asarray(x) / PIXEL_M).astype(np.int64),
+                row=np.floor(np.asarray(y) / PIXEL_M).astype(np.int64),
+            )
+        )
+    table = pd.concat(parts)
+    keys = ["zone", "column", "row"]
+    agree = table.groupby(keys)["label"].transform("nunique") == 1
+    return table[agree].drop_duplicates(keys).sort_values(keys).reset_index(drop=True)

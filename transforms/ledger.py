@@ -1,0 +1,134 @@
+"""The ledger: one record per tile, written after its shards; the record is the commit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from transforms.areas import AreaTable
+from transforms.grid import Tile
+from transforms.store import read_json, replacing, write_json
+
+
+@dataclass(frozen=True)
+class ProductRecord:
+    """What happened to one product of a tile.
+
+    Attributes:
+        fingerprint: Hash of everything the result was computed from.
+        status: ``done`` or ``failed``.
+        error: Cause of a failure, one line.
+    """
+
+    fingerprint: str
+    status: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class TileRecord:
+    """What happened to a tile.
+
+    Attributes:
+        tile: Name of the tile.
+        products: By name.
+        units_hash: Of the units that ``areas`` are of.
+        areas: Unit -> product -> class value -> area in dm².
+        attempts: How often the tile was begun, this time included.
+        seconds: Time by step: read, encode, write, areas.
+        finished: UTC, ISO 8601.
+    """
+
+    tile: str
+    products: dict[str, ProductRecord]
+    units_hash: str
+    areas: AreaTable
+    attempts: int
+    seconds: dict[str, float]
+    finished: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether any product failed."""
+        return any(product.status == "failed" for product in self.products.values())
+
+    def settles(self, fingerprints: dict[str, str]) -> bool:
+        """Whether every product is done from the very inputs that ``fingerprints`` stand for."""
+        return all(
+            name in self.products
+            and self.products[name].status == "done"
+            and self.products[name].fingerprint == fingerprint
+            for name, fingerprint in fingerprints.items()
+        )
+
+
+RECORD = TypeAdapter(TileRecord)
+
+
+class Ledger:
+    """The records of one edition.
+
+    Args:
+        folder: ``ledger/`` of the edition.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.attempts = folder / "attempts"
+
+    def begin(self, tile: Tile) -> int:
+        """Mark that work on a tile starts; returns how many attempts that makes since its last record."""
+        marker = self.attempts / f"{tile.name}.json"
+        attempt = (read_json(marker) or 0) + 1
+        write_json(marker, attempt)
+        return attempt
+
+    def commit(self, record: TileRecord) -> None:
+        """Write the record, in one step, after everything it speaks of."""
+        write_json(self.folder / f"{record.tile}.json", RECORD.dump_python(record, mode="json"))
+        (self.attempts / f"{record.tile}.json").unlink(missing_ok=True)
+
+    def read(self, tile: Tile) -> TileRecord | None:
+        """The record of a tile, or None where it has none."""
+        data = read_json(self.folder / f"{tile.name}.json")
+        return None if data is None else RECORD.validate_python(data)
+
+    def records(self) -> Iterator[TileRecord]:
+        """Every record, ordered by tile name, one at a time."""
+        for path in sorted(self.folder.glob("*.json")):
+            yield RECORD.validate_python(read_json(path))
+
+    def compact(self, target: Path) -> None:
+        """Write all records as a Parquet table ``target``: one row per tile and product, areas as JSON."""
+        schema = pa.schema(
+            {
+                "tile": pa.string(),
+                "product": pa.string(),
+                "status": pa.string(),
+                "error": pa.string(),
+                "fingerprint": pa.string(),
+                "attempts": pa.int32(),
+                "finished": pa.string(),
+                "record": pa.string(),
+            }
+        )
+        with replacing(target) as scratch, pq.ParquetWriter(scratch, schema) as writer:
+            for record in self.records():
+                text = RECORD.dump_json(record).decode()
+                rows = [
+                    {
+                        "tile": record.tile,
+                        "product": name,
+                        "status": product.status,
+                        "error": product.error,
+                        "fingerprint": product.fingerprint,
+                        "attempts": record.attempts,
+                        "finished": record.finished,
+                        "record": text,
+                    }
+                    for name, product in sorted(record.products.items())
+                ]
+                writer.write_table(pa.Table.from_pylist(rows, schema))

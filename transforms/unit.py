@@ -1,0 +1,155 @@
+"""The units of a region and the vector files they are read from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from models.errors import InputError
+from transforms.grid import NORTHERNMOST, SOUTHERNMOST
+
+LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
+POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An area for which figures are published.
+
+    Attributes:
+        id: Unique in the region.
+        name: For people; the id where the file has no name.
+        parents: Ids of the larger areas that hold it, nearest first: district → region → country.
+        geometry: Valid polygon or multipolygon, longitude and latitude in degrees (EPSG:4326).
+    """
+
+    id: str
+    name: str
+    parents: tuple[str, ...]
+    geometry: BaseGeometry
+
+
+def read_units(
+    path: str | Path,
+    id_field: str,
+    parent_fields: tuple[str, ...] = (),
+    name_field: str | None = None,
+    layer: str | None = None,
+) -> tuple[Unit, ...]:
+    """The units that a vector file describes, one a row, in the file's order.
+
+    Coordinates are brought to EPSG:4326 from any CRS, heights are dropped and invalid polygons repaired. Rows may have
+    no parent or no name. Whether units overlap is not checked.
+
+    Args:
+        path: GeoPackage, GeoJSON, Shapefile or whatever else GDAL reads; GeoParquet by ``.parquet``, ``.geoparquet``.
+        id_field: Field of the units' ids, text or whole numbers.
+        parent_fields: Fields of the parents' ids, from the nearest parent to the farthest.
+        name_field: Field of the units' names.
+        layer: Layer to read; needed where a file has several.
+
+    Raises:
+        InputError: when the file cannot be read, lacks a field, a row or a CRS, has ids that are missing, repeated or
+            also a parent's, or has anything but polygons inside 180° W … 180° E and 80° S … 84° N.
+    """
+    table = _read(path, layer)
+    wanted = [id_field, *parent_fields, *([name_field] if name_field else [])]
+    fields = [column for column in table.columns if column != table.geometry.name]
+    for missing in (name for name in wanted if name not in fields):
+        raise InputError(f"{path}: no field {missing!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
+    if table.empty:
+        raise InputError(f"{path}: no rows; a region has at least one unit")
+    ids = _ids(path, id_field, table[id_field])
+    geometries = _in_degrees(path, ids, table.geometry)
+    names = [_text(value) for value in table[name_field]] if name_field else ids
+    columns = [[_text(value) for value in table[name]] for name in parent_fields]
+    for name, column in zip(parent_fields, columns, strict=True):
+        for clash in sorted(set(ids) & {parent for parent in column if parent}):
+            raise InputError(f"{path}: field {name!r}: {clash!r} is also the id of a unit; the ids have to differ")
+    parents = [tuple(dict.fromkeys(filter(None, row))) for row in zip(*columns, strict=True)] or [()] * len(ids)
+    return tuple(
+        Unit(id_, name or id_, above, geometry)
+        for id_, name, above, geometry in zip(ids, names, parents, geometries, strict=True)
+    )
+
+
+def polygonal(geometry: BaseGeometry) -> BaseGeometry:
+    """The polygons of a geometry, without the points and lines that repairing or intersecting may leave beside them."""
+    if shapely.get_type_id(geometry) in (POLYGON, MULTIPOLYGON):
+        return geometry
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return shapely.MultiPolygon(parts[shapely.get_type_id(parts) == POLYGON].tolist())
+
+
+def _read(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
+    """The file's rows, with a geometry column."""
+    if "://" not in str(path) and not Path(path).exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        if str(path).endswith((".parquet", ".geoparquet")):
+            return gpd.read_parquet(path)
+        layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
+        chosen = layers[0] if layer is None and len(layers) == 1 else layer
+        if layers and chosen not in layers:
+            missing = "several layers" if layer is None else f"no layer {layer!r}"
+            raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
+        table = gpd.read_file(path, layer=chosen)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not a vector file that can be read: {' '.join(str(error).split())}") from error
+    if not isinstance(table, gpd.GeoDataFrame):
+        raise InputError(f"{path}: a table without geometries; units are polygons")
+    return table
+
+
+def _ids(path: str | Path, field: str, values: pd.Series) -> list[str]:
+    ids = [_text(value) for value in values]
+    if None in ids:
+        raise InputError(f"{path}: field {field!r}: row {ids.index(None) + 1} is empty; every unit needs an id")
+    counts = Counter(id_ for id_ in ids if id_)
+    for repeated in (id_ for id_, count in counts.items() if count > 1):
+        raise InputError(
+            f"{path}: field {field!r}: {repeated!r} stands in {counts[repeated]} rows; each unit is one row with its"
+            " own id"
+        )
+    return list(counts)
+
+
+def _text(value: Any) -> str | None:
+    """An id or name as text; whole numbers that a table with gaps has turned into floats become whole again."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _in_degrees(path: str | Path, ids: list[str], geometries: gpd.GeoSeries) -> list[BaseGeometry]:
+    """The geometries in EPSG:4326, flat, valid and polygonal."""
+    if geometries.crs is None:
+        raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
+    for id_, geometry in zip(ids, geometries, strict=True):
+        if geometry is None or geometry.is_empty or shapely.get_type_id(geometry) not in (POLYGON, MULTIPOLYGON):
+            kind = "nothing" if geometry is None or geometry.is_empty else geometry.geom_type
+            raise InputError(f"{path}: unit {id_!r} is {kind}; units are polygons or multipolygons")
+    flat = gpd.GeoSeries(shapely.force_2d(geometries.to_numpy()), crs=geometries.crs)
+    if geometries.crs.is_projected:
+        flat = flat.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
+    repaired = []
+    for id_, geometry in zip(ids, flat.to_crs(4326), strict=True):
+        west, south, east, north = geometry.bounds
+        if not (west >= -180 and east <= 180 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
+            raise InputError(
+                f"{path}: unit {id_!r} reaches from {west:g}, {south:g} to {east:g}, {north:g} (longitude, latitude);"
+                f" allowed are -180 to 180 and {SOUTHERNMOST:g} to {NORTHERNMOST:g}, the range of UTM"
+            )
+        valid = polygonal(shapely.make_valid(geometry, method="structure", keep_collapsed=False))
+        if valid.area == 0:
+            raise InputError(f"{path}: unit {id_!r} encloses nothing; units are polygons with an area")
+        repaired.append(valid)
+    return repaired
