@@ -83,6 +83,9 @@ def logits(head: Head, features: np.ndarray) -> np.ndarray:
 def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) -> Choice:
     """Choose C by cross-validation over whole blocks (at most five folds).
 
+    Of the candidates whose mean AUC lies within one standard error of the best, the strongest penalty is taken
+    (Breiman et al. 1984, the one-standard-error rule): few blocks cannot tell them apart, another place may.
+
     Raises:
         InputError: If there are fewer than two blocks, or no fold holds both classes on both sides.
     """
@@ -97,14 +100,17 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) ->
     if not splits:
         raise InputError("training.block_m: no block holds both classes; choose larger blocks or more places")
     held_out = {strength: np.full(len(samples.labels), np.nan) for strength in candidates}
-    scores = {}
+    scores, errors = {}, {}
     for strength, scored in held_out.items():
         for fit, check in splits:
             part = Samples(samples.features[fit], samples.labels[fit], samples.blocks[fit])
             scored[check] = logits(fit_head(part, kind, strength), samples.features[check])
-        scores[strength] = float(np.mean([auc(samples.labels[check], scored[check]) for _, check in splits]))
+        by_fold = [auc(samples.labels[check], scored[check]) for _, check in splits]
+        scores[strength] = float(np.mean(by_fold))
+        errors[strength] = float(np.std(by_fold) / np.sqrt(len(by_fold)))
     best = max(scores, key=lambda strength: scores[strength])
-    return Choice(best, scores, held_out[best])
+    chosen = min(strength for strength in scores if scores[strength] >= scores[best] - errors[best])
+    return Choice(chosen, scores, held_out[chosen])
 
 
 def fit_calibration(choice: Choice, labels: np.ndarray) -> Calibration:

@@ -15,7 +15,6 @@ from pipelines.season import plan_of, region_of, season_folder
 from transforms import map_store
 from transforms.editions import Edition, SeasonFolder
 from transforms.freeze import find_inputs
-from transforms.grid import tile_ranges
 from transforms.infer import bands_missing
 from transforms.plan import Plan
 from transforms.region import Region
@@ -80,13 +79,11 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     inputs, absent = find_inputs(plan.sources, region.bounds, plan.periods)
     for product in plan.products:
         bands_missing(load_bundle(Path(product.bundle)), absent)
-    ranges = tile_ranges(tiles)
     with folder.opening(plan) as (edition, manifest):
         inputs.write(edition.inputs)
         region.write(edition.units)
-        map_store.create(edition.maps, plan.grid, ranges, [product.product for product in plan.products])
+        map_store.create(edition.maps, plan.grid, tiles, [product.product for product in plan.products])
         manifest |= {
-            "ranges": [r.as_json() for r in ranges],
             "tiles": [tile.name for tile in tiles],
             "absent_bands": sorted(absent),
             "scenes": len(inputs),

@@ -12,6 +12,7 @@ import numpy as np
 import planetary_computer
 import pystac
 import rasterio
+import requests
 from rasterio.errors import RasterioError, RasterioIOError
 
 from models.errors import InputError, StookError, TileError, UnreachableError
@@ -20,13 +21,12 @@ from transforms.sources import SCENE_CLASSIFICATION, USE_INSTEAD, Source
 
 T = TypeVar("T")
 
-GDAL_OPTIONS: dict[str, str | int] = {
+GDAL_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder around a COG
     "GDAL_HTTP_MULTIPLEX": "YES",
     "GDAL_HTTP_VERSION": "2TLS",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # the header of a COG in one request
-    "GDAL_CACHEMAX": 128 * 2**20,  # bytes of decoded blocks; a tile is read once, so more is waste
     "GDAL_NUM_THREADS": "1",  # the threads are ours
 }
 FORGET = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/"}  # a refusal is cached like an answer
@@ -60,7 +60,7 @@ class Asset:
     def __post_init__(self) -> None:
         key = self.source.archive.assets.get(self.band)
         if key not in self.item.assets:
-            raise TileError(f"{self.item.id}: missing asset {key or self.band!r}")
+            raise TileError(f"{self.item.id}: missing asset {key or self.band}")
 
     @property
     def href(self) -> str:
@@ -86,6 +86,8 @@ class Asset:
                     ):
                         self._check(file)
                         return action(file)
+                except requests.RequestException as error:
+                    raise UnreachableError(f"{self.item.id}: no token for {self.href} ({_one_line(error)})") from error
                 except (RasterioError, _UnusableError) as error:
                     raise self._diagnosis(error, number) from error
         raise RuntimeError("retrying ended without a result")  # unreachable: the last failure is raised

@@ -147,8 +147,13 @@ class _Archive:
             names = [collection.id for collection in client.get_collections()]
             if self.source.collection not in names:
                 raise self._no_collection(names)
+            ways = {link.extra_fields.get("method", "GET") for link in client.get_links("search")}
             query = client.search(
-                collections=[self.source.collection], bbox=list(bbox), datetime=[start, end], limit=PAGE_ITEMS
+                method="POST" if "POST" in ways else "GET",
+                collections=[self.source.collection],
+                bbox=list(bbox),
+                datetime=[start, end],
+                limit=PAGE_ITEMS,
             )
             for content in query.items_as_dicts():
                 yield from self._item(content, self.source.catalog, bbox, start, end)

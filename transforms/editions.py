@@ -24,7 +24,7 @@ MANIFEST = "edition.json"
 LEASE = "lease.json"
 LEASE_LASTS = timedelta(seconds=60)
 LEASE_RENEWED_EVERY_S = 15.0
-RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "odc-stac", "pyproj", "zarr", "numpy")
+RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "pyproj", "zarr", "numpy")
 
 
 @dataclass(frozen=True)

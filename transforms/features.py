@@ -16,8 +16,8 @@ from transforms.labels import LabelledPixels
 from transforms.season import Period
 from transforms.sources import Source
 
-# Labels are scattered: a tile of 1 km reads little around a point, and a raster costs no more than by larger ones.
-GRID = Grid(tile_px=100)
+# Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
+GRID = Grid(tile_px=250)
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def labelled_features(
         periods=settings.periods,
         cloud_dilation_px=settings.cloud_dilation_px,
         absent_bands=absent,
+        resampling=encoder.specification.resampling,
         readers=settings.readers,
     )
     months = np.array([period.month for period in settings.periods])

@@ -2,7 +2,7 @@
 
 from models.errors import InputError
 from transforms.catalog import missing_bands, search
-from transforms.imagery import check_plausible
+from transforms.plausibility import check_plausible
 from transforms.inputs import Inputs
 from transforms.season import Period
 from transforms.sources import SCENE_CLASSIFICATION, SENSOR_BANDS, Source
@@ -30,7 +30,7 @@ def find_inputs(sources: dict[str, Source], bounds: Bounds, periods: tuple[Perio
             absent |= set(bands)
             continue
         source = sources[sensor]
-        items = found[source] = search(source, bounds, start, end)
+        items = found[sensor] = search(source, bounds, start, end)
         if not items:
             raise InputError(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
@@ -40,7 +40,5 @@ def find_inputs(sources: dict[str, Source], bounds: Bounds, periods: tuple[Perio
         if SCENE_CLASSIFICATION in lacking:
             raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
         absent |= lacking
-    inputs = Inputs.freeze(found)
-    for source in found:
-        check_plausible(inputs, source, bounds)
-    return inputs, frozenset(absent)
+        check_plausible(items, source, bounds)
+    return Inputs.freeze(found, sources), frozenset(absent)

@@ -2,21 +2,20 @@
 
 Sampling is ours because it must not depend on the tile. GDAL's warper, and odc-stac on top of it, interpolates
 coordinates across whatever area it is asked for, so that tiles of different size disagree about their common pixels
-where a scene lies in the neighbouring zone; here every pixel centre is projected, once for all dates of a tile.
+where a scene lies in the neighbouring zone. Here every pixel centre is projected exactly, once for all dates of a tile.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from typing import Literal
 
 import numpy as np
 import pystac
 import rasterio
-import rasterio.warp
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from transforms.asset import Asset
@@ -27,7 +26,9 @@ from transforms.sources import SCENE_CLASSIFICATION, Source
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
 PASS_HOURS = {"sentinel2": 24, "sentinel1": 12}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
+NOWHERE = (slice(0, 0), slice(0, 0)), np.empty((0, 0), "uint8")  # a scene without a pixel in the tile
 
+Resampling = Literal["nearest", "bilinear"]
 Pass = tuple[pystac.Item, ...]
 """Items of one solar day (half a day for Sentinel-1), in reading order: the first valid pixel wins."""
 
@@ -53,7 +54,7 @@ def read(
     scenes: Sequence[Pass],
     band: str,
     geobox: GeoBox,
-    resampling: str = "nearest",
+    resampling: Resampling = "nearest",
     threads: int = 4,
     backoff: BackOff | None = None,
 ) -> np.ndarray:
@@ -64,7 +65,7 @@ def read(
         scenes: The passes; one layer each, also where a pass does not reach the tile.
         band: Canonical band name.
         geobox: Target grid. Pixels are read at the native resolution, never from overviews.
-        resampling: ``nearest``, or another of GDAL's names; scene classes are always nearest.
+        resampling: ``nearest`` or ``bilinear``; scene classes are always nearest.
         threads: Passes read at the same time.
         backoff: How patiently assets are opened.
 
@@ -92,21 +93,21 @@ def read(
 
 
 def _sample(
-    asset: Asset, geobox: GeoBox, resampling: str, file: rasterio.DatasetReader
+    asset: Asset, geobox: GeoBox, resampling: Resampling, file: rasterio.DatasetReader
 ) -> tuple[tuple[slice, slice], np.ndarray]:
     """Where ``file`` has pixels of ``geobox``, and their calibrated values."""
     if resampling == "nearest" or asset.band == SCENE_CLASSIFICATION:
         return nearest(asset, file, geobox)
-    return interpolated(asset, file, geobox, resampling)
+    return bilinear(asset, file, geobox)
 
 
 def nearest(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:
     """The pixel of ``file`` under every pixel centre of ``geobox``: where it has any, and calibrated values there."""
-    rows, columns = _lattice(file, geobox)
+    rows, columns = (np.floor(axis).astype("int32") for axis in _positions(file, geobox))
     row_inside, column_inside = (rows >= 0) & (rows < file.height), (columns >= 0) & (columns < file.width)
     inside = row_inside & column_inside
     if not inside.any():
-        return (slice(0, 0), slice(0, 0)), np.empty((0, 0), "float32")
+        return NOWHERE
     roi = _extent(inside.any(axis=1)), _extent(inside.any(axis=0))
     if rows.shape[1] == 1:  # same coordinate system: rows and columns are independent, and copying is enough
         rows, columns = rows[roi[0], 0], columns[0, roi[1]]
@@ -120,30 +121,28 @@ def nearest(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple
     return roi, sampled
 
 
-def interpolated(
-    asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox, resampling: str
-) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Calibrated values of ``file`` interpolated to all of ``geobox`` with exact coordinates."""
-    rows, columns = _lattice(file, geobox)
-    margin = 4 * max(1, round(geobox.resolution.x / file.transform.a))  # wider than any kernel of GDAL
-    first_row, last_row = max(rows.min() - margin, 0), min(rows.max() + margin, file.height - 1)
-    first_column, last_column = max(columns.min() - margin, 0), min(columns.max() + margin, file.width - 1)
+def bilinear(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The weighted mean of the four pixels of ``file`` around every pixel centre, of those that have data.
+
+    NaN where the pixels with data weigh less than half, so that scenes do not grow beyond their edge.
+    """
+    rows, columns = (np.broadcast_to(axis - 0.5, geobox.shape) for axis in _positions(file, geobox))
+    top, left = np.floor(rows).astype("int32"), np.floor(columns).astype("int32")
+    first_row, last_row = max(top.min(), 0), min(top.max() + 1, file.height - 1)
+    first_column, last_column = max(left.min(), 0), min(left.max() + 1, file.width - 1)
     if first_row > last_row or first_column > last_column:
-        return (slice(0, 0), slice(0, 0)), np.empty((0, 0), "float32")
-    sampled = np.full(geobox.shape, np.nan, "float32")
-    rasterio.warp.reproject(
-        _window(asset, file, first_row, last_row, first_column, last_column),
-        sampled,
-        src_transform=file.transform @ rasterio.Affine.translation(first_column, first_row),
-        src_crs=file.crs,
-        src_nodata=np.nan,
-        dst_transform=geobox.transform,
-        dst_crs=str(geobox.crs),
-        dst_nodata=np.nan,
-        resampling=Resampling[resampling],
-        tolerance=0,
-    )
-    return (slice(None), slice(None)), sampled
+        return NOWHERE
+    values = _window(asset, file, first_row, last_row, first_column, last_column)
+    values = np.pad(values, 1, constant_values=np.nan)
+    total, weights = np.zeros(geobox.shape, "float32"), np.zeros(geobox.shape, "float32")
+    for down, right in np.ndindex(2, 2):
+        row = np.clip(top + down - first_row + 1, 0, values.shape[0] - 1)
+        column = np.clip(left + right - first_column + 1, 0, values.shape[1] - 1)
+        corner = values[row, column]
+        weight = (1 - np.abs(rows - top - down)) * (1 - np.abs(columns - left - right)) * np.isfinite(corner)
+        total += weight * np.nan_to_num(corner)
+        weights += weight
+    return (slice(None), slice(None)), np.where(weights >= 0.5, total / np.maximum(weights, 0.5), np.nan)
 
 
 def _window(
@@ -153,16 +152,14 @@ def _window(
     return asset.calibrated(file.read(1, window=Window(int(first_column), int(first_row), *size)), file.nodata)
 
 
-def _lattice(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of ``file`` under each pixel centre; [y, 1] and [1, x] in one CRS, else both [y, x].
+def _positions(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of ``file``, with fractions, of each pixel centre; [y, 1] and [1, x] in one CRS, else both [y, x].
 
     Rounding to a millionth of a pixel decides centres that fall on a pixel edge alike in every tile.
     """
     xs, ys = _centres(geobox, str(geobox.crs) if _same_crs(file, geobox) else file.crs.to_wkt())
     grid = file.transform
-    columns = np.floor(np.round((xs - grid.c) / grid.a, 6)).astype("int64")
-    rows = np.floor(np.round((ys - grid.f) / grid.e, 6)).astype("int64")
-    return rows, columns
+    return np.round((ys - grid.f) / grid.e, 6), np.round((xs - grid.c) / grid.a, 6)
 
 
 @lru_cache(maxsize=4)

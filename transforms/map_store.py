@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 
 from models.errors import UnreachableError
-from transforms.grid import Grid, TileRange
+from transforms.grid import Grid, Tile, TileRange, Zone
 from transforms.products import NODATA, PRODUCTS, Layer
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
@@ -25,10 +25,18 @@ def group_name(zone_name: str, resolution_m: float) -> str:
     return f"{zone_name}/{resolution_m:g}m"
 
 
-def create(path: Path, grid: Grid, ranges: Iterable[TileRange], products: Sequence[str]) -> None:
+def extents(tiles: Iterable[Tile]) -> dict[Zone, TileRange]:
+    """Zone -> the rectangle of tiles that its arrays span."""
+    by_zone: dict[Zone, list[Tile]] = {}
+    for tile in tiles:
+        by_zone.setdefault(tile.zone, []).append(tile)
+    return {zone: TileRange.of(members) for zone, members in sorted(by_zone.items())}
+
+
+def create(path: Path, grid: Grid, mapped: Iterable[Tile], products: Sequence[str]) -> None:
     """Create the arrays of every zone and product, all nodata; no shard is written."""
     root = zarr.create_group(path, attributes={"description": "Stook maps, one group per UTM zone and resolution"})
-    for tiles in ranges:
+    for tiles in extents(mapped).values():
         for product in products:
             group = root.require_group(group_name(tiles.zone.name, grid.resolution_m))
             for layer in PRODUCTS[product].layers:

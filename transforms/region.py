@@ -5,6 +5,7 @@ A unit's edges are read as geodesics, as ``pyproj.Geod`` reads them, so that its
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -12,12 +13,14 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from transforms.geodesy import along_geodesics, project
 from transforms.grid import Grid, Tile, Zone
+from transforms.store import replacing
 from transforms.unit import Unit, polygonal, read_units
 
 LONGEST_EDGE_M = 500.0  # a geodesic this long leaves the straight line between its projected ends by 0.3 mm at most
@@ -114,6 +117,24 @@ class Region:
                     pieces, _ = _clip(part.geometry, _boxes(grid, tiles))
                     touched.update(tile for tile, piece in zip(tiles, pieces, strict=True) if piece)
         return sorted(touched)
+
+    def write(self, path: Path) -> None:
+        """Write the units as GeoParquet, to be read by ``Region.read``; the file appears whole."""
+        columns = {
+            "unit_id": [unit.id for unit in self.units],
+            "name": [unit.name for unit in self.units],
+            "parents": [json.dumps(unit.parents) for unit in self.units],
+        }
+        table = gpd.GeoDataFrame(columns, geometry=[unit.geometry for unit in self.units], crs="EPSG:4326")
+        with replacing(path) as scratch:
+            table.to_parquet(scratch, index=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "Region":
+        """The region that ``write`` wrote."""
+        table = gpd.read_parquet(path)
+        rows = zip(table["unit_id"], table["name"], table["parents"], table.geometry, strict=True)
+        return cls(tuple(Unit(*row[:2], tuple(json.loads(row[2])), row[3]) for row in rows))
 
     def _keep(self, key: Any, make: Callable[[], Any]) -> Any:
         """The value of ``key``, made once."""

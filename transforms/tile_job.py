@@ -15,10 +15,10 @@ from apache_beam.metrics import Metrics
 from models.bundle import Bundle, load_bundle
 from models.errors import InputError, TileError, UnreachableError
 from transforms import map_store
-from transforms.areas import AreaTable, owned_mask, tile_areas, tile_totals
+from transforms.areas import AreaTable, TileCoverage
 from transforms.composite import Composite, CompositeSettings, composite
 from transforms.editions import Edition, now
-from transforms.grid import Tile, TileRange
+from transforms.grid import Tile
 from transforms.infer import device, lonlat_bounds, map_composite
 from transforms.inputs import Inputs
 from transforms.ledger import ProductRecord, TileRecord
@@ -84,7 +84,7 @@ class TileJob:
         self.edition = edition
         self.machine = machine
         self.plan = Plan.from_json(manifest["plan"])
-        self.ranges = {r.zone: r for r in (TileRange.parse(text) for text in manifest["ranges"])}
+        self.extents = map_store.extents(Tile.parse(name) for name in manifest["tiles"])
         self.absent_bands = frozenset(manifest["absent_bands"])
         self.region = Region.read(edition.units)
         self.inputs = Inputs.read(edition.inputs)
@@ -106,23 +106,23 @@ class TileJob:
             UnreachableError: If an archive or the store does not answer; the tile then has no new record.
         """
         ledger, watch = self.edition.ledger, Stopwatch()
-        owned = owned_mask(self.region, self.plan.grid, tile)
-        fingerprints = self.fingerprints(tile, owned)
+        ground = TileCoverage.of(self.region, self.plan.grid, tile)
+        fingerprints = self.fingerprints(ground)
         before = ledger.read(tile)
         if before is not None and before.settles(fingerprints):
             return TileSummary(tile.name, "unchanged")
         attempts = ledger.begin(tile)
         error = None
         try:
-            areas = self._compute(tile, owned, watch)
+            areas = self._compute(ground, watch)
         except UnreachableError:
             raise
-        except TileError as failure:
+        except (TileError, InputError) as failure:
             error = str(failure)
         except Exception as fault:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
             error = f"fault in Stook: {fault!r} | " + " | ".join(traceback.format_exc(limit=-3).split("\n"))
         if error is not None:
-            areas = self._failed_areas(tile)
+            areas = self._give_up(ground)
         ledger.commit(
             TileRecord(
                 tile=tile.name,
@@ -139,14 +139,13 @@ class TileJob:
         )
         return TileSummary(tile.name, "failed" if error else "done")
 
-    def fingerprints(self, tile: Tile, owned: np.ndarray) -> dict[str, str]:
+    def fingerprints(self, ground: TileCoverage) -> dict[str, str]:
         """Product -> hash of everything that its pixels of this tile are computed from."""
-        scenes = self.inputs.identity(lonlat_bounds(self.plan.grid.geobox(tile)))
-        ground = digest(np.packbits(owned).tobytes().hex())
+        scenes = self.inputs.identity(lonlat_bounds(self.plan.grid.geobox(ground.tile)))
         common = {
             "processing": self.plan.processing,
             "grid": asdict(self.plan.grid),
-            "ground": ground,
+            "ground": digest(np.packbits(ground.owned).tobytes().hex()),
             "profiles": {name: source.profile for name, source in self.plan.sources.items()},
             "scenes": scenes,
             "absent_bands": sorted(self.absent_bands),
@@ -164,8 +163,9 @@ class TileJob:
             for product in self.plan.products
         }
 
-    def _compute(self, tile: Tile, owned: np.ndarray, watch: Stopwatch) -> AreaTable:
+    def _compute(self, ground: TileCoverage, watch: Stopwatch) -> AreaTable:
         """Read, composite, infer, write; returns the areas of every product's values."""
+        tile, owned = ground.tile, ground.owned
         geobox = self.plan.grid.geobox(tile)
         classes: dict[str, np.ndarray] = {}
         seen: dict[tuple[object, ...], Composite] = {}
@@ -185,7 +185,7 @@ class TileJob:
                 self._write(tile, product, percent, clear)
             classes[product.product] = class_image(percent, clear)
         with watch.step("areas"):
-            return tile_areas(self.region, self.plan.grid, tile, classes)
+            return ground.areas(classes)
 
     def _read(self, tile: Tile, product: ProductPlan, bundle: Bundle) -> Composite:
         settings = CompositeSettings(
@@ -193,13 +193,14 @@ class TileJob:
             periods=product.periods,
             cloud_dilation_px=self.plan.cloud_dilation_px,
             absent_bands=self.absent_bands,
+            resampling=bundle.specification.resampling,
             readers=self.machine.readers,
         )
         items = self.inputs.near(lonlat_bounds(self.plan.grid.geobox(tile)))
         return composite(items, self.plan.sources, self.plan.grid.geobox(tile), settings)
 
     def _write(self, tile: Tile, product: ProductPlan, percent: np.ndarray, clear: np.ndarray) -> None:
-        window = self.ranges[tile.zone].window(self.plan.grid, tile)
+        window = self.extents[tile.zone].slices(self.plan.grid, tile)
         description = PRODUCTS[product.product]
         for layer, values in ((description.probability, percent), (description.observations, clear)):
             array = map_store.open_layer(
@@ -207,15 +208,13 @@ class TileJob:
             )
             map_store.write_tile(array, window, values)
 
-    def _failed_areas(self, tile: Tile) -> AreaTable:
+    def _give_up(self, ground: TileCoverage) -> AreaTable:
         """All ground of the tile as failed; shards that an earlier step may have written become nodata again."""
         blank = np.full((self.plan.grid.tile_px, self.plan.grid.tile_px), NODATA, np.uint8)
         for product in self.plan.products:
-            self._write(tile, product, blank, blank)
-        totals = tile_totals(self.region, self.plan.grid, tile)
-        return {
-            unit: {product.product: {FAILED: area} for product in self.plan.products} for unit, area in totals.items()
-        }
+            self._write(ground.tile, product, blank, blank)
+        names = [product.product for product in self.plan.products]
+        return {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
 
 
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:

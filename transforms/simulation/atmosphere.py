@@ -1,5 +1,6 @@
 """Clouds, their shadows, haze, and the scene classification that half understands them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -8,7 +9,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from transforms.simulation.landscape import Place
+from transforms.simulation.ground import Place
 from transforms.simulation.noise import fractal_noise
 
 SKY_RESOLUTION_M = 20.0
@@ -53,10 +54,14 @@ class Sky:
 
     def at(self, x: np.ndarray, y: np.ndarray, grid: GeoBox) -> "Sky":
         """The sky over positions in the place's frame, metres, by bilinear interpolation on ``grid``."""
-        columns, rows = ~grid.transform * (x, y)
+        columns, rows = ~grid.transform @ (x, y)
         where = np.stack([rows - 0.5, columns - 0.5])
-        layers = (self.opacity, self.shadow, self.texture, self.whim)
-        return Sky(*(ndimage.map_coordinates(layer, where, order=1, mode="nearest") for layer in layers), self.haze)
+        return self.each(lambda layer: ndimage.map_coordinates(layer, where, order=1, mode="nearest"))
+
+    def each(self, function: Callable[[np.ndarray], np.ndarray]) -> "Sky":
+        """The sky with ``function`` applied to every layer."""
+        opacity, shadow, texture, whim = map(function, (self.opacity, self.shadow, self.texture, self.whim))
+        return Sky(opacity, shadow, texture, whim, self.haze)
 
 
 def sky_grid(place: Place) -> GeoBox:
@@ -69,9 +74,9 @@ def simulate_sky(place: Place, when: date, rain: float) -> Sky:
     rng = np.random.default_rng([place.seed, when.toordinal(), 3])
     grid = sky_grid(place)
     shape = (grid.shape.y, grid.shape.x)
-    # A day is mostly clear or mostly overcast, seldom half; the mean over the year is about 40 %.
-    expected = 0.22 + 0.42 * rain
-    covered = rng.beta(0.9 * expected, 0.9 * (1 - expected))
+    # A day is more often clear or overcast than half covered; the mean over the year is about 40 %.
+    expected = 0.24 + 0.38 * rain
+    covered = rng.beta(1.5 * expected, 1.5 * (1 - expected))
     billows = fractal_noise(rng, shape, CLOUD_SIZE_M / SKY_RESOLUTION_M, 5)
     depth = billows - np.quantile(billows, 1 - covered)
     opacity = np.clip(depth / 0.55, 0, 1) ** 0.8 if covered > 0.01 else np.zeros(shape, np.float32)

@@ -11,16 +11,16 @@ from transforms.simulation.landscape import Landscape
 
 COUNTRY = "XSV"  # user-assigned in ISO 3166: no real country
 STEP_M = 40.0  # distance between the vertices of a border
-TOWN_LIMITS_M = 380.0
+TOWN_LIMITS_M, TOWN_SHARE = 380.0, 0.24  # radius, and at most this share of the place's half side
 STEEPEST = 0.24  # slope of each of four waves of displacement; below 1 in sum, borders cannot fold over
-# Name, province, and position of the district's heart in half widths and half heights of the place.
+# Name, province, and the district's heart in half widths and half heights of the place. The hinterland's is the town.
 RURAL = (
     ("Anbesa", "upper", (-0.55, 0.62)),
     ("Berit", "upper", (0.35, 0.70)),
-    ("Dembel", "upper", (0.42, 0.08)),
     ("Gelana", "lower", (-0.60, -0.22)),
     ("Hamusit", "lower", (0.25, -0.66)),
 )
+HINTERLAND = ("Dembel", "upper")
 TOWN = ("Korat town", "upper")
 PROVINCES = {"upper": "XSV-U", "lower": "XSV-L"}
 
@@ -34,10 +34,11 @@ def districts(landscape: Landscape) -> gpd.GeoDataFrame:
     """
     place, (town_x, town_y) = landscape.place, landscape.town
     half = np.array([place.width_m / 2, place.height_m / 2])
-    hearts = [Point(*(half * position)) for _, _, position in RURAL]
+    hearts = [*(Point(*(half * position)) for _, _, position in RURAL), Point(town_x, town_y)]
+    owners = [*(owner[:2] for owner in RURAL), HINTERLAND]
     outline = _outline(half)
     cells = shapely.voronoi_polygons(MultiPoint(hearts), extend_to=outline, only_edges=True)
-    town = Point(town_x, town_y).buffer(min(TOWN_LIMITS_M, 0.25 * half[0]))
+    town = Point(town_x, town_y).buffer(min(TOWN_LIMITS_M, TOWN_SHARE * half.min()))
     # The town's limits replace whatever border would cross the town.
     net = shapely.unary_union([outline.boundary, cells.difference(town), town.boundary])
     faces = shapely.polygonize(shapely.get_parts(_wander(net, place.seed, half)))  # loose ends form no face
@@ -48,7 +49,7 @@ def districts(landscape: Landscape) -> gpd.GeoDataFrame:
             continue
         inside = face.representative_point()
         nearest = int(np.argmin([inside.distance(heart) for heart in hearts]))
-        rows.append((RURAL[nearest][0], RURAL[nearest][1], face))
+        rows.append((*owners[nearest], face))
     table = gpd.GeoDataFrame(rows, columns=["name", "province", "geometry"], geometry="geometry", crs=place.frame)
     table = table.dissolve("name", as_index=False).sort_values("name", ignore_index=True)
     table["parent_id"] = table["province"].map(PROVINCES)

@@ -1,121 +1,22 @@
-"""A fictional savanna landscape: what stands on the ground, drawn once in a frame of its own.
+"""A fictional savanna landscape, drawn once in a frame of its own.
 
 The ground is a raster of 5 m in a transverse Mercator frame centred on the place. Every scene, of whichever UTM zone,
-looks the same ground up by position, so neighbouring zones see one landscape. Parcels are strips within blocks, blocks
-are Voronoi cells of warped ground, and everything about a parcel is drawn from a hash of (seed, block, row, column).
+looks the same ground up by position, so neighbouring zones see one landscape.
 """
 
-from dataclasses import dataclass, fields
-from enum import IntEnum
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import Geometry, box
-from scipy.spatial import cKDTree
+from pyproj import Transformer
 
-from transforms.simulation.noise import fractal_noise, key_of, normal, uniform
+from transforms.simulation.ground import Cover, Crop, Ground, Place
+from transforms.simulation.sketch import Sketch
+
+__all__ = ["Cover", "Crop", "Ground", "Landscape", "Place"]
 
 GROUND_RESOLUTION_M = 5.0
 MARGIN_M = 400.0  # ground beyond the place, so that overlapping and slightly rotated scenes are full
-BLOCK_HA = 9.0
-HAMLETS_PER_KM2 = 0.8
-TOWN_RADIUS_M = 330.0
-
-
-class Cover(IntEnum):
-    """Land cover, by the code that label rasters carry; 0 is unlabelled."""
-
-    CROPLAND = 11
-    GRASS = 13
-    TREES = 20
-    BARE = 30
-    BUILT = 60
-    WATER = 80
-
-
-class Crop(IntEnum):
-    """The main-season crops."""
-
-    MAIZE = 0
-    TEFF = 1
-    PULSES = 2
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the landscape lies, how large it is, and which one of all possible it is.
-
-    Attributes:
-        longitude: Degrees east of the centre; on a multiple of 6 the place spans two UTM zones.
-        latitude: Degrees north of the centre.
-        width_m: East to west.
-        height_m: North to south.
-        seed: Another seed is another landscape.
-    """
-
-    longitude: float = 36.0
-    latitude: float = 9.0
-    width_m: float = 3000.0
-    height_m: float = 4000.0
-    seed: int = 7
-
-    @property
-    def frame(self) -> str:
-        """Transverse Mercator of the place as a PROJ string, metres from its centre."""
-        return f"+proj=tmerc +lat_0={self.latitude} +lon_0={self.longitude} +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m"
-
-    def rectangle(self, margin_m: float = 0.0) -> Geometry:
-        """Outline of the place in ``frame``, widened by ``margin_m``."""
-        x, y = self.width_m / 2 + margin_m, self.height_m / 2 + margin_m
-        return box(-x, -y, x, y, self.frame)
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What stands at every pixel; all arrays [y, x], float32 where nothing else is said.
-
-    Attributes:
-        cover: uint8 code of ``Cover``, 0 beyond the simulated ground.
-        crop: uint8 code of ``Crop``, meaningful on cropland.
-        sowing_day: Day of the year on cropland, before the weather of the year shifts it.
-        ploughed_days: Days before sowing at which cropland is ploughed.
-        vigour: How well crop or grass grows, about 0.3…1.2.
-        weeds: Share of the gaps in a crop, or of a fallow, that weeds take, 0…1.
-        soil: Tone of the soil, 0 black clay … 1 pale sand.
-        wetness: 0 upland … 1 valley bottom, green far into the dry season.
-        woody: Share of the pixel under trees and shrubs, 0…1.
-        metal: Share of a roof that is corrugated iron; the rest is thatch.
-    """
-
-    cover: np.ndarray
-    crop: np.ndarray
-    sowing_day: np.ndarray
-    ploughed_days: np.ndarray
-    vigour: np.ndarray
-    weeds: np.ndarray
-    soil: np.ndarray
-    wetness: np.ndarray
-    woody: np.ndarray
-    metal: np.ndarray
-
-    def take(self, rows: np.ndarray, columns: np.ndarray) -> "Ground":
-        """The ground at integer positions; cover 0 where they lie outside."""
-        height, width = self.cover.shape
-        known = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        at = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-        taken = {field.name: getattr(self, field.name)[at] for field in fields(self)}
-        taken["cover"] = np.where(known, taken["cover"], 0).astype(np.uint8)
-        return Ground(**taken)
-
-    @cached_property
-    def patches(self) -> tuple[tuple[Cover, np.ndarray, "Ground"], ...]:
-        """Each cover with its flat positions and the ground there (arrays of one axis): what stays from day to day."""
-        found = []
-        for cover in Cover:
-            there = np.flatnonzero(self.cover == cover)
-            found.append((cover, there, Ground(**{field.name: getattr(self, field.name).ravel()[there] for field in fields(self)})))
-        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -140,175 +41,16 @@ class Landscape:
         place = place or Place()
         outline = place.rectangle(MARGIN_M)
         geobox = GeoBox.from_bbox(outline.boundingbox, crs=place.frame, resolution=GROUND_RESOLUTION_M)
-        ground, town = _Sketch(place, geobox).finish()
+        ground, town = Sketch(place, geobox).finish()
         return cls(place, geobox, ground, town)
 
-    def positions(self, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional (rows, columns) on the ground raster of the pixel centres of ``geobox``, float64 [y, x]."""
+    def locate(self, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+        """Metres (east, north) in the place's frame of the pixel centres of ``geobox``, float64 [y, x]."""
         columns, rows = np.meshgrid(np.arange(geobox.shape.x) + 0.5, np.arange(geobox.shape.y) + 0.5)
-        x, y = geobox.crs.transformer_to_crs(self.geobox.crs)(*(geobox.transform * (columns, rows)))
-        columns, rows = ~self.geobox.transform * (np.asarray(x), np.asarray(y))
-        return rows - 0.5, columns - 0.5
+        to_frame = Transformer.from_crs(str(geobox.crs), self.place.frame, always_xy=True)
+        return to_frame.transform(*(geobox.transform @ (columns, rows)))
 
     def at(self, geobox: GeoBox) -> Ground:
         """The ground nearest to the pixel centres of ``geobox``, in any projection."""
-        rows, columns = self.positions(geobox)
-        return self.ground.take(np.rint(rows).astype(int), np.rint(columns).astype(int))
-
-
-class _Sketch:
-    """The drawing of one landscape, layer after layer."""
-
-    def __init__(self, place: Place, geobox: GeoBox):
-        self.place, self.shape = place, (geobox.shape.y, geobox.shape.x)
-        self.rng = np.random.default_rng([place.seed, 1])
-        columns, rows = np.meshgrid(np.arange(self.shape[1]) + 0.5, np.arange(self.shape[0]) + 0.5)
-        self.x, self.y = (np.asarray(axis, np.float32) for axis in geobox.transform * (columns, rows))
-
-    def finish(self) -> tuple[Ground, tuple[float, float]]:
-        """All layers, later ones over earlier ones: savanna, fields, tree lines, paths, river, settlements."""
-        river_m, stream_m = self._valleys()
-        relief = self._noise(900, 3)
-        valley_m = np.minimum(river_m, stream_m * 1.6)
-        wetness = np.clip(np.exp(-valley_m / 130) * 0.9 - relief * 0.08, 0, 1)
-        towards, town = self._settlements(river_m)
-        block, edge_m, edge_key = self._blocks()
-        parcel, parcel_edge_m, large = self._parcels(block)
-
-        # Fields thicken towards settlements and good soil; the savanna keeps whole blocks.
-        fertile = self._noise(700, 2)
-        appeal = -0.1 + 0.9 * fertile + 1.6 * np.exp(-towards[0] / 350) - 0.8 * (valley_m < 40) + 0.5 * large
-        block_appeal = (np.bincount(block.ravel(), appeal.ravel()) / np.bincount(block.ravel()).clip(1))[block]
-        farmed = uniform(parcel, 1) < 0.93 / (1 + np.exp(-3.0 * (block_appeal + 0.35 * normal(parcel, 2))))
-        in_farmland = block_appeal > -0.1
-        tree_noise, shrub_noise = self._noise(32, 2), self._noise(260, 3)
-        woody = np.clip(0.15 + 0.16 * shrub_noise + 0.17 * tree_noise, 0, 0.95)
-        woody = np.where(farmed, 0.03 * (tree_noise > 1.2), woody * np.where(in_farmland, 0.5, 1.0))
-        cover = np.where(farmed, Cover.CROPLAND, np.where(woody > 0.42, Cover.TREES, Cover.GRASS)).astype(np.uint8)
-        worn = (self._noise(160, 3) > 1.75) & ~farmed & (wetness < 0.4)
-        cover[worn] = Cover.BARE
-
-        lone = (uniform(key_of(self.place.seed, (self.x // 20).astype(int), (self.y // 20).astype(int)), 3) < 0.012) & farmed
-        hedge = (uniform(edge_key, 4) < 0.3) & (edge_m < 6.5) & (tree_noise > -0.9)
-        gallery = (valley_m > 6) & (valley_m < 38 + 14 * tree_noise) & (shrub_noise + tree_noise > -0.6)
-        for trees in (lone, hedge, gallery):
-            cover[trees], woody[trees] = Cover.TREES, 0.75
-        paths = (uniform(edge_key, 5) < 0.55) & (edge_m < 2.6) & ~hedge
-        cover[paths], woody[paths] = Cover.BARE, 0.0
-        self._build(cover, woody, towards)
-        water = river_m < 9 + 4 * self._noise(300)
-        cover[water], woody[water] = Cover.WATER, 0.0
-
-        crop = np.digitize(uniform(parcel, 6) + 0.1 * fertile, [0.42, 0.78]).astype(np.uint8)
-        sowing = np.array([150, 183, 174], np.float32)[crop] + 11 * normal(parcel, 7) - 6 * wetness
-        fallow = in_farmland & ~farmed
-        grazing = np.clip(0.72 + 0.16 * self._noise(350, 2) + 0.15 * normal(parcel, 8) * fallow, 0.25, 1.1)
-        tended = np.clip(0.86 + 0.17 * normal(parcel, 9) + 0.08 * fertile, 0.3, 1.2)
-        within = 1 + 0.09 * self._noise(45, 3) - 0.2 * (parcel_edge_m < 4)
-        ground = Ground(
-            cover=cover,
-            crop=crop,
-            sowing_day=sowing,
-            ploughed_days=np.clip(24 + 12 * normal(parcel, 12), 3, 60),
-            vigour=(np.where(farmed, tended, grazing) * within).astype(np.float32),
-            weeds=np.clip(0.22 + 0.2 * normal(parcel, 10), 0.0, 0.9),
-            soil=np.clip(
-                0.5 + 0.22 * self._noise(1000, 2) + 0.15 * normal(parcel, 11) * farmed + 0.05 * self._noise(30, 2) - 0.15 * wetness,
-                0,
-                1,
-            ).astype(np.float32),
-            wetness=wetness.astype(np.float32),
-            woody=woody.astype(np.float32),
-            metal=np.clip(0.45 + 0.5 * self._noise(10), 0, 1),
-        )
-        return ground, town
-
-    def _noise(self, scale_m: float, octaves: int = 1) -> np.ndarray:
-        return fractal_noise(self.rng, self.shape, scale_m / GROUND_RESOLUTION_M, octaves)
-
-    def _valleys(self) -> tuple[np.ndarray, np.ndarray]:
-        """Metres to the river, which meanders from north to south, and to a dry stream that joins it."""
-        wave, phase = self.rng.uniform(1500, 2100), self.rng.uniform(0, 2 * np.pi)
-        meander = self.rng.uniform(45, 75)
-        middle = -0.22 * self.place.width_m + 0.16 * self.y
-        bend = self.place.width_m * 0.09 * np.sin(2 * np.pi * self.y / wave + phase)
-        small = meander * np.sin(2 * np.pi * self.y / 430 + 2 * phase) + 18 * np.sin(2 * np.pi * self.y / 150)
-        slope = 0.16 + self.place.width_m * 0.09 * 2 * np.pi / wave * np.cos(2 * np.pi * self.y / wave + phase)
-        slope = slope + meander * 2 * np.pi / 430 * np.cos(2 * np.pi * self.y / 430 + 2 * phase)
-        river_m = np.abs(self.x - middle - bend - small) / np.hypot(1, slope)
-        course = 0.12 * self.place.height_m + 0.3 * self.x + 90 * np.sin(self.x / 190 + phase)
-        stream_m = np.abs(self.y - course) + 1e4 * (self.x < middle + bend + small)
-        return river_m, stream_m + 12 * self._noise(120)
-
-    def _settlements(self, river_m: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-        """Array [3, y, x] (metres to the nearest centre, its radius, its number), and the town's position."""
-        half_x, half_y = self.place.width_m / 2, self.place.height_m / 2
-        town = (0.36 * half_x + self.rng.normal(0, 0.06 * half_x), 0.12 * half_y + self.rng.normal(0, 0.1 * half_y))
-        count = 2 + round(HAMLETS_PER_KM2 * half_x * half_y * 4e-6)
-        centres, radii = [town], [min(TOWN_RADIUS_M, 0.24 * half_x)]
-        for x, y in self.rng.uniform(-1, 1, (40 * count, 2)) * (half_x, half_y):
-            apart = np.hypot(*(np.array(centres) - (x, y)).T)
-            row = int((self.y[0, 0] - y) / GROUND_RESOLUTION_M)
-            column = int((x - self.x[0, 0]) / GROUND_RESOLUTION_M)
-            if river_m[row, column] > 110 and (apart > 420 + np.array(radii)).all() and len(centres) <= count:
-                centres.append((x, y))
-                radii.append(self.rng.uniform(70, 150))
-        distance_m = np.stack([np.hypot(self.x - x, self.y - y) for x, y in centres])
-        number = (distance_m / np.array(radii)[:, None, None]).argmin(0)
-        nearest = np.take_along_axis(distance_m, number[None], 0)[0]
-        return np.stack([nearest, np.array(radii)[number], number]), town
-
-    def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Block number, metres to the block's edge, and a key of the edge (the same on both sides)."""
-        spacing = np.sqrt(BLOCK_HA) * 100
-        reach_x, reach_y = (self.place.width_m / 2 + 2 * MARGIN_M, self.place.height_m / 2 + 2 * MARGIN_M)
-        knots = np.stack(np.meshgrid(np.arange(-reach_x, reach_x, spacing), np.arange(-reach_y, reach_y, spacing)), -1)
-        seeds = knots.reshape(-1, 2) + self.rng.uniform(-0.45, 0.45, (knots.size // 2, 2)) * spacing
-        warped = np.stack([self.x + 14 * self._noise(130, 2), self.y + 14 * self._noise(130, 2)], -1)
-        distance, nearest = cKDTree(seeds).query(warped, k=2)
-        low, high = nearest.min(-1), nearest.max(-1)
-        return nearest[..., 0], (distance[..., 1] - distance[..., 0]) / 2, key_of(self.place.seed, low, high)
-
-    def _parcels(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Key of the parcel, metres to its edge, and whether its block belongs to a large farm."""
-        key = key_of(self.place.seed, block)
-        estate = self._noise(1500)
-        large = (np.bincount(block.ravel(), estate.ravel()) / np.bincount(block.ravel()).clip(1))[block] > 1.15
-        angle = np.pi * uniform(key, 20)
-        u = self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(70)
-        v = self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(70)
-        width = np.where(large, 105, 38) * np.exp(0.28 * normal(key, 21))
-        row = np.floor(u / width).astype(int)
-        strip = key_of(key.view(np.int64), row)
-        length = width * np.where(large, 1.9, 1.75) * np.exp(0.35 * normal(strip, 22))
-        along = v / length + uniform(strip, 23)
-        column = np.floor(along).astype(int)
-        across = (0.5 - np.abs(u / width - row - 0.5)) * width
-        ends = (0.5 - np.abs(along - column - 0.5)) * length
-        return key_of(strip.view(np.int64), column), np.minimum(across, ends), large
-
-    def _build(self, cover: np.ndarray, woody: np.ndarray, towards: np.ndarray) -> None:
-        """Houses, yards and streets into ``cover`` and ``woody``, dense at the centres, scattered at the rims."""
-        distance_m, radius_m, number = towards
-        home = key_of(self.place.seed, number.astype(int), 99)
-        town = number == 0
-        angle = np.pi * uniform(home, 30)
-        plot_m = np.where(town, 20.0, 25.0)
-        u = (self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(60)) / plot_m
-        v = (self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(60)) / plot_m
-        plot = key_of(home.view(np.int64), np.floor(u).astype(int), np.floor(v).astype(int))
-        density = np.clip(1.25 - distance_m / radius_m + 0.22 * self._noise(120, 2), 0, 1)
-        lived_in = uniform(plot, 31) < density
-        street = town & ((np.floor(u) % 5 == 0) & (u % 1 < 0.4) | (np.floor(v) % 6 == 0) & (v % 1 < 0.4)) & (density > 0.2)
-        size = 0.45 + 0.3 * uniform(plot, 32) + 0.12 * town
-        house = lived_in & (np.abs(u % 1 - 0.5) < size / 2) & (np.abs(v % 1 - 0.5) < size / 2)
-        yard = lived_in & ~house
-        garden = uniform(plot, 33)
-        for where, kind, canopy in (
-            (yard & (garden < 0.35), Cover.BARE, 0.05),
-            (yard & (garden >= 0.35) & (garden < 0.75), Cover.GRASS, 0.15),
-            (yard & (garden >= 0.75), Cover.TREES, 0.7),
-            (street, Cover.BARE, 0.0),
-            (house & ~street, Cover.BUILT, 0.0),
-        ):
-            cover[where], woody[where] = kind, canopy
+        columns, rows = ~self.geobox.transform @ self.locate(geobox)
+        return self.ground.take(np.floor(rows).astype(int), np.floor(columns).astype(int))

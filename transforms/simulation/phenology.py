@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from scipy.special import expit
 
-from transforms.simulation.landscape import Cover, Crop, Ground
+from transforms.simulation.ground import Cover, Crop, Ground
 
 OPTICAL_BANDS = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 RADAR_BANDS = ("vv", "vh")
@@ -58,7 +58,7 @@ POWER_DB = np.array(  # [material, (vv, vh)], dry ground
         [-12.4, -19.3],
         [-13.6, -21.8],
         [-12.8, -21.0],
-        [-10.2, -18.6],
+        [-11.2, -19.3],
         [-7.0, -15.0],
         [-2.0, -12.0],
         [-20.5, -27.5],
@@ -147,12 +147,12 @@ def _mix(ground: Ground, soil: np.ndarray, **shares: np.ndarray | float) -> np.n
 
 
 def _wild_green(ground: Ground, day: float, weather: Weather) -> np.ndarray:
-    """Green share of grass and weeds, which follow the rains and last longer where the ground is wet."""
-    start = weather.onset_day + 12 - 25 * ground.wetness
-    end = weather.end_day + 22 + 55 * ground.wetness
+    """Green share of grass and weeds: it follows the rains, lasts longer on wet ground and shorter on weedy fallows."""
+    start = weather.onset_day + 12 - 25 * ground.wetness + 22 * ground.weeds
+    end = weather.end_day + 22 + 55 * ground.wetness - 28 * ground.weeds
     last_year = 1 - _rise(day, end - YEAR_DAYS, 17)
     season = _rise(day, start, 13) - _rise(day, end, 17) + last_year
-    return np.clip((0.06 + 0.2 * ground.wetness) + 0.8 * ground.vigour * season, 0, 0.95)
+    return np.clip((0.03 + 0.17 * ground.wetness) + 0.8 * ground.vigour * season, 0, 0.95)
 
 
 def _under_trees(shares: np.ndarray, woody: np.ndarray, leaf: np.ndarray | float) -> np.ndarray:
@@ -211,7 +211,8 @@ def _bare(ground: Ground, day: float, weather: Weather) -> np.ndarray:
 
 def _built(ground: Ground, day: float, weather: Weather) -> np.ndarray:
     green = 0.1 * _wild_green(ground, day, weather)
-    return _mix(ground, 0.22 - green, BLADE=green, METAL=0.72 * ground.metal, THATCH=0.72 * (1 - ground.metal), SHADE=0.06)
+    metal, thatch = 0.72 * ground.metal, 0.72 * (1 - ground.metal)
+    return _mix(ground, 0.22 - green, BLADE=green, METAL=metal, THATCH=thatch, SHADE=0.06)
 
 
 def _water(ground: Ground, day: float, weather: Weather) -> np.ndarray:

@@ -44,12 +44,14 @@ class View:
     """What one zone sees of a landscape.
 
     Attributes:
+        epsg: The zone.
         grid: 10 m grid of its scenes.
         ground: The ground at ``SUPERSAMPLING`` times that resolution.
         x: Metres east in the place's frame of the pixels of ``grid``, [y, x].
         y: Metres north.
     """
 
+    epsg: int
     grid: GeoBox
     ground: Ground
     x: np.ndarray
@@ -59,9 +61,7 @@ class View:
     def of(cls, landscape: Landscape, epsg: int) -> "View":
         """The view of the zone ``epsg``."""
         grid = scene_grid(landscape.place, epsg)
-        rows, columns = landscape.positions(grid)
-        x, y = landscape.geobox.transform * (columns + 0.5, rows + 0.5)
-        return cls(grid, landscape.at(grid.zoom_out(1 / SUPERSAMPLING)), x, y)
+        return cls(epsg, grid, landscape.at(grid.zoom_out(1 / SUPERSAMPLING)), *landscape.locate(grid))
 
     def materials(self, day: date, weather: Weather) -> np.ndarray:
         """Shares of materials [material, y, x] in the 10 m pixels."""
@@ -105,9 +105,8 @@ def optical_scene(landscape: Landscape, view: View, day: date, weather: Weather,
     surface = phenology.reflectance(shares, _moisture(landscape, day, weather))
     surface = ndimage.gaussian_filter(surface, (0, OPTICAL_BLUR_PIXELS, OPTICAL_BLUR_PIXELS), truncate=3)
     sky = sky.at(view.x, view.y, atmosphere.sky_grid(place))
-    rng = np.random.default_rng([place.seed, day.toordinal(), view.grid.crs.epsg, 4])
+    rng = np.random.default_rng([place.seed, day.toordinal(), view.epsg, 4])
     observed = atmosphere.observe(surface, sky) * (1 + rng.normal(0, 0.015, (len(OPTICAL_BANDS), 1, 1)))
-    coarse_sky = Sky(*(block_mean(layer) for layer in (sky.opacity, sky.shadow, sky.texture, sky.whim)), sky.haze)
     coarse = block_mean(observed)
     known_coarse = block_mean(known.astype(np.float32)) > 0.99
     bands = {}
@@ -116,7 +115,7 @@ def optical_scene(landscape: Landscape, view: View, day: date, weather: Weather,
         noisy = values * (1 + 0.008 * rng.standard_normal(values.shape)) + 0.0015 * rng.standard_normal(values.shape)
         counts = np.clip(np.rint(noisy * COUNTS_PER_REFLECTANCE), 1, 16_000)
         bands[key] = np.where(there, counts, 0).astype(np.uint16)
-    bands["scl"] = np.where(known_coarse, atmosphere.classify(coarse, coarse_sky), 0).astype(np.uint8)
+    bands["scl"] = np.where(known_coarse, atmosphere.classify(coarse, sky.each(block_mean)), 0).astype(np.uint8)
     return bands
 
 
@@ -124,7 +123,7 @@ def radar_scene(landscape: Landscape, view: View, day: date, weather: Weather) -
     """One Sentinel-1 acquisition: ``vv`` and ``vh``, linear power float32 [y, x] at 20 m, NaN without data."""
     shares = block_mean(view.materials(day, weather))
     power = phenology.backscatter(shares, _moisture(landscape, day, weather))
-    rng = np.random.default_rng([landscape.place.seed, day.toordinal(), view.grid.crs.epsg, 5])
+    rng = np.random.default_rng([landscape.place.seed, day.toordinal(), view.epsg, 5])
     calibration = 10 ** (rng.normal(0, 0.15, (2, 1, 1)) / 10)
     speckle = rng.gamma(RADAR_LOOKS, 1 / RADAR_LOOKS, power.shape)
     seen = np.where(shares.sum(0) > 0.99, power * speckle * calibration, np.nan).astype(np.float32)
@@ -139,7 +138,7 @@ def block_mean(array: np.ndarray, size: int = 2) -> np.ndarray:
 
 def _write_optical(writer: CatalogueWriter, view: View, day: date, bands: Mapping[str, np.ndarray]) -> None:
     cloudy = np.isin(bands["scl"], (atmosphere.SceneClass.CLOUD_MEDIUM, atmosphere.SceneClass.CLOUD_HIGH))
-    code = grid_code(view.grid)
+    code = grid_code(view.grid, view.epsg)
     unit = "ab"[day.toordinal() // 5 % 2]
     properties = {
         "platform": f"sentinel-2{unit}",
@@ -154,7 +153,7 @@ def _write_optical(writer: CatalogueWriter, view: View, day: date, bands: Mappin
 
 
 def _write_radar(writer: CatalogueWriter, view: View, day: date, bands: Mapping[str, np.ndarray]) -> None:
-    code = grid_code(view.grid)
+    code = grid_code(view.grid, view.epsg)
     properties = {
         "platform": "sentinel-1a",
         "constellation": "sentinel-1",

@@ -48,7 +48,7 @@ def write_truth(landscape: Landscape, folder: Path) -> dict[int, dict[str, Path]
     written: dict[int, dict[str, Path]] = {}
     for epsg, part in zone_parts(landscape.place).items():
         grid = scene_grid(landscape.place, epsg)
-        inside = _pixels_within(region & part, grid)
+        inside = _pixels_within((region & part).to_crs(f"EPSG:{epsg}"), grid)
         rasters = {
             "cropland": np.where(inside, cover_share(landscape, grid, Cover.CROPLAND) >= 0.5, OUTSIDE),
             "building": np.where(inside, np.rint(100 * cover_share(landscape, grid, Cover.BUILT)), OUTSIDE),
@@ -62,6 +62,5 @@ def write_truth(landscape: Landscape, folder: Path) -> dict[int, dict[str, Path]
 
 
 def _pixels_within(polygon: Geometry, grid: GeoBox) -> np.ndarray:
-    """Whether each pixel's centre lies in ``polygon``, bool [y, x]."""
-    shape = mapping(polygon.to_crs(grid.crs).geom)
-    return rasterize([(shape, 1)], (grid.shape.y, grid.shape.x), transform=grid.transform).astype(bool)
+    """Whether each pixel's centre lies in ``polygon``, of the same projection; bool [y, x]."""
+    return rasterize([(mapping(polygon.geom), 1)], (grid.shape.y, grid.shape.x), transform=grid.transform).astype(bool)

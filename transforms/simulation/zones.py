@@ -4,7 +4,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, box
 from pyproj import Transformer
 
-from transforms.simulation.landscape import Place
+from transforms.simulation.ground import Place
 
 SCENE_RESOLUTION_M = 10
 SCENE_SNAP_M = 20  # scenes start on the 20 m grid, so that both resolutions share their corner
@@ -40,11 +40,11 @@ def scene_grid(place: Place, epsg: int) -> GeoBox:
     return GeoBox.from_bbox((left, bottom, right, top), crs=crs, resolution=SCENE_RESOLUTION_M)
 
 
-def grid_code(geobox: GeoBox) -> str:
-    """The 100 km MGRS square of the grid's centre, e.g. ``36PZQ``."""
-    zone, bounds = geobox.crs.epsg % 100, geobox.boundingbox
+def grid_code(geobox: GeoBox, epsg: int) -> str:
+    """The 100 km MGRS square of the grid's centre, e.g. ``36PZQ``; ``epsg`` is the grid's UTM zone."""
+    zone, bounds = epsg % 100, geobox.boundingbox
     x, y = (bounds.left + bounds.right) / 2, (bounds.bottom + bounds.top) / 2
-    latitude = Transformer.from_crs(geobox.crs.epsg, 4326, always_xy=True).transform(x, y)[1]
+    latitude = Transformer.from_crs(epsg, 4326, always_xy=True).transform(x, y)[1]
     band = MGRS_BANDS[min(int((latitude + 80) // 8), len(MGRS_BANDS) - 1)]
     column = MGRS_COLUMNS[zone % 3][int(x // 1e5) - 1]
     return f"{zone}{band}{column}{MGRS_ROWS[zone % 2][int(y // 1e5) % 20]}"

@@ -1,0 +1,57 @@
+"""The simulated place of the demonstration on disk: archive, units, truth and configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from transforms.simulation.districts import write_units
+from transforms.simulation.landscape import Landscape, Place
+from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
+from transforms.simulation.truth import write_truth
+
+YEAR = 2023
+BUNDLE = Path(__file__).parent / "bundle"
+WINDOW = {"start": {"month": 1, "year": 0}, "months": 12}
+
+
+@dataclass(frozen=True)
+class DemoPlace:
+    """Where everything of the demonstration stands.
+
+    Attributes:
+        config: Configuration for ``stook map``.
+        truth: EPSG code -> layer -> GeoTIFF.
+    """
+
+    config: Path
+    truth: dict[int, dict[str, Path]]
+
+
+def imagery_section(catalog: Path) -> dict[str, dict[str, str]]:
+    """The ``imagery`` section for a simulated archive."""
+    return {
+        "sentinel2": {"catalog": str(catalog), "collection": OPTICAL_COLLECTION, "profile": "scaled-1e-4"},
+        "sentinel1": {"catalog": str(catalog), "collection": RADAR_COLLECTION, "profile": "linear-power"},
+    }
+
+
+def write_place(folder: Path, place: Place, tile_px: int, bundle: Path = BUNDLE) -> DemoPlace:
+    """Simulate ``place`` and write all that mapping it needs."""
+    landscape = Landscape(place)
+    catalog = write_archive(landscape, folder / "archive", YEAR)
+    units = write_units(landscape, folder / "districts.geojson")
+    truth = write_truth(landscape, folder / "truth")
+    config = folder / "demo.yaml"
+    configuration = {
+        "name": "simulated",
+        "region": {"file": units.name, "id": "unit_id", "name": "name", "parent": ["parent_id", "country_id"]},
+        "imagery": imagery_section(catalog.relative_to(folder)),
+        "season": {"name": "main"},
+        "products": {"cropland": {"bundle": str(bundle.resolve()), "window": WINDOW}},
+        "grid": {"tile_px": tile_px},
+        "output": "out",
+    }
+    text = "# Written by 'stook demo'. Everything here is simulated.\n" + yaml.safe_dump(configuration, sort_keys=False)
+    config.write_text(text)
+    return DemoPlace(config, truth)

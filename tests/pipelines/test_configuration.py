@@ -1,0 +1,102 @@
+"""Whatever is wrong in a configuration is told in one line: file, field, value, what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from models.errors import InputError
+from pipelines.configuration import MapConfiguration, TrainConfiguration, describe, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def valid() -> dict[str, Any]:
+    return {
+        "name": "place",
+        "region": {"file": "units.geojson", "id": "unit_id"},
+        "imagery": {"sentinel2": {"catalog": "catalog.json", "collection": "s2", "profile": "scaled-1e-4"}},
+        "season": {"name": "main"},
+        "products": {"cropland": {"bundle": "b", "window": {"start": {"month": 11, "year": -1}, "months": 12}}},
+        "output": "out",
+    }
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    data = valid()
+    *parents, last = path.split(".")
+    section = data
+    for parent in parents:
+        section = section[parent]
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    return data
+
+
+def load_data(folder: Path, data: Any) -> MapConfiguration:
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(data))
+    return load(file, MapConfiguration)
+
+
+def test_paths_are_relative_to_the_file_and_addresses_stay(tmp_path: Path) -> None:
+    config = load_data(tmp_path, changed("imagery.sentinel2.catalog", "https://example.org/v1"))
+    assert config.output == str(tmp_path / "out")
+    assert config.imagery.sentinel2 is not None
+    assert config.imagery.sentinel2.catalog == "https://example.org/v1"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("thrshold", 3, r"thrshold: unknown field; allowed are name, region, imagery"),
+        ("products.cropland.thrshold", 3, r"products.cropland.thrshold: unknown field; allowed are bundle, window"),
+        ("products.cropland.window.months", 0, r"products.cropland.window.months: 0 is not allowed; .* 1"),
+        ("products.cropland.window.start.month", 13, r"window.start.month: 13 is not allowed; .* 12"),
+        ("products.cropland.threshold", "high", r"threshold: 'high' is not allowed; it should be a valid integer"),
+        ("products.wheat", {}, r"products.wheat.*'wheat' is not allowed; .*cropland"),
+        ("region.id", None, r"region.id: this field is required and absent"),
+        ("season.name", "Main Season", r"season.name: 'Main Season' is not allowed"),
+        ("imagery", {}, r"imagery: name at least one of sentinel2, sentinel1"),
+        ("output", "gs://bucket/x", r"gs://bucket/x is not a folder"),
+        ("run", {"mode": "dask"}, r"run.mode: 'dask' is not allowed; it should be 'memory', 'threads' or 'processes'"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_field_value_and_what_is_allowed(
+    tmp_path: Path, path: str, value: Any, told: str
+) -> None:
+    with pytest.raises(InputError, match=told) as refusal:
+        load_data(tmp_path, changed(path, value))
+    assert str(refusal.value).startswith(str(tmp_path / "config.yaml"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_several_mistakes_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\(and 1 more\)"):
+        load_data(tmp_path, changed("region", {"file": "x", "idd": "y"}))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "name: [\n", "\x00"])
+def test_what_is_not_a_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match="config.yaml: "):
+        load(tmp_path / "config.yaml", MapConfiguration)
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load(tmp_path / "none.yaml", MapConfiguration)
+
+
+@pytest.mark.parametrize("schema", [MapConfiguration, TrainConfiguration])
+def test_every_field_is_documented(schema: type[MapConfiguration] | type[TrainConfiguration]) -> None:
+    assert "None |" not in describe(schema).replace("`None` |", "")
+    assert describe(schema) in (ROOT / "docs/configuration.md").read_text()
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "infra").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_valid(example: Path) -> None:
+    load(example, TrainConfiguration if example.stem.startswith("train") else MapConfiguration)

@@ -1,0 +1,105 @@
+"""Editions appear whole, are filled by one run, and are shown by moving a pointer."""
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError
+from transforms.editions import LEASE, Edition, SeasonFolder, boot_id
+from transforms.grid import Grid
+from transforms.plan import Plan, ProductPlan
+from transforms.season import Season, Window
+from transforms.sources import Source
+from transforms.store import read_json, write_json
+
+
+def make_plan(bundle_hash: str = "b" * 64) -> Plan:
+    periods = Window(11, -1, 12).periods(2019)
+    return Plan(
+        name="place",
+        season=Season("main", 2019),
+        provisional=False,
+        grid=Grid(),
+        sources={"sentinel2": Source("sentinel2", "/catalog.json", "s2", "scaled-1e-4")},
+        cloud_dilation_px=0,
+        products=(ProductPlan("cropland", "/bundle", bundle_hash, False, periods, 3),),
+        units_hash="u" * 64,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SeasonFolder:
+    return SeasonFolder(tmp_path, "place", "main-2019")
+
+
+def opened(folder: SeasonFolder, plan: Plan) -> Edition:
+    with folder.opening(plan) as (_, manifest):
+        manifest["tiles"] = []
+    return Edition(folder.folder / manifest["edition"])
+
+
+def test_a_plan_is_read_back_from_its_edition(folder: SeasonFolder) -> None:
+    plan = make_plan()
+    edition = opened(folder, plan)
+    assert edition.plan == plan
+    assert edition.plan.key == plan.key == edition.manifest["key"]
+
+
+def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
+    with pytest.raises(RuntimeError), folder.opening(make_plan()):
+        raise RuntimeError("the archive went away")
+    assert list(folder.folder.iterdir()) == []
+
+
+def test_the_open_edition_of_the_same_plan_is_found_and_of_no_other(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    assert folder.find(make_plan().key) == edition
+    assert folder.find(make_plan(bundle_hash="c" * 64).key) is None
+    assert folder.status(edition) == "open"
+
+
+def test_publishing_moves_the_pointer_and_remembers_what_it_pointed_at(folder: SeasonFolder) -> None:
+    first, second = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    folder.publish(first)
+    folder.publish(second)
+    folder.publish(second)
+    assert folder.current() == second
+    assert [folder.status(edition) for edition in (first, second)] == ["superseded", "published"]
+    assert read_json(folder.folder / "current.json")["previous"] == [first.id]
+
+
+def test_a_second_run_is_told_who_holds_the_edition(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    with folder.lease(edition):
+        with pytest.raises(InputError, match=f"process {os.getpid()} on {socket.gethostname()}"), folder.lease(edition):
+            pass
+    with folder.lease(edition):
+        assert (edition.folder / LEASE).exists()
+    assert not (edition.folder / LEASE).exists()
+
+
+def abandoned_lease(**changes: object) -> dict[str, object]:
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": 2**22 + 1, "token": "t", "since": time}
+    return {**lease, "renewed": time, **changes}
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    write_json(edition.folder / LEASE, abandoned_lease())
+    with folder.lease(edition):
+        assert read_json(edition.folder / LEASE)["pid"] == os.getpid()
+
+
+def test_the_lease_of_another_machine_is_taken_over_only_when_it_has_expired(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    write_json(edition.folder / LEASE, abandoned_lease(host="elsewhere"))
+    with pytest.raises(InputError, match="on elsewhere"), folder.lease(edition):
+        pass
+    long_ago = (datetime.now(UTC) - timedelta(minutes=10)).isoformat(timespec="seconds")
+    write_json(edition.folder / LEASE, abandoned_lease(host="elsewhere", renewed=long_ago))
+    with folder.lease(edition):
+        assert read_json(edition.folder / LEASE)["host"] == socket.gethostname()

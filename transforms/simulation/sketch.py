@@ -1,0 +1,182 @@
+"""The drawing of a landscape: valleys, blocks, parcels, trees, paths and settlements.
+
+Parcels are strips within blocks, blocks are Voronoi cells of warped ground, and everything about a parcel is drawn from
+a hash of (seed, block, row, column). Most parcels of smallholders have 0.1 to 0.5 ha, of the large farms 0.5 to 2 ha.
+"""
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+from scipy.spatial import cKDTree
+
+from transforms.simulation.ground import Cover, Ground, Place
+from transforms.simulation.noise import fractal_noise, key_of, normal, uniform
+
+BLOCK_HA = 9.0
+HAMLETS_PER_KM2 = 0.8
+TOWN_RADIUS_M = 330.0
+
+
+class Sketch:
+    """The drawing of one landscape, layer after layer.
+
+    Args:
+        place: Its size and seed.
+        geobox: Grid to draw on, in the place's frame; all layers are arrays [y, x] of its shape.
+    """
+
+    def __init__(self, place: Place, geobox: GeoBox):
+        self.place, self.shape = place, (geobox.shape.y, geobox.shape.x)
+        self.resolution_m = float(geobox.resolution.x)
+        self.rng = np.random.default_rng([place.seed, 1])
+        columns, rows = np.meshgrid(np.arange(self.shape[1]) + 0.5, np.arange(self.shape[0]) + 0.5)
+        self.x, self.y = (np.asarray(axis, np.float32) for axis in geobox.transform @ (columns, rows))
+
+    def finish(self) -> tuple[Ground, tuple[float, float]]:
+        """All layers, later ones over earlier ones: savanna, fields, tree lines, paths, river, settlements."""
+        river_m, stream_m = self._valleys()
+        relief = self._noise(900, 3)
+        valley_m = np.minimum(river_m, stream_m * 1.6)
+        wetness = np.clip(np.exp(-valley_m / 130) * 0.9 - relief * 0.08, 0, 1)
+        towards, town = self._settlements(river_m)
+        block, edge_m, edge_key = self._blocks()
+        parcel, parcel_edge_m, large = self._parcels(block)
+
+        # Fields thicken towards settlements and good soil; the savanna keeps whole blocks.
+        fertile = self._noise(700, 2)
+        appeal = -0.1 + 0.9 * fertile + 1.6 * np.exp(-towards[0] / 350) - 0.8 * (valley_m < 40) + 0.5 * large
+        block_appeal = (np.bincount(block.ravel(), appeal.ravel()) / np.bincount(block.ravel()).clip(1))[block]
+        farmed = uniform(parcel, 1) < 0.93 / (1 + np.exp(-3.0 * (block_appeal + 0.35 * normal(parcel, 2))))
+        in_farmland = block_appeal > -0.1
+        tree_noise, shrub_noise = self._noise(32, 2), self._noise(260, 3)
+        woody = np.clip(0.12 + 0.15 * shrub_noise + 0.15 * tree_noise, 0, 0.95)
+        parkland = np.clip(0.05 + 0.1 * shrub_noise, 0, 0.22) * (1 + 1.5 * (tree_noise > 1.3))
+        woody = np.where(farmed, parkland, woody * np.where(in_farmland, 0.4, 1.0)).astype(np.float32)
+        cover = np.where(farmed, Cover.CROPLAND, np.where(woody > 0.37, Cover.TREES, Cover.GRASS)).astype(np.uint8)
+        worn = (self._noise(160, 3) > 1.75) & ~farmed & (wetness < 0.4)
+        cover[worn] = Cover.BARE
+
+        square = key_of(self.place.seed, (self.x // 20).astype(int), (self.y // 20).astype(int))
+        lone = (uniform(square, 3) < 0.012) & farmed
+        hedge = (uniform(edge_key, 4) < 0.3) & (edge_m < 6.5) & (tree_noise > -0.9)
+        gallery = (valley_m > 6) & (valley_m < 38 + 14 * tree_noise) & (shrub_noise + tree_noise > -0.6)
+        for trees in (lone, hedge, gallery):
+            cover[trees], woody[trees] = Cover.TREES, 0.75
+        paths = (uniform(edge_key, 5) < 0.55) & (edge_m < 2.6) & ~hedge
+        cover[paths], woody[paths] = Cover.BARE, 0.0
+        self._build(cover, woody, towards)
+        water = river_m < 9 + 4 * self._noise(300)
+        cover[water], woody[water] = Cover.WATER, 0.0
+
+        crop = np.digitize(uniform(parcel, 6) + 0.1 * fertile, [0.42, 0.78]).astype(np.uint8)
+        sowing = np.array([150, 183, 174], np.float32)[crop] + 15 * normal(parcel, 7) - 6 * wetness
+        fallow = in_farmland & ~farmed
+        grazing = np.clip(0.72 + 0.18 * self._noise(350, 2) + 0.2 * normal(parcel, 8) * fallow, 0.2, 1.1)
+        tended = np.clip(0.84 + 0.23 * normal(parcel, 9) + 0.08 * fertile, 0.2, 1.2)
+        failed = farmed & (uniform(parcel, 13) < 0.06)  # sown, and lost to weeds
+        tended = np.where(failed, 0.25, tended)
+        weeds = np.clip(0.32 + 0.27 * normal(parcel, 10) + 0.6 * failed, 0, 1) * (farmed | fallow)
+        within = 1 + 0.09 * self._noise(45, 3) - 0.2 * (parcel_edge_m < 4)
+        soil = 0.5 + 0.22 * self._noise(1000, 2) + 0.05 * self._noise(30, 2) - 0.15 * wetness
+        ground = Ground(
+            cover=cover,
+            crop=crop,
+            sowing_day=sowing,
+            ploughed_days=np.clip(24 + 12 * normal(parcel, 12), 3, 60),
+            vigour=(np.where(farmed, tended, grazing) * within).astype(np.float32),
+            weeds=weeds.astype(np.float32),
+            soil=np.clip(soil + 0.15 * normal(parcel, 11) * farmed, 0, 1).astype(np.float32),
+            wetness=wetness.astype(np.float32),
+            woody=woody.astype(np.float32),
+            metal=np.clip(0.45 + 0.5 * self._noise(10), 0, 1),
+        )
+        return ground, town
+
+    def _noise(self, scale_m: float, octaves: int = 1) -> np.ndarray:
+        return fractal_noise(self.rng, self.shape, scale_m / self.resolution_m, octaves)
+
+    def _valleys(self) -> tuple[np.ndarray, np.ndarray]:
+        """Metres to the river, which meanders from north to south, and to a dry stream that joins it."""
+        wave, phase = self.rng.uniform(1500, 2100), self.rng.uniform(0, 2 * np.pi)
+        meander = self.rng.uniform(45, 75)
+        middle = -0.22 * self.place.width_m + 0.16 * self.y
+        bend = self.place.width_m * 0.09 * np.sin(2 * np.pi * self.y / wave + phase)
+        small = meander * np.sin(2 * np.pi * self.y / 430 + 2 * phase) + 18 * np.sin(2 * np.pi * self.y / 150)
+        slope = 0.16 + self.place.width_m * 0.09 * 2 * np.pi / wave * np.cos(2 * np.pi * self.y / wave + phase)
+        slope = slope + meander * 2 * np.pi / 430 * np.cos(2 * np.pi * self.y / 430 + 2 * phase)
+        river_m = np.abs(self.x - middle - bend - small) / np.hypot(1, slope)
+        course = 0.12 * self.place.height_m + 0.3 * self.x + 90 * np.sin(self.x / 190 + phase)
+        stream_m = np.abs(self.y - course) + 1e4 * (self.x < middle + bend + small)
+        return river_m, stream_m + 12 * self._noise(120)
+
+    def _settlements(self, river_m: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+        """Array [3, y, x] (metres to the nearest centre, its radius, its number), and the town's position."""
+        half_x, half_y = self.place.width_m / 2, self.place.height_m / 2
+        town = (0.36 * half_x + self.rng.normal(0, 0.06 * half_x), 0.12 * half_y + self.rng.normal(0, 0.05 * half_y))
+        count = 2 + round(HAMLETS_PER_KM2 * half_x * half_y * 4e-6)
+        centres, radii = [town], [min(TOWN_RADIUS_M, 0.24 * half_x)]
+        for x, y in self.rng.uniform(-1, 1, (40 * count, 2)) * (half_x, half_y):
+            apart = np.hypot(*(np.array(centres) - (x, y)).T)
+            row = int((self.y[0, 0] - y) / self.resolution_m)
+            column = int((x - self.x[0, 0]) / self.resolution_m)
+            if river_m[row, column] > 110 and (apart > 420 + np.array(radii)).all() and len(centres) <= count:
+                centres.append((x, y))
+                radii.append(self.rng.uniform(70, 150))
+        distance_m = np.stack([np.hypot(self.x - x, self.y - y) for x, y in centres])
+        number = (distance_m / np.array(radii)[:, None, None]).argmin(0)
+        nearest = np.take_along_axis(distance_m, number[None], 0)[0]
+        return np.stack([nearest, np.array(radii)[number], number]), town
+
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Block number, metres to the block's edge, and a key of the edge (the same on both sides)."""
+        spacing = np.sqrt(BLOCK_HA) * 100
+        reach_x, reach_y = (float(np.abs(axis).max()) + 1.5 * spacing for axis in (self.x, self.y))
+        knots = np.stack(np.meshgrid(np.arange(-reach_x, reach_x, spacing), np.arange(-reach_y, reach_y, spacing)), -1)
+        seeds = knots.reshape(-1, 2) + self.rng.uniform(-0.45, 0.45, (knots.size // 2, 2)) * spacing
+        warped = np.stack([self.x + 14 * self._noise(130, 2), self.y + 14 * self._noise(130, 2)], -1)
+        distance, nearest = cKDTree(seeds).query(warped, k=2)
+        low, high = nearest.min(-1), nearest.max(-1)
+        return nearest[..., 0], (distance[..., 1] - distance[..., 0]) / 2, key_of(self.place.seed, low, high)
+
+    def _parcels(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Key of the parcel, metres to its edge, and whether its block belongs to a large farm."""
+        key = key_of(self.place.seed, block)
+        estate = self._noise(1500)
+        large = (np.bincount(block.ravel(), estate.ravel()) / np.bincount(block.ravel()).clip(1))[block] > 1.15
+        angle = np.pi * uniform(key, 20)
+        u = self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(70)
+        v = self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(70)
+        width = np.where(large, 120, 52) * np.exp(0.28 * normal(key, 21))
+        row = np.floor(u / width).astype(int)
+        strip = key_of(key.view(np.int64), row)
+        length = width * np.where(large, 1.9, 1.75) * np.exp(0.35 * normal(strip, 22))
+        along = v / length + uniform(strip, 23)
+        column = np.floor(along).astype(int)
+        across = (0.5 - np.abs(u / width - row - 0.5)) * width
+        ends = (0.5 - np.abs(along - column - 0.5)) * length
+        return key_of(strip.view(np.int64), column), np.minimum(across, ends), large
+
+    def _build(self, cover: np.ndarray, woody: np.ndarray, towards: np.ndarray) -> None:
+        """Houses, yards and streets into ``cover`` and ``woody``, dense at the centres, scattered at the rims."""
+        distance_m, radius_m, number = towards
+        home = key_of(self.place.seed, number.astype(int), 99)
+        town = number == 0
+        angle = np.pi * uniform(home, 30)
+        plot_m = np.where(town, 20.0, 25.0)
+        u = (self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(60)) / plot_m
+        v = (self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(60)) / plot_m
+        plot = key_of(home.view(np.int64), np.floor(u).astype(int), np.floor(v).astype(int))
+        density = np.clip(1.25 - distance_m / radius_m + 0.22 * self._noise(120, 2), 0, 1)
+        lived_in = uniform(plot, 31) < density
+        street = town & (density > 0.2) & ((u % 5 < 0.4) | (v % 6 < 0.4))
+        size = 0.45 + 0.3 * uniform(plot, 32) + 0.12 * town
+        house = lived_in & (np.abs(u % 1 - 0.5) < size / 2) & (np.abs(v % 1 - 0.5) < size / 2)
+        yard = lived_in & ~house
+        garden = uniform(plot, 33)
+        for where, kind, canopy in (
+            (yard & (garden < 0.35), Cover.BARE, 0.05),
+            (yard & (garden >= 0.35) & (garden < 0.75), Cover.GRASS, 0.15),
+            (yard & (garden >= 0.75), Cover.TREES, 0.7),
+            (street, Cover.BARE, 0.0),
+            (house & ~street, Cover.BUILT, 0.0),
+        ):
+            cover[where], woody[where] = kind, canopy
