@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 
 from models.errors import InputError
 from models.heads import Calibration, Head
@@ -103,8 +104,8 @@ class Bundle:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             home = Path(scratch) / folder.name
             home.mkdir()
-            save_file(self.encoder.state_dict(), home / ENCODER_FILE)
-            save_file(self.head.state_dict(), home / HEAD_FILE)
+            (home / ENCODER_FILE).write_bytes(serialised(self.encoder.state_dict()))
+            (home / HEAD_FILE).write_bytes(serialised(self.head.state_dict()))
             (home / CARD_FILE).write_text(self.provenance.card)
             (home / LICENCE_FILE).write_text(self.provenance.licence + "\n")
             (home / MANIFEST).write_text(json.dumps(self._manifest(home), indent=2) + "\n")

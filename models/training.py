@@ -50,6 +50,16 @@ class Choice:
     held_out_logits: np.ndarray
 
 
+def joined(parts: Sequence[Samples]) -> Samples:
+    """Samples of several places as one; their blocks stay apart."""
+    offsets = np.cumsum([0, *(part.blocks.max() + 1 for part in parts[:-1])])
+    return Samples(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.blocks + offset for part, offset in zip(parts, offsets, strict=True)]),
+    )
+
+
 def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0) -> Head:
     """Fit one head.
 

@@ -1,17 +1,21 @@
 """The ``stook`` command: one function per operation, and how failures end it."""
 
 import json
+import logging
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 
 from models.errors import InputError, StookError
 from pipelines.configuration import MapConfiguration, TrainConfiguration, describe, load
 from pipelines.progress import complain, reporter
+
+STOPPED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     help="Cropland, harvest-pile and building-coverage maps of large regions, with areas per district.",
@@ -55,7 +59,7 @@ def map_command(
 def statistics(
     config: Config,
     year: Year,
-    threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, instead of the configuration's.")] = None,
+    threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, not the configuration's.")] = None,
     to: Annotated[Path | None, typer.Option(help="Also write the table here, .csv or .parquet.")] = None,
 ) -> None:
     """Print hectares per unit, parent and region of the published edition."""
@@ -78,7 +82,11 @@ def export(
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)
     folder = to or season_folder(loaded, year).folder / "exports" / edition.id
-    for path in export_edition(edition, folder):
+    try:
+        paths = export_edition(edition, folder)
+    except OSError as error:
+        raise InputError(f"--to {folder}: cannot be written ({error.strerror or error})") from error
+    for path in paths:
         print(path)
 
 
@@ -108,7 +116,7 @@ def configuration(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON schema.")] = False,
 ) -> None:
     """Describe every field of a configuration file."""
-    schemas = {"map": MapConfiguration, "train": TrainConfiguration}
+    schemas: dict[str, type[BaseModel]] = {"map": MapConfiguration, "train": TrainConfiguration}
     if what not in schemas:
         raise InputError(f"{what!r} is not a kind of configuration; allowed are {', '.join(schemas)}")
     print(json.dumps(schemas[what].model_json_schema(), indent=2) if as_json else describe(schemas[what]))
@@ -116,14 +124,17 @@ def configuration(
 
 def main() -> None:
     """Run the command; every failure ends in one line and its exit status."""
+    # Libraries warn on import, of optional parts that nobody asked for; what matters to the user is in our own words.
+    logging.basicConfig(level=logging.ERROR)
     try:
         app(standalone_mode=True)
     except StookError as error:
         complain(f"stook: {' '.join(str(error).split())}")
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        complain("stook: stopped; run the same command again to continue")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            complain("stook: stopped; run the same command again to continue")
+        raise
     except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
         Console(stderr=True).print(traceback.format_exc(), markup=False, highlight=False)
         complain(f"stook: a fault in Stook: {fault!r}; please report it with the lines above")

@@ -7,7 +7,7 @@ import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
 from models.bundle import load_bundle
-from models.errors import InputError, UnreachableError
+from models.errors import UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
@@ -19,6 +19,7 @@ from transforms.infer import bands_missing
 from transforms.plan import Plan
 from transforms.region import Region
 from transforms.statistics import failed_share, statistics, write_statistics
+from transforms.store import writing
 from transforms.tile_job import HALT_REASONS, Machine, MapTiles, job_of
 
 
@@ -58,18 +59,20 @@ def run_map(
     region = region_of(config)
     plan = plan_of(config, year, region, provisional)
     folder = season_folder(config, year)
+    folder.require_writable()
     edition = None if refresh else folder.find(plan.key)
     if edition is not None and folder.status(edition) == "published":
         reporter.say("nothing_to_do", f"{plan.season} is published as {edition.id}; --refresh makes a successor")
-        failed = failures(edition)
-        return MapResult(edition, published=True, computed=0, failed=failed, failed_share=failed_share(statistics(edition, thresholds_of(config))))
+        share = failed_share(statistics(edition, thresholds_of(config)))
+        return MapResult(edition, published=True, computed=0, failed=failures(edition), failed_share=share)
     if edition is None:
         edition = open_edition(folder, plan, region, reporter)
     else:
         reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
     with folder.lease(edition):
         computed = run_tiles(edition, config, reporter)
-        return finish(folder, edition, config, computed, reporter)
+        with writing(edition.folder):
+            return finish(folder, edition, config, computed, reporter)
 
 
 def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter) -> Edition:
@@ -88,6 +91,9 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
             "absent_bands": sorted(absent),
             "scenes": len(inputs),
         }
+    if absent:
+        names = ", ".join(sorted(absent))
+        reporter.say("bands_absent", f"the archives lack {names}: masked for the encoder", bands=sorted(absent))
     opened = Edition(folder.folder / manifest["edition"])
     reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
     return opened

@@ -34,7 +34,10 @@ def run_statistics(config: MapConfiguration, year: int, threshold: int | None, t
     thresholds = {product: threshold or value for product, value in thresholds_of(config).items()}
     table = statistics(edition, thresholds)
     if to is not None:
-        write_table(table, to)
+        try:
+            write_table(table, to)
+        except OSError as error:
+            raise InputError(f"--to {to}: cannot be written ({error.strerror or error})") from error
     return table
 
 

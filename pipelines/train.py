@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from models.bundle import Bundle, Provenance, load_bundle
 from models.heads import Calibration
 from models.metrics import Estimate, evaluate
 from models.presto import Presto
-from models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, logits
+from models.training import Choice, choose_strength, fit_calibration, fit_head, joined, logits
 from models.weights import CHECKPOINTS, load_checkpoint
 from pipelines.configuration import EncoderSection, LabelsSection, TrainConfiguration
 from pipelines.progress import Reporter
@@ -112,16 +111,6 @@ def see(config: TrainConfiguration, section: LabelsSection, encoder: Presto, rep
     text = f"{name_of(section)}: {len(seen.samples.labels)} labelled pixels, {positive} of the class"
     reporter.say("place_read", text, pixels=len(seen.samples.labels), positive=positive, unseen=seen.unseen)
     return Place(section, labels, seen)
-
-
-def joined(parts: list[Samples]) -> Samples:
-    """Samples of several places as one; their blocks stay apart."""
-    offsets = np.cumsum([0, *(part.blocks.max() + 1 for part in parts[:-1])])
-    return Samples(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.blocks + offset for part, offset in zip(parts, offsets, strict=True)]),
-    )
 
 
 def name_of(section: LabelsSection) -> str:

@@ -1,6 +1,7 @@
 """What the encoder sees of a season: monthly reductions of cloud-free imagery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +23,7 @@ MOST_OBSERVATIONS = 254  # 255 is the nodata value of the published count
 NO_DATA_CLASS = 0
 CLOUD_CLASSES = (3, 8, 9, 10)  # shadow, cloud (medium, high), cirrus: what has a soft edge and is dilated
 MASKED_CLASSES = (NO_DATA_CLASS, 1, *CLOUD_CLASSES, 11)  # and saturated, snow: what operational systems mask
+Reader = Callable[[Source, Sequence[Pass], Sequence[tuple[str, GeoBox]]], Iterator[np.ndarray]]
 CHECKED_PX = 256  # per side, for the check of dark pixels: enough for a percentile, and cheap
 
 
@@ -98,13 +100,15 @@ def composite(
         UnreachableError: An archive does not answer, or refuses, after retries.
     """
     _refuse_bands_without_source(settings, sources)
-    tile = _Tile(geobox, settings, backoff or BackOff(), radar_observes="sentinel2" not in sources)
-    for name in sorted(sources):
-        reduce = tile.add_optical if name == "sentinel2" else tile.add_radar
-        for index, period in enumerate(settings.periods):
-            scenes = imagery.passes(items_by_source.get(name, ()), name, period)
-            for rows in imagery.strips(geobox, len(scenes)):
-                reduce(sources[name], scenes, index, rows)
+    with ThreadPoolExecutor(settings.readers) as pool:
+        read = partial(imagery.read_bands, pool=pool, resampling=settings.resampling, backoff=backoff)
+        tile = _Tile(geobox, settings, read, radar_observes="sentinel2" not in sources)
+        for name in sorted(sources):
+            reduce = tile.add_optical if name == "sentinel2" else tile.add_radar
+            for index, period in enumerate(settings.periods):
+                scenes = imagery.passes(items_by_source.get(name, ()), name, period)
+                for rows in imagery.strips(geobox, len(scenes)):
+                    reduce(sources[name], scenes, index, rows)
     counts = np.minimum(tile.clear_count, MOST_OBSERVATIONS).astype("uint8")
     return Composite(tile.values, settings.bands, settings.periods, counts, tile.observed)
 
@@ -112,22 +116,27 @@ def composite(
 class _Tile:
     """The composite while months are added to it."""
 
-    def __init__(self, geobox: GeoBox, settings: CompositeSettings, backoff: BackOff, radar_observes: bool):
+    def __init__(self, geobox: GeoBox, settings: CompositeSettings, read: Reader, radar_observes: bool):
         self.geobox = geobox
         self.settings = settings
         self.radar_observes = radar_observes
         self.values = np.full((len(settings.periods), len(settings.bands), *geobox.shape), np.nan, "float32")
         self.clear_count = np.zeros(geobox.shape, "uint16")
         self.observed = np.zeros(geobox.shape, bool)
-        self.read = partial(imagery.read, resampling=settings.resampling, threads=settings.readers, backoff=backoff)
+        self.read = read
 
     def add_optical(self, source: Source, scenes: list[Pass], period: int, rows: slice) -> None:
-        """Median of the clear pixels of one month in one strip of rows."""
-        classes, clear = self._scene_classes(source, scenes, rows)
+        """Median of the clear pixels of one month in one strip of rows.
+
+        Clouds grow from beyond the strip and beyond the tile, so that the mask does not depend on either.
+        """
+        bands, strip = self._bands_of("sentinel2"), self.geobox[rows, :]
+        masks = (SCENE_CLASSIFICATION, strip.pad(self.settings.cloud_dilation_px))
+        stacks = self.read(source, scenes, [masks, *((band, strip) for _, band in bands)])
+        classes, clear = self._mask(next(stacks))
         self.observed[rows] |= (classes != NO_DATA_CLASS).any(axis=0)
         self.clear_count[rows] += clear.sum(axis=0, dtype="uint16")
-        for index, band in self._bands_of("sentinel2"):
-            stack = self.read(source, scenes, band, self.geobox[rows, :])
+        for (index, band), stack in zip(bands, stacks, strict=True):
             stack[~clear] = np.nan
             if band in VISIBLE_BANDS:
                 _refuse_too_dark(stack, scenes, band, source)
@@ -135,8 +144,9 @@ class _Tile:
 
     def add_radar(self, source: Source, scenes: list[Pass], period: int, rows: slice) -> None:
         """Mean power of one month in one strip of rows, in dB."""
-        for index, band in self._bands_of("sentinel1"):
-            stack = self.read(source, scenes, band, self.geobox[rows, :])
+        bands, strip = self._bands_of("sentinel1"), self.geobox[rows, :]
+        stacks = self.read(source, scenes, [(band, strip) for _, band in bands])
+        for (index, _), stack in zip(bands, stacks, strict=True):
             if self.radar_observes:
                 self.observed[rows] |= np.isfinite(stack).any(axis=0)
             self.values[period, index, rows] = 10 * np.log10(bottleneck.nanmean(stack, axis=0))
@@ -149,13 +159,9 @@ class _Tile:
             if band in SENSOR_BANDS[sensor] and band not in self.settings.absent_bands
         ]
 
-    def _scene_classes(self, source: Source, scenes: list[Pass], rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Scene classes of a strip, uint8 [pass, y, x], and where they are clear, bool of the same shape.
-
-        Clouds grow from beyond the strip and beyond the tile, so that the mask does not depend on either.
-        """
+    def _mask(self, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scene classes uint8 [pass, y, x] without the margin they were read with, and where they are clear, bool."""
         reach = self.settings.cloud_dilation_px
-        classes = self.read(source, scenes, SCENE_CLASSIFICATION, self.geobox[rows, :].pad(reach))
         cloudy = None
         if reach:
             clouds = [value for value in CLOUD_CLASSES if value in self.settings.masked_classes]

@@ -7,19 +7,21 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError, UnreachableError
+from models.errors import InputError
 from transforms.ledger import Ledger
 from transforms.plan import Plan
-from transforms.store import exclusive, read_json, write_json
+from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
 
 POINTER = "current.json"
+LOCK = ".lock"  # held for moments: while an edition is opened, a lease taken, the pointer moved
+OPENING = ".opening-"
 MANIFEST = "edition.json"
 LEASE = "lease.json"
 LEASE_LASTS = timedelta(seconds=60)
@@ -88,11 +90,21 @@ class SeasonFolder:
     """
 
     def __init__(self, output: Path, name: str, season: str):
+        self.output = output
         self.folder = output / name / season
+
+    def require_writable(self) -> None:
+        """Raise InputError where no edition could be opened; leaves nothing behind."""
+        home = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        if not home.is_dir():
+            raise InputError(f"output: {self.output}: {home} is a file; output is a folder, it need not exist yet")
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise InputError(f"output: {self.output}: no permission to write in {home}, or it is read-only")
 
     def editions(self) -> list[Edition]:
         """Every edition, oldest first."""
-        return [Edition(path.parent) for path in sorted(self.folder.glob(f"*/{MANIFEST}")) if path.parent.name[0] != "."]
+        manifests = sorted(self.folder.glob(f"*/{MANIFEST}"))
+        return [Edition(path.parent) for path in manifests if not path.parent.name.startswith(OPENING)]
 
     def current(self) -> Edition | None:
         """The published edition, or None."""
@@ -128,20 +140,26 @@ class SeasonFolder:
             "versions": {package: version(package) for package in RECORDED_PACKAGES}
             | {"python": platform.python_version()},
         }
-        hidden = self.folder / f".opening-{name}"
-        try:
-            hidden.mkdir(parents=True)
-            yield Edition(hidden), manifest
-            write_json(hidden / MANIFEST, manifest)
-            hidden.rename(self.folder / name)
-        except OSError as error:
-            raise UnreachableError(f"output: cannot write {self.folder}: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+        hidden = self.folder / f"{OPENING}{name}"
+        with writing(self.folder), exclusive(self.folder / LOCK):
+            self._sweep()
+            try:
+                hidden.mkdir()
+                yield Edition(hidden), manifest
+                write_json(hidden / MANIFEST, manifest)
+                hidden.rename(self.folder / name)
+            finally:
+                shutil.rmtree(hidden, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left beside the editions; only under the lock, which its writers hold."""
+        for abandoned in self.folder.glob(f"{OPENING}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        sweep(self.folder.glob(SCRAP))
 
     def publish(self, edition: Edition) -> None:
         """Point readers at ``edition``, in one step."""
-        with exclusive(self.folder / ".lock"):
+        with exclusive(self.folder / LOCK):
             pointer = read_json(self.folder / POINTER) or {"edition": None, "previous": []}
             if pointer["edition"] != edition.id:
                 previous = [e for e in (*pointer["previous"], pointer["edition"]) if e and e != edition.id]
@@ -151,14 +169,16 @@ class SeasonFolder:
     def lease(self, edition: Edition) -> Iterator[None]:
         """Be the only run that fills ``edition``, for the length of the block.
 
-        A lease that has expired, or whose holder is a process of this machine that no longer lives, is taken over.
+        A lease that has expired, or whose holder is a process of this machine that no longer lives, is taken over, and
+        what the dead left half-written is removed.
 
         Raises:
             InputError: If another run holds it; says who and since when.
+            UnreachableError: If the disk takes no lease.
         """
         path = edition.folder / LEASE
-        mine = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "token": uuid.uuid4().hex}
-        with exclusive(self.folder / ".lock"):
+        mine = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "started": started(os.getpid())}
+        with writing(self.folder), exclusive(self.folder / LOCK):
             held = read_json(path)
             if held is not None and is_alive(held):
                 raise InputError(
@@ -167,11 +187,14 @@ class SeasonFolder:
                 )
             since = now()
             write_json(path, {**mine, "since": since, "renewed": since})
+            self._sweep()
+        sweep(edition.folder.rglob(SCRAP))
         ended = threading.Event()
 
         def renew() -> None:
             while not ended.wait(LEASE_RENEWED_EVERY_S):
-                write_json(path, {**mine, "since": since, "renewed": now()})
+                with suppress(OSError):  # a full disk stops the run by its tiles
+                    write_json(path, {**mine, "since": since, "renewed": now()})
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()
@@ -186,7 +209,7 @@ class SeasonFolder:
 def is_alive(lease: dict[str, Any]) -> bool:
     """Whether the run that wrote ``lease`` may still be at work."""
     if (lease["host"], lease["boot"]) == (socket.gethostname(), boot_id()):
-        return process_exists(lease["pid"])
+        return process_exists(lease["pid"]) and lease.get("started", "") in ("", started(lease["pid"]))
     return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
 
 
@@ -207,6 +230,17 @@ def process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def started(pid: int) -> str:
+    """When a process of this machine was started, in ticks since boot; empty where the system does not say.
+
+    Numbers are used again, in a restarted container the very same one; number and start together are not.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # field 22 of proc(5)
+    except OSError:
+        return ""
 
 
 def now() -> str:

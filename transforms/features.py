@@ -1,5 +1,6 @@
 """Features of labelled pixels, by the very path that maps take: read → composite → encode."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from models.errors import InputError
 from models.presto import Presto
+from models.specification import InputSpecification
 from models.training import Samples
 from transforms.composite import CompositeSettings, composite
 from transforms.freeze import find_inputs
@@ -40,6 +42,21 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True)
+class LabelledSeries:
+    """Composites of the labelled pixels that have imagery.
+
+    Attributes:
+        index: int [pixel], rows of the labels' table.
+        values: float32 [pixel, period, band].
+        latlon: float64 [pixel, 2], degrees.
+    """
+
+    index: np.ndarray
+    values: np.ndarray
+    latlon: np.ndarray
+
+
+@dataclass(frozen=True)
 class LabelledFeatures:
     """Features of the labelled pixels that have imagery.
 
@@ -54,34 +71,47 @@ class LabelledFeatures:
     unseen: int
 
 
-def labelled_features(
-    labels: LabelledPixels, encoder: Presto, settings: FeatureSettings, block_m: float
-) -> LabelledFeatures:
-    """Embed labelled pixels.
+def labelled_series(
+    labels: LabelledPixels, specification: InputSpecification, settings: FeatureSettings
+) -> Iterator[LabelledSeries]:
+    """Read and composite the labelled pixels, tile by tile.
 
     Raises:
-        InputError: If no scene covers any of them.
+        InputError: If the archives have nothing there.
+        TileError: If a file of theirs is missing or corrupt.
+        UnreachableError: If an archive does not answer.
     """
     inputs, absent = find_inputs(settings.sources, labels.bounds, settings.periods)
     wanted = CompositeSettings(
-        bands=encoder.specification.band_names,
+        bands=specification.band_names,
         periods=settings.periods,
         cloud_dilation_px=settings.cloud_dilation_px,
         absent_bands=absent,
-        resampling=encoder.specification.resampling,
+        resampling=specification.resampling,
         readers=settings.readers,
     )
-    months = np.array([period.month for period in settings.periods])
-    features = np.full((len(labels), encoder.width), np.nan, np.float32)
     for tile, index, rows, columns in labels.by_tile(GRID):
         geobox = GRID.geobox(tile)
         season = composite(inputs.near(lonlat_bounds(geobox)), settings.sources, geobox, wanted)
         seen = season.observed[rows, columns]
-        index, rows, columns = index[seen], rows[seen], columns[seen]
-        for start in range(0, len(index), settings.batch_pixels):
+        rows, columns = rows[seen], columns[seen]
+        yield LabelledSeries(index[seen], pixel_series(season, rows, columns), pixel_latlon(geobox, rows, columns))
+
+
+def labelled_features(
+    labels: LabelledPixels, encoder: Presto, settings: FeatureSettings, block_m: float
+) -> LabelledFeatures:
+    """Embed labelled pixels; see ``labelled_series`` for what may go wrong.
+
+    Raises:
+        InputError: If no scene covers any of them.
+    """
+    months = np.array([period.month for period in settings.periods])
+    features = np.full((len(labels), encoder.width), np.nan, np.float32)
+    for series in labelled_series(labels, encoder.specification, settings):
+        for start in range(0, len(series.index), settings.batch_pixels):
             part = slice(start, start + settings.batch_pixels)
-            series = pixel_series(season, rows[part], columns[part])
-            features[index[part]] = encoder.embed(series, months, pixel_latlon(geobox, rows[part], columns[part])).cpu()
+            features[series.index[part]] = encoder.embed(series.values[part], months, series.latlon[part]).cpu()
     seen = np.isfinite(features[:, 0])
     if not seen.any():
         raise InputError("training.labels: no scene covers any labelled pixel")

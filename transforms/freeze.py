@@ -2,15 +2,17 @@
 
 from models.errors import InputError
 from transforms.catalog import missing_bands, search
-from transforms.plausibility import check_plausible
 from transforms.inputs import Inputs
+from transforms.plausibility import check_plausible
 from transforms.season import Period
 from transforms.sources import SCENE_CLASSIFICATION, SENSOR_BANDS, Source
 
 Bounds = tuple[float, float, float, float]
 
 
-def find_inputs(sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]) -> tuple[Inputs, frozenset[str]]:
+def find_inputs(
+    sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]
+) -> tuple[Inputs, frozenset[str]]:
     """The scenes over a box in a span of months, and the bands that none of them has.
 
     Args:

@@ -5,10 +5,12 @@ coordinates across whatever area it is asked for, so that tiles of different siz
 where a scene lies in the neighbouring zone. Here every pixel centre is projected exactly, once for all dates of a tile.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -25,6 +27,7 @@ from transforms.season import Period
 from transforms.sources import SCENE_CLASSIFICATION, Source
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
+BANDS_AHEAD = 2  # hides the latency of an archive; each costs one more stack
 PASS_HOURS = {"sentinel2": 24, "sentinel1": 12}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
 NOWHERE = (slice(0, 0), slice(0, 0)), np.empty((0, 0), "uint8")  # a scene without a pixel in the tile
 
@@ -49,47 +52,68 @@ def strips(geobox: GeoBox, layers: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
-def read(
+def read_bands(
     source: Source,
     scenes: Sequence[Pass],
-    band: str,
-    geobox: GeoBox,
+    wanted: Sequence[tuple[str, GeoBox]],
+    pool: Executor,
     resampling: Resampling = "nearest",
-    threads: int = 4,
     backoff: BackOff | None = None,
-) -> np.ndarray:
-    """One band of several passes over ``geobox``.
+) -> Iterator[np.ndarray]:
+    """Bands of several passes, in the order asked for; while one is used, the next are being read.
 
     Args:
         source: Whose profile calibrates the pixels.
         scenes: The passes; one layer each, also where a pass does not reach the tile.
-        band: Canonical band name.
-        geobox: Target grid. Pixels are read at the native resolution, never from overviews.
+        wanted: Canonical band names, each with its target grid. Pixels are read at the native resolution, never from
+            overviews.
+        pool: Threads that read; one task is one band of one pass.
         resampling: ``nearest`` or ``bilinear``; scene classes are always nearest.
-        threads: Passes read at the same time.
         backoff: How patiently assets are opened.
 
-    Returns:
+    Yields:
         [pass, y, x]: float32 reflectance or linear power with NaN for no data; uint8 with 0 for scene classes.
 
     Raises:
         TileError: An asset is missing, corrupt or without usable grid; names item, asset and link.
         UnreachableError: An archive does not answer, or refuses, after retries.
     """
-    dtype, nodata = ("uint8", 0) if band == SCENE_CLASSIFICATION else ("float32", np.nan)
-    stack = np.full((len(scenes), *geobox.shape), nodata, dtype)
+    patience = backoff or BackOff()
+    ahead: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
 
-    def mosaic(layer: np.ndarray, items: Pass) -> None:
-        for item in items:
-            asset = Asset(source, item, band, backoff or BackOff())
-            roi, values = asset.opened(partial(_sample, asset, geobox, resampling))
-            empty = layer[roi] == 0 if dtype == "uint8" else np.isnan(layer[roi])
-            np.copyto(layer[roi], values, where=empty)
+    def start(band: str, geobox: GeoBox) -> None:
+        nodata, dtype = (0, "uint8") if band == SCENE_CLASSIFICATION else (np.nan, "float32")
+        stack = np.full((len(scenes), *geobox.shape), nodata, dtype)
+        tasks = [
+            pool.submit(_mosaic, layer, [Asset(source, item, band, patience) for item in items], geobox, resampling)
+            for layer, items in zip(stack, scenes, strict=True)
+        ]
+        ahead.append((stack, tasks))
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(mosaic, stack, scenes):
-            pass  # taking the results raises what a thread raised
-    return stack
+    remaining = iter(wanted)
+    try:
+        for band, geobox in islice(remaining, 1 + BANDS_AHEAD):
+            start(band, geobox)
+        while ahead:
+            stack, tasks = ahead[0]
+            for task in tasks:
+                task.result()
+            ahead.popleft()
+            yield stack
+            for band, geobox in islice(remaining, 1):
+                start(band, geobox)
+    finally:
+        for _, tasks in ahead:
+            for task in tasks:
+                task.cancel()
+
+
+def _mosaic(layer: np.ndarray, assets: Sequence[Asset], geobox: GeoBox, resampling: Resampling) -> None:
+    """Fill ``layer`` [y, x] from the assets of one pass; the first valid pixel wins."""
+    for asset in assets:
+        roi, values = asset.opened(partial(_sample, asset, geobox, resampling))
+        empty = layer[roi] == 0 if layer.dtype == np.uint8 else np.isnan(layer[roi])
+        np.copyto(layer[roi], values, where=empty)
 
 
 def _sample(

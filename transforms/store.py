@@ -7,12 +7,14 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
+from models.errors import InputError, UnreachableError
+
+SCRAP = "*.partial"  # what a writer that was killed leaves behind: ours in ``replacing``, Zarr's beside a shard
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -48,6 +50,26 @@ def read_json(path: Path) -> Any:
         return None
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tell a disk that is full, read-only or gone as what it is.
+
+    Raises:
+        UnreachableError: If the block meets an OSError; names ``folder`` and the reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnreachableError(f"output: cannot write {folder}: {reason}; what is done is kept") from error
+
+
+def sweep(files: Iterable[Path]) -> None:
+    """Remove scratch files of writers that were killed; the caller knows that none of them is still at work."""
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

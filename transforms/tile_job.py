@@ -13,7 +13,7 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from models.bundle import Bundle, load_bundle
-from models.errors import InputError, TileError, UnreachableError
+from models.errors import InputError, StookError, TileError, UnreachableError
 from transforms import map_store
 from transforms.areas import AreaTable, TileCoverage
 from transforms.composite import Composite, CompositeSettings, composite
@@ -26,7 +26,6 @@ from transforms.plan import Plan, ProductPlan, digest
 from transforms.products import FAILED, NO_IMAGERY, NODATA, PRODUCTS, TOO_FEW_OBSERVATIONS
 from transforms.region import Region
 from transforms.store import write_json
-
 
 HALT_REASONS = "halt_reasons"
 
@@ -266,7 +265,7 @@ class MapTile(beam.DoFn):
             return TileSummary(tile.name, "undecided")
         try:
             return job_of(self.edition, self.machine).run(tile)
-        except (UnreachableError, OSError) as error:
+        except (StookError, OSError) as error:
             self._halt(str(error))
             return TileSummary(tile.name, "undecided")
 

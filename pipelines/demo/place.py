@@ -1,13 +1,15 @@
 """The simulated place of the demonstration on disk: archive, units, truth and configuration."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from transforms.simulation.districts import write_units
-from transforms.simulation.landscape import Landscape, Place
-from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
+from transforms.simulation.ground import Place
+from transforms.simulation.landscape import Landscape
+from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, Revisit, write_archive
 from transforms.simulation.truth import write_truth
 
 YEAR = 2023
@@ -36,10 +38,12 @@ def imagery_section(catalog: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def write_place(folder: Path, place: Place, tile_px: int, bundle: Path = BUNDLE) -> DemoPlace:
-    """Simulate ``place`` and write all that mapping it needs."""
-    landscape = Landscape(place)
-    catalog = write_archive(landscape, folder / "archive", YEAR)
+def write_place(
+    folder: Path, place: Place, tile_px: int, bundle: Path = BUNDLE, revisit: Revisit | None = None
+) -> DemoPlace:
+    """Simulate ``place`` and write all that mapping it needs; paths in the configuration are relative to ``folder``."""
+    landscape = Landscape.simulate(place)
+    catalog = write_archive(landscape, folder / "archive", YEAR, revisit)
     units = write_units(landscape, folder / "districts.geojson")
     truth = write_truth(landscape, folder / "truth")
     config = folder / "demo.yaml"
@@ -48,7 +52,7 @@ def write_place(folder: Path, place: Place, tile_px: int, bundle: Path = BUNDLE)
         "region": {"file": units.name, "id": "unit_id", "name": "name", "parent": ["parent_id", "country_id"]},
         "imagery": imagery_section(catalog.relative_to(folder)),
         "season": {"name": "main"},
-        "products": {"cropland": {"bundle": str(bundle.resolve()), "window": WINDOW}},
+        "products": {"cropland": {"bundle": os.path.relpath(bundle, folder), "window": WINDOW}},
         "grid": {"tile_px": tile_px},
         "output": "out",
     }

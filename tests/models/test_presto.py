@@ -8,7 +8,6 @@ import torch
 
 from models.errors import InputError
 from models.presto import (
-    DYNAMIC_WORLD_MISSING,
     GROUPS,
     NDVI,
     SPECIFICATION,
@@ -18,8 +17,8 @@ from models.presto import (
     normalise,
 )
 from models.weights import load_checkpoint
+from tests.models.golden import CASES, PLACES, reference_embedding, reference_inputs
 
-CASES = {"full": "full", "s2only_dwmissing": "s2only", "gap_dwmissing": "gap"}
 TOLERANCE = 1e-5
 
 
@@ -33,35 +32,24 @@ def golden(shared: Path) -> dict[str, np.ndarray]:
     return dict(np.load(shared / "golden/presto.npz"))
 
 
-def reference_inputs(golden: dict[str, np.ndarray], place: str, case: str) -> dict[str, torch.Tensor]:
-    world = torch.tensor(golden[f"{place}_dynamic_world"])
-    return {
-        "x": torch.tensor(golden[f"{place}_normalised"]),
-        "mask": torch.tensor(golden[f"{place}_mask_{CASES[case]}"]).bool(),
-        "months": torch.tensor(golden[f"{place}_start_month"]),
-        "latlon": torch.tensor(golden[f"{place}_latlon"]),
-        "dynamic_world": world if case == "full" else torch.full_like(world, DYNAMIC_WORLD_MISSING),
-    }
-
-
 @pytest.mark.shared
-@pytest.mark.parametrize("place", ["a", "b"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("case", CASES)
 def test_embeddings_equal_the_reference(presto: Presto, golden: dict[str, np.ndarray], place: str, case: str) -> None:
     with torch.inference_mode():
         embedding = presto(**reference_inputs(golden, place, case)).numpy()
-    assert np.abs(embedding - golden[f"{place}_embedding_{case}"]).max() <= TOLERANCE
+    assert np.abs(embedding - reference_embedding(golden, place, case)).max() <= TOLERANCE
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("place", ["a", "b"])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_batch_that_mixes_all_gap_patterns_gives_the_same(
     presto: Presto, golden: dict[str, np.ndarray], place: str
 ) -> None:
     parts = [reference_inputs(golden, place, case) for case in CASES]
     order = torch.randperm(3 * len(parts[0]["x"]), generator=torch.Generator().manual_seed(0))
     mixed = {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
-    expected = np.concatenate([golden[f"{place}_embedding_{case}"] for case in CASES])[order]
+    expected = np.concatenate([reference_embedding(golden, place, case) for case in CASES])[order]
     with torch.inference_mode():
         assert np.abs(presto(**mixed).numpy() - expected).max() <= TOLERANCE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from transforms.editions import LEASE, Edition, SeasonFolder, boot_id
+from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id
 from transforms.grid import Grid
 from transforms.plan import Plan, ProductPlan
 from transforms.season import Season, Window
@@ -51,7 +51,7 @@ def test_a_plan_is_read_back_from_its_edition(folder: SeasonFolder) -> None:
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
     with pytest.raises(RuntimeError), folder.opening(make_plan()):
         raise RuntimeError("the archive went away")
-    assert list(folder.folder.iterdir()) == []
+    assert [path.name for path in folder.folder.iterdir()] == [LOCK]
 
 
 def test_the_open_edition_of_the_same_plan_is_found_and_of_no_other(folder: SeasonFolder) -> None:

@@ -1,5 +1,6 @@
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +29,9 @@ from tests.transforms.archive import (
     served,
 )
 from transforms import imagery
+from transforms.backoff import BackOff
 from transforms.catalog import search
-from transforms.imagery import passes, read, strips
+from transforms.imagery import passes, read_bands, strips
 from transforms.plausibility import check_plausible
 from transforms.season import Period
 from transforms.simulation.catalogue import write_cog
@@ -37,6 +39,19 @@ from transforms.sources import Source
 
 JUNE = Period(2019, 6)
 NOISE = np.random.default_rng(1).integers(100, 3000, (60, 60))
+
+
+def read(
+    source: Source,
+    scenes: list[imagery.Pass],
+    band: str,
+    geobox: GeoBox,
+    resampling: imagery.Resampling = "nearest",
+    backoff: BackOff | None = None,
+) -> np.ndarray:
+    with ThreadPoolExecutor(4) as pool:
+        [stack] = read_bands(source, scenes, [(band, geobox)], pool, resampling, backoff)
+    return stack
 
 
 def june(source: Source) -> list[imagery.Pass]:

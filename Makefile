@@ -1,0 +1,37 @@
+# Set-up is part of every target: a virtual environment with the pinned packages of requirements.txt.
+# An environment that is active is used; otherwise .venv is made.
+
+VENV := $(or $(VIRTUAL_ENV),.venv)
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.stook-ready
+
+.PHONY: demo test lint bench evidence demo-bundle clean
+
+demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
+	$(VENV)/bin/stook demo
+
+test: $(READY)  ## Run the tests; those that need ../shared run where it is there
+	$(PYTHON) -m pytest
+
+lint: $(READY)  ## Style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(READY)  ## Speed and memory
+	$(PYTHON) -m tests.evidence --only bench --print
+
+evidence: $(READY)  ## Measure every figure we claim and write docs/evidence.md; ONLY=flanders for some
+	$(PYTHON) -m tests.evidence $(if $(ONLY),--only $(ONLY))
+
+demo-bundle: $(READY)  ## Train the demonstration's bundle anew
+	$(PYTHON) -m pipelines.demo.pretrain
+
+clean:  ## Remove what the targets made, the environment excepted
+	rm -rf demo out build .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): setup.py requirements.txt
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --requirement requirements.txt
+	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

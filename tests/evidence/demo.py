@@ -1,0 +1,21 @@
+"""The demonstration, as ``make demo`` runs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.demo.run import run_demo
+from tests.evidence.figure import Experiment, Figure
+
+NOTES = {
+    "demo.auc": "map against truth, every pixel of the simulated districts",
+    "demo.seconds": "simulation, map, comparison, export, picture; target < 120",
+}
+
+
+def run(scratch: Path) -> Iterator[Figure]:
+    """Accuracy and time of the demonstration."""
+    for name, value in run_demo(scratch / "demo").items():
+        yield Figure(name, value, NOTES[name])
+
+
+EXPERIMENT = Experiment("demo", run)
