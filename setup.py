@@ -44,7 +44,16 @@ setup(
         "zarr>=3.1",
     ],
     extras_require={
-        "dev": ["hypothesis", "mypy", "pandas-stubs", "pytest", "pytest-xdist", "ruff", "types-PyYAML", "types-requests"],
+        "dev": [
+            "hypothesis",
+            "mypy",
+            "pandas-stubs",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "types-PyYAML",
+            "types-requests",
+        ],
     },
     entry_points={"console_scripts": ["stook = pipelines.cli:main"]},
 )

@@ -15,7 +15,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, visible: Tensor) -> Tensor:
-        """Attend. ``tokens`` [batch, token, width]; ``visible`` bool [batch, token]; returns the shape of ``tokens``."""
+        """Attend. ``tokens`` [batch, token, width]; ``visible`` bool [batch, token]; the shape stays."""
         batch, count, width = tokens.shape
         query, key, value = self.qkv(tokens).view(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None, None, :])

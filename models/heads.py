@@ -15,19 +15,23 @@ class Head(nn.Module):
         sizes: Width of the features, of the hidden layers if any, and 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, sizes: Sequence[int]):
         super().__init__()
         self.sizes = tuple(sizes)
         self.register_buffer("mean", torch.zeros(sizes[0]))
         self.register_buffer("scale", torch.ones(sizes[0]))
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.Sequential(*(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [pixel] of features [pixel, width]."""
         x = (features - self.mean) / self.scale
-        for layer in self.layers[:-1]:
+        *hidden, last = self.layers
+        for layer in hidden:
             x = layer(x).relu()
-        return self.layers[-1](x).squeeze(-1)
+        return last(x).squeeze(-1)
 
     @classmethod
     def of_arrays(
@@ -39,8 +43,7 @@ class Head(nn.Module):
         head.scale.copy_(torch.as_tensor(scale))
         with torch.no_grad():
             for layer, weight, bias in zip(head.layers, weights, biases, strict=True):
-                layer.weight.copy_(torch.as_tensor(weight.T))
-                layer.bias.copy_(torch.as_tensor(bias))
+                layer.load_state_dict({"weight": torch.as_tensor(weight.T), "bias": torch.as_tensor(bias)})
         return head.eval()
 
 

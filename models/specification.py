@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class InputSpecification:
     resolution_m: float
     most_periods: int
     period: str
-    resampling: str
+    resampling: Literal["nearest", "bilinear"]
     masks_missing: bool
 
     @property

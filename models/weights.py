@@ -35,7 +35,7 @@ CHECKPOINTS = {
         sha256="559c9d76f525bdf2dd3774da8b1e7f1510769b73baacac12e9e4d8d5c67fbe65",
         licence="MIT",
         source="https://github.com/nasaharvest/presto (data/default_model.pt)",
-        citation="Tseng et al. 2023, Lightweight, pre-trained transformers for remote sensing timeseries, arXiv:2304.14065",
+        citation="Tseng et al. 2023, Lightweight, pre-trained transformers for remote sensing time series, 2304.14065",
     ),
 }
 

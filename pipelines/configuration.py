@@ -34,7 +34,9 @@ class RegionSection(Section):
 
     file: Location = Field(description="GeoPackage, GeoJSON, Shapefile or GeoParquet of units, in any CRS.")
     id: str = Field(description="Field with the unique id of each unit.")
-    parent: str | list[str] | None = Field(None, description="Field, or fields from nearest to farthest, with the ids of the parents.")
+    parent: str | list[str] | None = Field(
+        None, description="Field, or fields from nearest to farthest, with the ids of the parents."
+    )
     name: str | None = Field(None, description="Field with the name of each unit; the id where absent.")
     layer: str | None = Field(None, description="Layer of a file that holds several.")
 
@@ -42,9 +44,13 @@ class RegionSection(Section):
 class SourceSection(Section):
     """An imagery archive."""
 
-    catalog: Location = Field(description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL.")
+    catalog: Location = Field(
+        description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL."
+    )
     collection: str = Field(description="Collection id in the catalogue.")
-    profile: str = Field(description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md.")
+    profile: str = Field(
+        description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md."
+    )
 
 
 class ImagerySection(Section):
@@ -98,8 +104,12 @@ class ProductSection(Section):
 
     bundle: Location = Field(description="Folder of the bundle, as 'stook train' writes it.")
     window: WindowSection = Field(description="The months to read, relative to the harvest year.")
-    minimum_observations: int = Field(3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=254)
-    threshold: int = Field(50, description="Probability in percent from which a pixel counts as the class.", ge=1, le=100)
+    minimum_observations: int = Field(
+        3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=254
+    )
+    threshold: int = Field(
+        50, description="Probability in percent from which a pixel counts as the class.", ge=1, le=100
+    )
 
 
 class CompositeSection(Section):
@@ -111,7 +121,9 @@ class CompositeSection(Section):
 class GridSection(Section):
     """The tiles."""
 
-    tile_px: int = Field(1000, description="Side of a tile in 10 m pixels; a shard, a ledger record, the unit of retry.", ge=10, le=4000)
+    tile_px: int = Field(
+        1000, description="Side of a tile in 10 m pixels; a shard, a ledger record, the unit of retry.", ge=10, le=4000
+    )
 
     def grid(self) -> Grid:
         """The grid as data."""
@@ -121,7 +133,10 @@ class GridSection(Section):
 class RunSection(Section):
     """How a run uses the machine; never what it computes."""
 
-    mode: Literal["memory", "threads", "processes"] = Field("threads", description="memory: one tile at a time; threads: several tiles, reading while another is encoded; processes: several processes.")
+    mode: Literal["memory", "threads", "processes"] = Field(
+        "threads",
+        description="memory: one tile at a time; threads: one is read while another is encoded; processes.",
+    )
     workers: int = Field(2, description="Tiles in flight; the bound on memory. Ignored by mode memory.", ge=1, le=64)
     readers: int = Field(8, description="Threads that read imagery, per tile in flight.", ge=1, le=64)
     batch_pixels: int = Field(1024, description="Pixels the encoder sees at once.", ge=1, le=1_000_000)
@@ -130,7 +145,9 @@ class RunSection(Section):
 class PublishSection(Section):
     """When a finished edition is shown to readers."""
 
-    most_failed_share: float = Field(0.0, description="Publish only if at most this share of the area failed.", ge=0, le=1)
+    most_failed_share: float = Field(
+        0.0, description="Publish only if at most this share of the area failed.", ge=0, le=1
+    )
 
 
 class MapConfiguration(Section):
@@ -175,8 +192,13 @@ class LabelsSection(Section):
     year: int = Field(description="Harvest year the labels describe.", ge=2015, le=2100)
     field: str | None = Field(None, description="Field of the class, for points.")
     positive: list[int | str] = Field(description="Classes that are the product's.", min_length=1)
-    negative: list[int | str] = Field(description="Classes that are not; every other value is unlabelled.", min_length=1)
-    parcels: Location | None = Field(None, description="Raster on the labels' grid whose connected equal values are parcels, resampled whole for intervals; by default connected equal labels, or single points.")
+    negative: list[int | str] = Field(
+        description="Classes that are not; every other value is unlabelled.", min_length=1
+    )
+    parcels: Location | None = Field(
+        None,
+        description="Raster on the labels' grid; its connected equal values are resampled whole for intervals.",
+    )
     licence: str = Field(description="Licence of the labels; goes into the bundle's card.")
 
 
@@ -188,12 +210,20 @@ class TrainingSection(Section):
     encoder: EncoderSection = Field(description="The frozen encoder.")
     window: WindowSection = Field(description="The months to read, relative to each label's harvest year.")
     labels: list[LabelsSection] = Field(description="Labelled places to train on.", min_length=1)
-    held_out: list[LabelsSection] = Field([], description="Labelled places that are only evaluated on, never fitted or tuned on.")
+    held_out: list[LabelsSection] = Field(
+        [], description="Labelled places that are only evaluated on, never fitted or tuned on."
+    )
     head: Literal["linear", "mlp"] = Field("linear", description="linear: logistic regression; mlp: one hidden layer.")
-    strengths: list[Annotated[float, Field(gt=0)]] = Field([0.001, 0.01, 0.1, 1.0, 10.0], description="Candidates for C, the inverse strength of the L2 penalty; a single one is taken as it is.", min_length=1)
+    strengths: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.001, 0.01, 0.1, 1.0, 10.0],
+        description="Candidates for C, the inverse strength of the L2 penalty; a single one is taken as it is.",
+        min_length=1,
+    )
     block_m: float = Field(2000, description="Side of the blocks that cross-validation never splits, in metres.", gt=0)
     most_pixels: int = Field(50_000, description="Labelled pixels per place; more are thinned at random.", ge=100)
-    calibrate: bool = Field(False, description="Fit Platt scaling on held-out blocks; the labels must be a fair sample of the ground.")
+    calibrate: bool = Field(
+        False, description="Fit Platt scaling on held-out blocks; the labels must be a fair sample of the ground."
+    )
     seed: int = Field(0, description="Of thinning and start values.")
 
 
@@ -225,7 +255,9 @@ def load(path: Path, schema: type[Model]) -> Model:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, Mapping):
-        raise InputError(f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}")
+        raise InputError(
+            f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}"
+        )
     try:
         return schema.model_validate(data, context={"folder": path.resolve().parent})
     except ValidationError as error:

@@ -97,7 +97,9 @@ def see(config: TrainConfiguration, section: LabelsSection, encoder: Presto, rep
     training = config.training
     classes = Classes(tuple(section.positive), tuple(section.negative))
     parcels = Path(section.parcels) if section.parcels else None
-    labels = read_labels(Path(section.file), classes, section.field, parcels).thinned(training.most_pixels, training.seed)
+    labels = read_labels(Path(section.file), classes, section.field, parcels).thinned(
+        training.most_pixels, training.seed
+    )
     sources: dict[str, Source] = config.imagery.sources()
     settings = FeatureSettings(
         sources=sources,

@@ -92,12 +92,12 @@ def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
     """Value -> red, green, blue, alpha, interpolated between the layer's colours; nodata is transparent."""
     stops = sorted(layer.colours)
     channels = [np.interp(np.arange(256), stops, [layer.colours[stop][c] for stop in stops]) for c in range(3)]
-    colours = {value: (*(round(channel[value]) for channel in channels), 255) for value in range(256)}
-    return colours | {NODATA: (0, 0, 0, 0)}
+    red, green, blue = (np.rint(channel).astype(int).tolist() for channel in channels)
+    return {value: (red[value], green[value], blue[value], 255) for value in range(256)} | {NODATA: (0, 0, 0, 0)}
 
 
 def write_mosaic(parts: list[Path], path: Path) -> Path:
-    """Write a VRT in degrees over the COGs of several zones, which refers to them by relative name; returns its path."""
+    """Write a VRT in degrees over the COGs of several zones, named relative to it; returns its path."""
     warped, pixel = [], 0.0
     for part in parts:
         with rasterio.open(part) as source:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from models.errors import InputError
 from models.presto import Presto
@@ -94,8 +93,8 @@ def labelled_series(
         geobox = GRID.geobox(tile)
         season = composite(inputs.near(lonlat_bounds(geobox)), settings.sources, geobox, wanted)
         seen = season.observed[rows, columns]
-        rows, columns = rows[seen], columns[seen]
-        yield LabelledSeries(index[seen], pixel_series(season, rows, columns), pixel_latlon(geobox, rows, columns))
+        at = rows[seen], columns[seen]
+        yield LabelledSeries(index[seen], pixel_series(season, *at), pixel_latlon(geobox, *at))
 
 
 def labelled_features(

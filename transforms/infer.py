@@ -65,8 +65,9 @@ def pixel_series(composite: Composite, rows: np.ndarray, columns: np.ndarray) ->
 
 def pixel_latlon(geobox: GeoBox, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Latitude and longitude float64 [pixel, 2], degrees, of pixel centres."""
-    x, y = geobox.transform * (columns + 0.5, rows + 0.5)
-    lon, lat = to_lonlat(geobox.crs.epsg).transform(x, y)
+    grid = geobox.transform
+    x, y = grid.c + (columns + 0.5) * grid.a, grid.f + (rows + 0.5) * grid.e
+    lon, lat = to_lonlat(str(geobox.crs)).transform(x, y)
     return np.stack([lat, lon], axis=-1)
 
 
@@ -77,6 +78,6 @@ def lonlat_bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
 
 
 @lru_cache(maxsize=16)
-def to_lonlat(epsg: int) -> Transformer:
+def to_lonlat(crs: str) -> Transformer:
     """Transformer from a projected CRS to longitude and latitude, WGS 84."""
-    return Transformer.from_crs(epsg, 4326, always_xy=True)
+    return Transformer.from_crs(crs, 4326, always_xy=True)

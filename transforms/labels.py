@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import geopandas as gpd
 import numpy as np
@@ -68,12 +69,14 @@ class LabelledPixels:
         return self.table.groupby(keys, sort=True).ngroup().to_numpy()
 
     def by_tile(self, grid: Grid) -> Iterator[tuple[Tile, np.ndarray, np.ndarray, np.ndarray]]:
-        """Tiles with the indices of their pixels in ``table`` and their rows (from the north) and columns in the tile."""
+        """Tiles with their pixels: indices in ``table``, rows (from the north) and columns in the tile."""
         size = grid.tile_px
         keys = [self.table["zone"], self.table["column"] // size, self.table["row"] // size]
-        for (zone, ix, iy), part in self.table.groupby(keys, sort=True):
+        for key, part in self.table.groupby(keys, sort=True):
+            zone, ix, iy = cast(tuple[str, int, int], key)
             rows = size - 1 - (part["row"].to_numpy() - iy * size)
-            yield Tile(Zone.parse(zone), int(ix), int(iy)), part.index.to_numpy(), rows, part["column"].to_numpy() - ix * size
+            columns = part["column"].to_numpy() - ix * size
+            yield Tile(Zone.parse(zone), int(ix), int(iy)), part.index.to_numpy(), rows, columns
 
 
 def read_labels(file: Path, classes: Classes, field: str | None = None, parcels: Path | None = None) -> LabelledPixels:
@@ -170,7 +173,8 @@ def _on_grid(found: pd.DataFrame) -> pd.DataFrame:
     numbers = np.floor((found["lon"] + 180) / 6).astype(int).clip(0, 59) + 1
     south = found["lat"] < 0
     parts = []
-    for (number, is_south), part in found.groupby([numbers, south], sort=True):
+    for key, part in found.groupby([numbers, south], sort=True):
+        number, is_south = cast(tuple[int, bool], key)
         zone = Zone(int(number), bool(is_south))
         x, y = warp(LONLAT, f"EPSG:{zone.epsg}", part["lon"], part["lat"])
         # A pixel centre that went to degrees and back must not fall into the neighbour: centres are 5 m from any edge.

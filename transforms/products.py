@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 NODATA = 255
-# Values of the class image that areas are counted over, beside the probabilities 0…100. They are never written to a map.
+# Values of the class image that areas are counted over, beside the probabilities 0…100; never written to a map.
 NO_IMAGERY = 251
 TOO_FEW_OBSERVATIONS = 252
 FAILED = 253

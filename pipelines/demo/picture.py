@@ -39,7 +39,9 @@ def draw(folder: Path, scenes: list[Path], truth: list[Path], exported: Path, un
         for path in paths:
             with (
                 rasterio.open(path) as source,
-                WarpedVRT(source, crs=LONLAT, transform=transform, height=shape[0], width=shape[1], nodata=nodata) as view,
+                WarpedVRT(
+                    source, crs=LONLAT, transform=transform, height=shape[0], width=shape[1], nodata=nodata
+                ) as view,
             ):
                 values = view.read(1)
                 whole = np.where(whole == nodata, values, whole)

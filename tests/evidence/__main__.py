@@ -25,10 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "docs" / "evidence.md"
 HEADING = """# Evidence
 
-Every figure we claim, the command that measures it, and where and when it was last measured. Written by `make evidence`;
-`make evidence ONLY=word` measures those whose name begins with the word. Figures whose name begins with `demo`, `tiles`,
-`kill`, `failures` and `bench` come from **simulated** imagery; `flanders` from real imagery; `presto` and `areas` from no
-imagery at all.
+Every figure we claim, the command that measures it, and where and when it was last measured. Written by
+`make evidence`; `make evidence ONLY=word` measures those whose name begins with the word. Figures of `demo`, `tiles`,
+`kill`, `failures` and `bench` come from **simulated** imagery; those of `flanders` from real imagery; those of `presto`
+and `areas` from no imagery at all.
 
 | figure | value | note | command | machine | date |
 |---|---|---|---|---|---|
@@ -92,7 +92,9 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [e for e in experiments() if e.name.startswith(options.only.split(".")[0])]
     if not chosen:
-        parser.error(f"no experiment begins with {options.only!r}; there are {', '.join(e.name for e in experiments())}")
+        parser.error(
+            f"no experiment begins with {options.only!r}; there are {', '.join(e.name for e in experiments())}"
+        )
     for experiment in chosen:
         if experiment.needs_shared and not SHARED.is_dir():
             print(f"# {experiment.name} left out: {SHARED} is absent", flush=True)

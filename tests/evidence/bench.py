@@ -183,7 +183,9 @@ class BenchPlace:
         columns = min(tiles, TILES_ALONG_SCENE)
         rows = tiles // columns
         right, bottom = LEFT + columns * TILE_M, TOP - rows * TILE_M
-        square = box(LEFT + INSET_M, bottom + INSET_M, right - INSET_M, TOP - INSET_M, f"EPSG:{EPSG}").to_crs("EPSG:4326")
+        square = box(LEFT + INSET_M, bottom + INSET_M, right - INSET_M, TOP - INSET_M, f"EPSG:{EPSG}").to_crs(
+            "EPSG:4326"
+        )
         feature = {"type": "Feature", "properties": {"unit_id": "square"}, "geometry": mapping(square.geom)}
         units = self.folder / f"{name}.geojson"
         units.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))

@@ -37,19 +37,24 @@ def run(scratch: Path) -> Iterator[Figure]:
             folder = scratch / f"{direction}{suffix}"
             training = load(relocated(EXAMPLES / f"train-{trained}{suffix}.yaml", folder), TrainConfiguration)
             strength = run_training(training, JsonReporter()).strength
-            config = load(relocated(EXAMPLES / f"map-{mapped}.yaml", folder, training.training.bundle), MapConfiguration)
+            config = load(
+                relocated(EXAMPLES / f"map-{mapped}.yaml", folder, training.training.bundle), MapConfiguration
+            )
             edition = run_map(config, year, JsonReporter()).edition
             labels = read_labels(LABELS / f"{mapped}_LC.tif", CLASSES, parcels=LABELS / f"{mapped}_CT.tif")
             percent = values_at(edition, labels)
             truth, parcels = labels.table["label"].to_numpy(), labels.table["parcel"].to_numpy()
             found = percent != NODATA
             estimate = bootstrap(auc, truth[found], percent[found], parcels[found])
-            note = f"[{estimate.low:.3f}, {estimate.high:.3f}] over {len(np.unique(parcels[found]))} parcels; C = {strength:g}"
+            count = len(np.unique(parcels[found]))
+            note = f"[{estimate.low:.3f}, {estimate.high:.3f}] over {count} parcels; C = {strength:g}"
             target = f"; quick trial {TRIAL[direction]}" if not suffix else "; C chosen on the training site alone"
             yield Figure(f"flanders.{name}.{direction}", estimate.value, note + target)
             if not suffix:
                 tables.append(run_statistics(config, year, None, None))
-                yield Figure(f"flanders.mapped_share.{direction}", mapped_share(tables[-1], mapped), "of the mapped site")
+                yield Figure(
+                    f"flanders.mapped_share.{direction}", mapped_share(tables[-1], mapped), "of the mapped site"
+                )
     for table in tables:
         print_table(table)
 

@@ -25,7 +25,9 @@ def run(scratch: Path) -> Iterator[Figure]:
             together = {name: torch.cat([given[name] for given in inputs]) for name in inputs[0]}
             mixed.append(np.abs(presto(**together).numpy() - np.concatenate(expected)).max())
     yield Figure("presto.golden.max_abs_diff", float(max(apart)), "six embeddings, float32, target ≤ 1e-5")
-    yield Figure("presto.golden.mixed_gaps.max_abs_diff", float(max(mixed)), "all gap patterns in one batch, target ≤ 1e-5")
+    yield Figure(
+        "presto.golden.mixed_gaps.max_abs_diff", float(max(mixed)), "all gap patterns in one batch, target ≤ 1e-5"
+    )
 
 
 EXPERIMENT = Experiment("presto", run, needs_shared=True)

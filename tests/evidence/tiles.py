@@ -12,9 +12,10 @@ from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.place import YEAR, write_place
 from pipelines.map import run_map
 from pipelines.progress import JsonReporter
-from tests.evidence.figure import Figure
+from tests.evidence.figure import Experiment, Figure
 from transforms.editions import Edition
-from transforms.products import PRODUCTS
+from transforms.map_store import open_layer
+from transforms.products import NODATA, PRODUCTS
 from transforms.simulation.ground import Place
 
 SIZES = (50, 125, 250)

@@ -57,7 +57,13 @@ def test_a_batch_that_mixes_all_gap_patterns_gives_the_same(
 @pytest.mark.shared
 def test_raw_values_normalise_to_the_reference(golden: dict[str, np.ndarray]) -> None:
     names = list(golden["bands_raw"])
-    published = dict(zip(SPECIFICATION.band_names, "VV VH B2 B3 B4 B5 B6 B7 B8 B8A B11 B12".split(), strict=True))
+    published = dict(
+        zip(
+            SPECIFICATION.band_names,
+            ["VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"],
+            strict=True,
+        )
+    )
     counts = np.stack([golden["a_raw"][..., names.index(published[name])] for name in SPECIFICATION.band_names], -1)
     composites = np.where([band.sensor == "sentinel2" for band in SPECIFICATION.bands], counts / 1e4, counts)
     x, mask = normalise(torch.tensor(composites, dtype=torch.float32))

@@ -6,20 +6,46 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import rasterio
 import torch
 import yaml
+from pyproj import Transformer
+from rasterio.windows import Window
 
 from models.bundle import Bundle, Provenance
 from models.heads import Head
 from models.presto import Presto, PrestoSize
 from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.place import YEAR, write_place
+from pipelines.season import region_of
 from transforms.simulation.ground import Place
 from transforms.simulation.scenes import Revisit
 
 SMALL_PLACE = Place(width_m=900, height_m=1000, seed=21)
 TILE_PX = 50
+BLOCK_PX = 16
+MARGIN_PX = 3  # readers of neighbouring tiles and zones look this far beyond their edge
 ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of the archive with one block that cannot be decoded.
+
+    Attributes:
+        file: The file.
+        whole: Its bytes before.
+        tile: Name of the only tile that reads the block.
+    """
+
+    file: Path
+    whole: bytes
+    tile: str
+
+    def mend(self) -> None:
+        """Put the file back."""
+        self.file.write_bytes(self.whole)
 
 
 @dataclass(frozen=True)
@@ -75,6 +101,50 @@ class SmallSeason:
         """Shorten the window to three months, so that a tile takes a fraction of a second; returns the season."""
         window = {"start": {"month": 6, "year": 0}, "months": 3}
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=1)
+
+    def damage_one_tile(self) -> Damage:
+        """Spoil one block of a red band of June, in ground that a single tile reads."""
+        file = (
+            next(item for item in self.items() if "_202306" in item.name and item.name[0:2] == "S2").parent / "red.tif"
+        )
+        whole = file.read_bytes()
+        write_in_blocks(file)
+        with rasterio.open(file) as source:
+            for (row, column), window in source.block_windows(1):
+                readers = self.tiles_reading(source, window)
+                if len(readers) == 1:
+                    start = int(source.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1))
+                    size = int(source.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=1))
+                    break
+        content = bytearray(file.read_bytes())
+        content[start : start + size] = bytes(size)
+        file.write_bytes(content)
+        return Damage(file, whole, readers.pop())
+
+    def tiles_reading(self, source: rasterio.DatasetReader, window: Window) -> set[str]:
+        """Names of the tiles that may read a window of a file."""
+        config = self.configuration
+        grid = config.grid.grid()
+        found = set()
+        for tile in region_of(config).tiles(grid):
+            to_tile = Transformer.from_crs(source.crs, tile.zone.epsg, always_xy=True)
+            columns = np.array([window.col_off, window.col_off + window.width])[[0, 0, 1, 1]]
+            rows = np.array([window.row_off, window.row_off + window.height])[[0, 1, 0, 1]]
+            x, y = to_tile.transform(*(source.transform * (columns, rows)))
+            left, bottom, right, top = grid.bounds(tile).bbox
+            reach = MARGIN_PX * grid.resolution_m
+            if min(x) < right + reach and max(x) > left - reach and min(y) < top + reach and max(y) > bottom - reach:
+                found.add(tile.name)
+        return found
+
+
+def write_in_blocks(file: Path) -> None:
+    """Write a raster anew in small blocks, each of which can be spoiled by itself."""
+    with rasterio.open(file) as source:
+        values, profile = source.read(1), source.profile
+    blocks = {"driver": "GTiff", "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "compress": "DEFLATE"}
+    with rasterio.open(file, "w", **{**profile, **blocks}) as target:
+        target.write(values, 1)
 
 
 def write_random_bundle(folder: Path, seed: int = 5) -> None:

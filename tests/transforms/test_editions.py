@@ -73,9 +73,9 @@ def test_publishing_moves_the_pointer_and_remembers_what_it_pointed_at(folder: S
 
 def test_a_second_run_is_told_who_holds_the_edition(folder: SeasonFolder) -> None:
     edition = opened(folder, make_plan())
-    with folder.lease(edition):
-        with pytest.raises(InputError, match=f"process {os.getpid()} on {socket.gethostname()}"), folder.lease(edition):
-            pass
+    told = f"process {os.getpid()} on {socket.gethostname()}"
+    with folder.lease(edition), pytest.raises(InputError, match=told), folder.lease(edition):
+        pass
     with folder.lease(edition):
         assert (edition.folder / LEASE).exists()
     assert not (edition.folder / LEASE).exists()

@@ -12,8 +12,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
 
-TEMPORAL_EXTENT = pystac.TemporalExtent([[None, None]])
-GLOBAL_EXTENT = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), TEMPORAL_EXTENT)
+ALL_TIMES = pystac.TemporalExtent([None, None])
+GLOBAL_EXTENT = pystac.Extent(pystac.SpatialExtent([-180.0, -90.0, 180.0, 90.0]), ALL_TIMES)
 
 
 class CatalogueWriter:
@@ -44,7 +44,7 @@ class CatalogueWriter:
             collection: Collection id, e.g. ``sentinel-2-l2a``; created on first use.
             item_id: Unique within the collection.
             time: Acquisition time, UTC, with a time zone.
-            bands: Asset key -> array [y, x]. An array of half the shape of ``geobox`` is a band of twice the pixel size.
+            bands: Asset key -> array [y, x]; one of half the shape of ``geobox`` is a band of twice the pixel size.
             geobox: Grid of the full-resolution bands.
             nodata: Value of pixels without data, in every band.
             properties: Further item properties, e.g. ``s2:processing_baseline``.
@@ -53,21 +53,23 @@ class CatalogueWriter:
         if parent is None:
             parent = pystac.Collection(id=collection, description=self.catalog.description, extent=GLOBAL_EXTENT)
             self.catalog.add_child(parent)
+        crs = str(geobox.crs)
         footprint = geobox.extent.to_crs("EPSG:4326").geom
         item = pystac.Item(
             id=item_id,
             geometry=mapping(footprint),
             bbox=list(footprint.bounds),
             datetime=time,
-            properties={"proj:code": f"EPSG:{geobox.crs.epsg}", **(properties or {})},
+            properties={"proj:code": crs, **(properties or {})},
         )
         home = self.folder / collection / item_id
         home.mkdir(parents=True, exist_ok=True)
         for key, array in bands.items():
             band_box = geobox.zoom_to(array.shape)
-            write_cog(home / f"{key}.tif", array, band_box.transform, f"EPSG:{geobox.crs.epsg}", nodata)
+            write_cog(home / f"{key}.tif", array, band_box.transform, crs, nodata)
             grid = {"proj:shape": list(array.shape), "proj:transform": list(band_box.transform)[:6]}
-            item.add_asset(key, pystac.Asset(href=str(home / f"{key}.tif"), media_type=pystac.MediaType.COG, extra_fields=grid))
+            href = str(home / f"{key}.tif")
+            item.add_asset(key, pystac.Asset(href=href, media_type=pystac.MediaType.COG, extra_fields=grid))
         parent.add_item(item)
 
     def save(self) -> Path:
