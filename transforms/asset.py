@@ -106,15 +106,15 @@ class Asset:
             return counts.astype("uint8", copy=False)
         archive = self.source.archive
         values = counts.astype("float32")
-        empty = np.isnan(values) if nodata is None else np.isnan(values) | (values == np.float32(nodata))
-        if archive.unit == "reflectance":
-            empty |= counts == 0
+        empty = counts == 0 if archive.unit == "reflectance" else np.zeros(counts.shape, bool)
+        if nodata is not None:
+            empty |= values == np.float32(nodata)
         values *= np.float32(archive.scale)
         values += np.float32(archive.offset(self.item, self.band))
         if archive.unit == "dB":
             values = np.power(np.float32(10), values / np.float32(10))
         if archive.unit != "reflectance":
-            empty |= ~(values > 0)  # border noise and thermal noise removal leave zeros and negatives
+            empty |= ~(values > 0)  # NaN; border noise and thermal noise removal leave zeros and negatives
         values[empty] = np.nan
         return values
 

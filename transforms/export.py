@@ -6,6 +6,7 @@ GDAL before 3.13 cannot read sharded Zarr, and most desktop GIS have an older on
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -53,7 +54,7 @@ def export(edition: Edition, folder: Path) -> list[Path]:
 def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
     """Write one array as a COG with nodata, a palette and descriptive tags; the file appears whole."""
     height, width = array.shape
-    transform = array.attrs["spatial:transform"]
+    transform = cast(list[float], array.attrs["spatial:transform"])
     profile = {
         "driver": "GTiff",
         "height": height,

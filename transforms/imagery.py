@@ -8,9 +8,9 @@ where a scene lies in the neighbouring zone. Here every pixel centre is projecte
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from transforms.season import Period
 from transforms.sources import SCENE_CLASSIFICATION, Source
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
-BANDS_AHEAD = 2  # hides the latency of an archive; each costs one more stack
+LAYERS_AHEAD = 16  # being read while a stack is used: twice the readers, so that none waits; 4 MB each at 1000 x 1000
 PASS_HOURS = {"sentinel2": 24, "sentinel1": 12}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
 NOWHERE = (slice(0, 0), slice(0, 0)), np.empty((0, 0), "uint8")  # a scene without a pixel in the tile
 
@@ -52,22 +52,33 @@ def strips(geobox: GeoBox, layers: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
-def read_bands(
-    source: Source,
-    scenes: Sequence[Pass],
-    wanted: Sequence[tuple[str, GeoBox]],
-    pool: Executor,
-    resampling: Resampling = "nearest",
-    backoff: BackOff | None = None,
-) -> Iterator[np.ndarray]:
-    """Bands of several passes, in the order asked for; while one is used, the next are being read.
+@dataclass(frozen=True)
+class Wanted:
+    """A stack of layers to read: one band of several passes.
 
-    Args:
+    Attributes:
         source: Whose profile calibrates the pixels.
         scenes: The passes; one layer each, also where a pass does not reach the tile.
-        wanted: Canonical band names, each with its target grid. Pixels are read at the native resolution, never from
-            overviews.
-        pool: Threads that read; one task is one band of one pass.
+        band: Canonical name.
+        geobox: Target grid. Pixels are read at the native resolution, never from overviews.
+    """
+
+    source: Source
+    scenes: Sequence[Pass]
+    band: str
+    geobox: GeoBox
+
+
+def read(
+    wanted: Iterable[Wanted], pool: Executor, resampling: Resampling = "nearest", backoff: BackOff | None = None
+) -> Iterator[np.ndarray]:
+    """The wanted stacks, in the order asked for; while one is used, the next are being read.
+
+    Close it to give up: what has not begun is then never read.
+
+    Args:
+        wanted: Taken one by one, as reading comes to them.
+        pool: Threads that read; one task is one layer.
         resampling: ``nearest`` or ``bilinear``; scene classes are always nearest.
         backoff: How patiently assets are opened.
 
@@ -81,39 +92,49 @@ def read_bands(
     patience = backoff or BackOff()
     ahead: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
 
-    def start(band: str, geobox: GeoBox) -> None:
-        nodata, dtype = (0, "uint8") if band == SCENE_CLASSIFICATION else (np.nan, "float32")
-        stack = np.full((len(scenes), *geobox.shape), nodata, dtype)
-        tasks = [
-            pool.submit(_mosaic, layer, [Asset(source, item, band, patience) for item in items], geobox, resampling)
-            for layer, items in zip(stack, scenes, strict=True)
-        ]
-        ahead.append((stack, tasks))
+    def start(stack: Wanted) -> None:
+        layers = np.empty((len(stack.scenes), *stack.geobox.shape), _pixels_of(stack.band)[0])
+        tasks = []
+        ahead.append((layers, tasks))
+        for layer, items in zip(layers, stack.scenes, strict=True):
+            assets = [Asset(stack.source, item, stack.band, patience) for item in items]
+            tasks.append(pool.submit(_mosaic, layer, assets, stack.geobox, resampling))
 
     remaining = iter(wanted)
     try:
-        for band, geobox in islice(remaining, 1 + BANDS_AHEAD):
-            start(band, geobox)
-        while ahead:
-            stack, tasks = ahead[0]
+        while True:
+            while sum(len(layers) for layers, _ in ahead) < LAYERS_AHEAD and (following := next(remaining, None)):
+                start(following)
+            if not ahead:
+                return
+            layers, tasks = ahead[0]
             for task in tasks:
                 task.result()
             ahead.popleft()
-            yield stack
-            for band, geobox in islice(remaining, 1):
-                start(band, geobox)
+            yield layers
+            del layers  # whoever took them may be done with them before the next are there
     finally:
         for _, tasks in ahead:
             for task in tasks:
                 task.cancel()
 
 
+def _pixels_of(band: str) -> tuple[str, float]:
+    """Data type and no-data value of the layers of a band."""
+    return ("uint8", 0) if band == SCENE_CLASSIFICATION else ("float32", np.nan)
+
+
 def _mosaic(layer: np.ndarray, assets: Sequence[Asset], geobox: GeoBox, resampling: Resampling) -> None:
-    """Fill ``layer`` [y, x] from the assets of one pass; the first valid pixel wins."""
-    for asset in assets:
+    """Fill ``layer`` [y, x], whatever it holds, from the assets of one pass; the first valid pixel wins."""
+    for number, asset in enumerate(assets):
         roi, values = asset.opened(partial(_sample, asset, geobox, resampling))
-        empty = layer[roi] == 0 if layer.dtype == np.uint8 else np.isnan(layer[roi])
-        np.copyto(layer[roi], values, where=empty)
+        if number == 0:
+            if values.shape != layer.shape:
+                layer.fill(_pixels_of(asset.band)[1])
+            layer[roi] = values
+        else:
+            empty = layer[roi] == 0 if layer.dtype == np.uint8 else np.isnan(layer[roi])
+            np.copyto(layer[roi], values, where=empty)
 
 
 def _sample(
@@ -136,13 +157,20 @@ def nearest(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple
     if rows.shape[1] == 1:  # same coordinate system: rows and columns are independent, and copying is enough
         rows, columns = rows[roi[0], 0], columns[0, roi[1]]
         values = _window(asset, file, rows.min(), rows.max(), columns.min(), columns.max())
-        return roi, values.take(rows - rows.min(), axis=0).take(columns - columns.min(), axis=1)
+        return roi, _picked(_picked(values, columns, axis=1), rows, axis=0)
     inside, rows, columns = inside[roi], rows[roi], columns[roi]
     rows, columns = rows[inside], columns[inside]
     values = _window(asset, file, rows.min(), rows.max(), columns.min(), columns.max())
     sampled = np.full(inside.shape, 0 if values.dtype == np.uint8 else np.nan, values.dtype)
     sampled[inside] = values[rows - rows.min(), columns - columns.min()]
     return roi, sampled
+
+
+def _picked(values: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+    """``values`` at ``positions`` along an axis, counted from the least of them; a view if they are all in order."""
+    if (np.diff(positions) == 1).all():
+        return values
+    return values.take(positions - positions.min(), axis=axis)
 
 
 def bilinear(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:

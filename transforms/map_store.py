@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
 from models.errors import UnreachableError
 from transforms.grid import Grid, Tile, TileRange, Zone
@@ -86,7 +87,7 @@ def open_layer(path: Path, zone_name: str, resolution_m: float, layer: str, mode
 
 
 def write_tile(array: zarr.Array, window: tuple[slice, slice], values: np.ndarray) -> None:
-    """Write one whole shard.
+    """Write one whole shard; whatever stood in its place is removed unread.
 
     Raises:
         ValueError: If ``window`` is not exactly one shard; two writers of one shard would lose data silently.
@@ -96,7 +97,10 @@ def write_tile(array: zarr.Array, window: tuple[slice, slice], values: np.ndarra
     for span, shard in zip(window, shards, strict=True):
         if span.start % shard or span.stop - span.start != shard:
             raise ValueError(f"{array.path}: {window} is not one whole shard of {shards}")
+    position = tuple(span.start // shard for span, shard in zip(window, shards, strict=True))
     try:
+        # Zarr would merge with what is there, and a shard that a power cut tore in two cannot be read.
+        sync((array.store_path / array.metadata.encode_chunk_key(position)).delete())
         array[window] = values
     except OSError as error:
         raise UnreachableError(f"output: cannot write {array.store_path}: {error.strerror or error}") from error

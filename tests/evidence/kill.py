@@ -273,13 +273,11 @@ def experiment(scratch: Path) -> Iterator[Figure]:
     told = ", ".join(f"{number} {stage}" for stage, number in stages.most_common())
     yield Figure("kill.runs", len(verdicts), f"{len(POINTS)} at named points, {RANDOM_KILLS} at random; {told}")
     differing = sum(verdict.differing_bytes for verdict in verdicts)
-    yield Figure(
-        "kill.differing_bytes", differing, "shards, arrays and statistics against an undisturbed run; target 0"
-    )
+    yield Figure("kill.differing_bytes", differing, "shards, arrays, statistics against an undisturbed run; target 0")
     redone = max(verdict.redone for verdict in verdicts)
     in_flight = pristine.configuration.run.workers
     yield Figure(
-        "kill.tiles_redone", redone, f"the most of any run, of {tiles} tiles; target: at most {in_flight} in flight"
+        "kill.tiles_redone", redone, f"most of any run, of {tiles} tiles; target: at most {in_flight}, in flight"
     )
     left = sum(len(verdict.scraps) for verdict in verdicts)
     yield Figure("kill.scraps", left, "half-written files, hidden folders and leases still there at the end; target 0")

@@ -100,13 +100,12 @@ class SmallSeason:
     def hurried(self) -> "SmallSeason":
         """Shorten the window to three months, so that a tile takes a fraction of a second; returns the season."""
         window = {"start": {"month": 6, "year": 0}, "months": 3}
-        return self.configure(products__cropland__window=window, products__cropland__minimum_observations=1)
+        return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
 
     def damage_one_tile(self) -> Damage:
         """Spoil one block of a red band of June, in ground that a single tile reads."""
-        file = (
-            next(item for item in self.items() if "_202306" in item.name and item.name[0:2] == "S2").parent / "red.tif"
-        )
+        scene = next(item.parent for item in self.items() if item.name.startswith("S2") and "_202306" in item.name)
+        file = scene / "red.tif"
         whole = file.read_bytes()
         write_in_blocks(file)
         with rasterio.open(file) as source:

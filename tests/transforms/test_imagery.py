@@ -31,7 +31,7 @@ from tests.transforms.archive import (
 from transforms import imagery
 from transforms.backoff import BackOff
 from transforms.catalog import search
-from transforms.imagery import passes, read_bands, strips
+from transforms.imagery import passes, strips
 from transforms.plausibility import check_plausible
 from transforms.season import Period
 from transforms.simulation.catalogue import write_cog
@@ -50,7 +50,7 @@ def read(
     backoff: BackOff | None = None,
 ) -> np.ndarray:
     with ThreadPoolExecutor(4) as pool:
-        [stack] = read_bands(source, scenes, [(band, geobox)], pool, resampling, backoff)
+        [stack] = imagery.read([imagery.Wanted(source, scenes, band, geobox)], pool, resampling, backoff)
     return stack
 
 
