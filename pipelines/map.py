@@ -116,7 +116,7 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
         metrics = pipeline.run().metrics()
     reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
     if reasons:
-        raise UnreachableError(f"{min(reasons[0].result.string_set)}; what is done is kept, run the same command again")
+        raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
     counters = metrics.query(MetricsFilter().with_names(["tiles_done", "tiles_failed"]))["counters"]
     return sum(counter.result for counter in counters)
 

@@ -162,10 +162,6 @@ class _Archive:
 
     def walk(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[pystac.Item]:
         """Items of a static catalogue, read link by link so that nothing outside is held."""
-
-        def matching(href: str) -> list[pystac.Item]:
-            return list(self._item(self.read(href), href, bbox, start, end))
-
         seen: set[str] = set()
         collections: list[str] = []
         pending = [(make_absolute_href(self.source.catalog), False)]
@@ -180,8 +176,10 @@ class _Archive:
                         continue
                 links = [(link.get("rel"), make_absolute_href(link["href"], href)) for link in content.get("links", ())]
                 if inside:
-                    for items in pool.map(matching, [target for relation, target in links if relation == "item"]):
-                        yield from items
+                    items = [target for relation, target in links if relation == "item"]
+                    # Only reading is threaded: what pystac makes of the JSON is not safe to make in several threads.
+                    for item_href, item in zip(items, pool.map(self.read, items), strict=True):
+                        yield from self._item(item, item_href, bbox, start, end)
                 children = [target for relation, target in links if relation == "child" and target not in seen]
                 seen.update(children)
                 pending += [(child, inside) for child in children]

@@ -11,6 +11,7 @@ import pandas as pd
 import pyogrio.errors
 import rasterio
 from rasterio.errors import RasterioError
+from rasterio.transform import xy
 from rasterio.warp import transform as warp
 from scipy import ndimage
 
@@ -111,7 +112,7 @@ def _raster(file: Path, classes: Classes, parcels: Path | None) -> pd.DataFrame:
         if patches.shape != values.shape or other != affine:
             raise InputError(f"{parcels}: parcels must be on the grid of {file}")
     rows, columns = np.nonzero(positive | negative)
-    x, y = affine * (columns + 0.5, rows + 0.5)
+    x, y = xy(affine, rows, columns)
     lon, lat = warp(crs, LONLAT, x, y)
     number = connected_equal(patches, positive | negative)
     return pd.DataFrame(
@@ -176,7 +177,7 @@ def _on_grid(found: pd.DataFrame) -> pd.DataFrame:
     for key, part in found.groupby([numbers, south], sort=True):
         number, is_south = cast(tuple[int, bool], key)
         zone = Zone(int(number), bool(is_south))
-        x, y = warp(LONLAT, f"EPSG:{zone.epsg}", part["lon"], part["lat"])
+        x, y = warp(LONLAT, f"EPSG:{zone.epsg}", part["lon"].to_numpy(), part["lat"].to_numpy())
         # A pixel centre that went to degrees and back must not fall into the neighbour: centres are 5 m from any edge.
         parts.append(
             part.assign(

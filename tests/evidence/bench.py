@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pystac
@@ -35,18 +35,31 @@ from tests.pipelines.small_season import write_random_bundle
 from transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
 from transforms.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
 
+
+class Square(NamedTuple):
+    """Tiles along x and along y."""
+
+    columns: int
+    rows: int
+
+    @property
+    def tiles(self) -> int:
+        """How many they are."""
+        return self.columns * self.rows
+
+
 YEAR = 2023
 OPTICAL_DATES, RADAR_DATES = 50, 30  # of a year at one place: both of a pair of satellites, the cloudiest left out
 MANY_OPTICAL_DATES = 150
 FEW_OPTICAL_DATES, FEW_RADAR_DATES = 24, 12  # for the runs in which tiles are counted, not dates
 TILE_PX, TILE_M = 1000, 10_000
-TILES_ALONG_SCENE = 4
 SCENE_PX, MARGIN_PX = 4096, 48  # 512 px blocks, which tiles straddle as they do in real granules
 EPSG, LEFT, TOP = 32637, 500_000, 1_500_000  # corner of the first tile
 INSET_M = 15  # of the region's edges, which are geodesics and bulge, so that they do not touch the next tile
 VERSIONS = 2  # different pixels of one band; more would only fill the disk
 
-OVERLAP_TILES, OVERLAP_WORKERS = 4, 2
+ONE_TILE, MANY_TILES, OVERLAP_TILES = Square(1, 1), Square(4, 4), Square(3, 2)
+OVERLAP_WORKERS = 2
 ENCODER_S_PER_MPX = 20.0
 LATENCY_S = 0.05
 TEN_METRE_BANDS = ("blue", "green", "red", "nir")
@@ -72,21 +85,21 @@ def run(scratch: Path) -> Iterator[Figure]:
     place = BenchPlace(scratch)
     local = place.archive("local")
 
-    fifty = map_in_process(place.config("fifty", local, tiles=1, mode="memory"))
+    fifty = map_in_process(place.config("fifty", local, ONE_TILE, "memory"))
     note = f"s; one tile of 1 Mpx, {OPTICAL_DATES} Sentinel-2 and {RADAR_DATES} Sentinel-1 dates on a local disk"
     yield Figure("bench.seconds_per_mpx_outside_encoder", sum(fifty.tile_seconds) * 1e6 / TILE_PX**2, note)
     yield Figure(f"bench.peak_mib.{OPTICAL_DATES}_dates", fifty.peak_mib, "MiB of the process; one tile in flight")
     many = place.archive("many", optical_dates=MANY_OPTICAL_DATES)
-    peak = map_in_process(place.config("many", many, tiles=1, mode="memory")).peak_mib
+    peak = map_in_process(place.config("many", many, ONE_TILE, "memory")).peak_mib
     yield Figure(f"bench.peak_mib.{MANY_OPTICAL_DATES}_dates", peak, "MiB of the process; one tile in flight")
 
     few = place.archive("few", FEW_OPTICAL_DATES, FEW_RADAR_DATES)
-    for tiles, name, mode, workers in (
-        (1, "1_tile", "memory", 1),
-        (16, "16_tiles", "memory", 1),
-        (16, "16_tiles_2_workers", "threads", 2),
+    for name, square, mode, workers in (
+        ("1_tile", ONE_TILE, "memory", 1),
+        ("16_tiles", MANY_TILES, "memory", 1),
+        ("16_tiles_2_workers", MANY_TILES, "threads", 2),
     ):
-        peak = map_in_process(place.config(name, few, tiles, mode, workers)).peak_mib
+        peak = map_in_process(place.config(name, few, square, mode, workers)).peak_mib
         note = f"MiB of the process; {workers} in flight, {FEW_OPTICAL_DATES} + {FEW_RADAR_DATES} dates"
         yield Figure(f"bench.peak_mib.{name}", peak, note)
 
@@ -97,14 +110,15 @@ def overlap(place: "BenchPlace") -> Iterator[Figure]:
     """How much longer reading and encoding take together than the longer of both alone."""
     with serving(place.files) as url:
         distant = place.archive("distant", url=url)
-        setup = {"tiles": OVERLAP_TILES, "mode": "threads", "workers": OVERLAP_WORKERS}
-        reading = map_in_process(place.config("reading", distant, **setup)).seconds
-        together = map_in_process(place.config("together", distant, **setup), ENCODER_S_PER_MPX).seconds
-    encoding = ENCODER_S_PER_MPX * OVERLAP_TILES * TILE_PX**2 / 1e6
+        alone = place.config("reading", distant, OVERLAP_TILES, "threads", OVERLAP_WORKERS)
+        reading = map_in_process(alone).seconds
+        both = place.config("together", distant, OVERLAP_TILES, "threads", OVERLAP_WORKERS)
+        together = map_in_process(both, ENCODER_S_PER_MPX).seconds
+    encoding = ENCODER_S_PER_MPX * OVERLAP_TILES.tiles * TILE_PX**2 / 1e6
     yield Figure(
         "bench.overlap_ratio",
         together / max(reading, encoding),
-        f"target 1.3; {OVERLAP_TILES} tiles, {OVERLAP_WORKERS} in flight: {together:.0f} s together, {reading:.0f} s "
+        f"target 1.3; {OVERLAP_TILES.tiles} tiles, {OVERLAP_WORKERS} in flight: {together:.0f} s together, {reading:.0f} s "
         f"reading alone, {encoding:.0f} s encoding alone; the stand-in encoder sleeps {ENCODER_S_PER_MPX:g} s per Mpx, "
         f"as an accelerator that needs no CPU; the archive answers every request after {LATENCY_S * 1000:g} ms",
     )
@@ -178,15 +192,13 @@ class BenchPlace:
             item.add_asset(band, pystac.Asset(href))
         return item
 
-    def config(self, name: str, catalog: Path, tiles: int, mode: str, workers: int = 1) -> Path:
-        """Write a configuration for the first ``tiles`` of the square, row by row; returns its path."""
-        columns = min(tiles, TILES_ALONG_SCENE)
-        rows = tiles // columns
-        right, bottom = LEFT + columns * TILE_M, TOP - rows * TILE_M
-        square = box(LEFT + INSET_M, bottom + INSET_M, right - INSET_M, TOP - INSET_M, f"EPSG:{EPSG}").to_crs(
+    def config(self, name: str, catalog: Path, square: Square, mode: str, workers: int = 1) -> Path:
+        """Write the configuration of a run; returns its path."""
+        right, bottom = LEFT + square.columns * TILE_M, TOP - square.rows * TILE_M
+        ground = box(LEFT + INSET_M, bottom + INSET_M, right - INSET_M, TOP - INSET_M, f"EPSG:{EPSG}").to_crs(
             "EPSG:4326"
         )
-        feature = {"type": "Feature", "properties": {"unit_id": "square"}, "geometry": mapping(square.geom)}
+        feature = {"type": "Feature", "properties": {"unit_id": "square"}, "geometry": mapping(ground.geom)}
         units = self.folder / f"{name}.geojson"
         units.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
         source = {"catalog": str(catalog)}

@@ -192,17 +192,17 @@ def published(season: SmallSeason) -> Edition:
     return edition
 
 
-def finish(season: SmallSeason, undisturbed: Edition) -> Verdict:
+def finish(season: SmallSeason, undisturbed: Edition, again: Callable[[SmallSeason], int] = run) -> Verdict:
     """Run the same command to the end and compare."""
     wreck = Wreck.at(season)
-    status = run(season)
+    status = again(season)
     if status != 0:
         raise RuntimeError(f"the continued run ended with {status}: {(season.folder / 'run.log').read_text()[-2000:]}")
     edition = published(season)
-    again = [
+    anew = [
         tile for tile, at in wreck.recorded.items() if (edition.ledger.folder / f"{tile}.json").stat().st_mtime_ns != at
     ]
-    return Verdict(wreck, differing_bytes(undisturbed, edition), len(wreck.begun) + len(again), scraps(season.output))
+    return Verdict(wreck, differing_bytes(undisturbed, edition), len(wreck.begun) + len(anew), scraps(season.output))
 
 
 def scraps(output: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """A small simulated season that tests and evidence may map, copy and spoil."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,6 +20,7 @@ from models.presto import Presto, PrestoSize
 from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.place import YEAR, write_place
 from pipelines.season import region_of
+from transforms.grid import Grid, Tile
 from transforms.simulation.ground import Place
 from transforms.simulation.scenes import Revisit
 
@@ -98,8 +100,8 @@ class SmallSeason:
         return self
 
     def hurried(self) -> "SmallSeason":
-        """Shorten the window to three months, so that a tile takes a fraction of a second; returns the season."""
-        window = {"start": {"month": 6, "year": 0}, "months": 3}
+        """Shorten the window to two months, so that a tile takes a fraction of a second; returns the season."""
+        window = {"start": {"month": 6, "year": 0}, "months": 2}
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
 
     def damage_one_tile(self) -> Damage:
@@ -107,10 +109,13 @@ class SmallSeason:
         scene = next(item.parent for item in self.items() if item.name.startswith("S2") and "_202306" in item.name)
         file = scene / "red.tif"
         whole = file.read_bytes()
+        config = self.configuration
+        grid = config.grid.grid()
+        tiles = region_of(config).tiles(grid)
         write_in_blocks(file)
         with rasterio.open(file) as source:
             for (row, column), window in source.block_windows(1):
-                readers = self.tiles_reading(source, window)
+                readers = tiles_reading(source, window, grid, tiles)
                 if len(readers) == 1:
                     start = int(source.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1))
                     size = int(source.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=1))
@@ -120,21 +125,20 @@ class SmallSeason:
         file.write_bytes(content)
         return Damage(file, whole, readers.pop())
 
-    def tiles_reading(self, source: rasterio.DatasetReader, window: Window) -> set[str]:
-        """Names of the tiles that may read a window of a file."""
-        config = self.configuration
-        grid = config.grid.grid()
-        found = set()
-        for tile in region_of(config).tiles(grid):
-            to_tile = Transformer.from_crs(source.crs, tile.zone.epsg, always_xy=True)
-            columns = np.array([window.col_off, window.col_off + window.width])[[0, 0, 1, 1]]
-            rows = np.array([window.row_off, window.row_off + window.height])[[0, 1, 0, 1]]
-            x, y = to_tile.transform(*(source.transform * (columns, rows)))
-            left, bottom, right, top = grid.bounds(tile).bbox
-            reach = MARGIN_PX * grid.resolution_m
-            if min(x) < right + reach and max(x) > left - reach and min(y) < top + reach and max(y) > bottom - reach:
-                found.add(tile.name)
-        return found
+
+def tiles_reading(source: rasterio.DatasetReader, window: Window, grid: Grid, tiles: Iterable[Tile]) -> set[str]:
+    """Names of the tiles that may read a window of a file."""
+    columns = np.array([window.col_off, window.col_off + window.width])[[0, 0, 1, 1]]
+    rows = np.array([window.row_off, window.row_off + window.height])[[0, 1, 0, 1]]
+    corners = source.transform * (columns, rows)
+    reach = MARGIN_PX * grid.resolution_m
+    found = set()
+    for tile in tiles:
+        x, y = Transformer.from_crs(source.crs, tile.zone.epsg, always_xy=True).transform(*corners)
+        left, bottom, right, top = grid.bounds(tile).bbox
+        if min(x) < right + reach and max(x) > left - reach and min(y) < top + reach and max(y) > bottom - reach:
+            found.add(tile.name)
+    return found
 
 
 def write_in_blocks(file: Path) -> None:

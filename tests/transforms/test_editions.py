@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id
+from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id, started
 from transforms.grid import Grid
 from transforms.plan import Plan, ProductPlan
 from transforms.season import Season, Window
@@ -103,3 +103,34 @@ def test_the_lease_of_another_machine_is_taken_over_only_when_it_has_expired(fol
     write_json(edition.folder / LEASE, abandoned_lease(host="elsewhere", renewed=long_ago))
     with folder.lease(edition):
         assert read_json(edition.folder / LEASE)["host"] == socket.gethostname()
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_lease(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    write_json(edition.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
+    with folder.lease(edition):
+        assert read_json(edition.folder / LEASE)["started"] == started(os.getpid()) != "1"
+
+
+def test_what_killed_writers_left_is_removed_by_the_next_run(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    left = [
+        folder.folder / ".opening-20260101T000000Z-abcdef" / "units.parquet",
+        folder.folder / ".current.json-0.partial",
+        edition.folder / ".statistics.csv-0.partial",
+        edition.maps / "32637/10m/cropland/c/0/1.0.partial",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with folder.lease(edition):
+        assert not any(path.exists() for path in (*left, left[0].parent))
+    assert folder.editions() == [edition]
+
+
+def test_an_output_that_cannot_be_a_folder_is_refused_and_one_that_is_not_there_yet_is_not(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="output: .*/file/out: .*/file is a file"):
+        SeasonFolder(tmp_path / "file" / "out", "place", "main-2019").require_writable()
+    SeasonFolder(tmp_path / "not" / "there", "place", "main-2019").require_writable()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

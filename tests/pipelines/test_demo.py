@@ -1,0 +1,65 @@
+"""The demonstration maps what is there and compares it with the truth."""
+
+from pathlib import Path
+
+import pytest
+
+from models.bundle import load_bundle
+from models.errors import InputError
+from pipelines.demo import run
+from pipelines.demo.place import BUNDLE
+from pipelines.demo.run import run_demo
+from tests.pipelines.small_season import SMALL_PLACE
+from transforms.region import Region
+
+MOST_BYTES = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float], str]:
+    """A small demonstration: its folder, its figures and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as printed:
+        lines: list[str] = []
+        patch.setattr(run, "Place", lambda: SMALL_PLACE)
+        printed.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
+        figures = run_demo(folder)
+    return folder, figures, "\n".join(lines)
+
+
+def test_the_map_ranks_cropland_above_the_rest(demonstrated: tuple[Path, dict[str, float], str]) -> None:
+    _, figures, _ = demonstrated
+    assert figures["demo.auc"] > 0.9
+
+
+def test_the_figures_are_printed_as_lines(demonstrated: tuple[Path, dict[str, float], str]) -> None:
+    _, figures, printed = demonstrated
+    assert f"demo.auc {figures['demo.auc']:.4g}" in printed.splitlines()
+    assert any(line.startswith("demo.seconds ") for line in printed.splitlines())
+
+
+def test_the_picture_and_the_maps_are_there(demonstrated: tuple[Path, dict[str, float], str]) -> None:
+    folder, _, _ = demonstrated
+    assert (folder / "map.png").stat().st_size > 50_000
+    assert len(list((folder / "exports").glob("*.tif"))) == 4
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("precious")
+    with pytest.raises(InputError, match="is not empty and not a demonstration's"):
+        run_demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_the_bundle_is_small_calibrated_and_says_that_it_is_simulated() -> None:
+    assert sum(path.stat().st_size for path in BUNDLE.iterdir()) < MOST_BYTES
+    bundle = load_bundle(BUNDLE)
+    assert bundle.calibration is not None
+    assert "simulated" in bundle.provenance.licence
+    assert "SIMULATED" in bundle.provenance.card
+
+
+def test_the_demonstration_spans_two_zones(demonstrated: tuple[Path, dict[str, float], str]) -> None:
+    folder, _, _ = demonstrated
+    [units] = folder.glob("out/*/*/*/units.parquet")
+    assert [zone.name for zone in Region.read(units).zones] == ["32636", "32637"]

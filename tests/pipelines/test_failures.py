@@ -1,0 +1,72 @@
+"""Whatever is wrong, the user gets one line that says so, the right exit status, and nothing half-written."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+from tests.evidence.failures import CASES, Case, UnavailableError, full_disk, look, observe
+from tests.pipelines.small_season import SmallSeason
+from tests.transforms.archive import HASTY
+
+
+class Terminal:
+    """Runs ``stook`` in this process, which has loaded its libraries already, with archives asked hastily."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+
+    def run(self, words: list[str]) -> tuple[int, str]:
+        self.monkeypatch.setattr(sys, "argv", ["stook", *words])
+        self.monkeypatch.setattr("transforms.catalog.BackOff", lambda: HASTY)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), self.capsys.readouterr().err
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_failure_is_told_in_one_line_with_its_exit_status_and_leaves_nothing_half_written(
+    case: Case, season: SmallSeason, terminal: Terminal
+) -> None:
+    try:
+        seen = observe(case, season.hurried(), terminal.run)
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    assert case.complaints(seen) == [], "\n".join(seen.lines)
+
+
+def test_a_run_stopped_by_a_full_disk_is_finished_once_there_is_room(season: SmallSeason, terminal: Terminal) -> None:
+    words = ["map", str(season.hurried().config), "--year", str(season.year)]
+    with ExitStack() as stack:
+        try:
+            full_disk(season, stack)
+        except UnavailableError as reason:
+            pytest.skip(str(reason))
+        status, _ = terminal.run(words)
+        assert status == 4
+        subprocess.run(["mount", "-o", "remount,size=8m", season.folder / "out"], check=True)
+        status, text = terminal.run(words)
+        assert status == 0, text
+        assert "continuing edition" in text
+        assert look(season, status, text, 0).left == "a published edition"
+
+
+def test_a_fault_of_ours_is_told_as_one(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, season: SmallSeason
+) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("in our own code")
+
+    monkeypatch.setattr(cli, "load", faulty)
+    status, text = terminal.run(["map", str(Path(season.config)), "--year", "2023"])
+    assert status == 1
+    assert text.splitlines()[-1].startswith("stook: a fault in Stook: ZeroDivisionError('in our own code')")
