@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -134,6 +135,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code == STOPPED:
             complain("stook: stopped; run the same command again to continue")
+            os._exit(STOPPED)  # tiles in flight cannot be interrupted, and need not be: they have no record yet
         raise
     except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
         Console(stderr=True).print(traceback.format_exc(), markup=False, highlight=False)

@@ -203,7 +203,13 @@ class _Archive:
 
     def _failure(self, error: APIError) -> InputError | UnreachableError:
         status = getattr(error, "status_code", None)
-        reason = " ".join(f"HTTP {status}".split() if status else str(error).split())[:200]
+        reason = f"HTTP {status}" if status else _deepest_cause(str(error))
         if status in (400, 404, 405, 410, 422):
             return InputError(f"{self.source.catalog}: answers {reason}; is it a STAC catalogue or API?")
         return UnreachableError(f"{self.source.catalog}: unreachable ({reason})")
+
+
+def _deepest_cause(text: str) -> str:
+    """The end of what urllib3 says, where the cause is: "[Errno 111] Connection refused"."""
+    cause = " ".join(text.split()).rsplit("Caused by ", 1)[-1]
+    return cause.rsplit(": ", 1)[-1].strip("\"'()")[-200:]

@@ -6,7 +6,7 @@ where a scene lies in the neighbouring zone. Here every pixel centre is projecte
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,7 +71,7 @@ class Wanted:
 
 def read(
     wanted: Iterable[Wanted], pool: Executor, resampling: Resampling = "nearest", backoff: BackOff | None = None
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """The wanted stacks, in the order asked for; while one is used, the next are being read.
 
     Close it to give up: what has not begun is then never read.
@@ -94,7 +94,7 @@ def read(
 
     def start(stack: Wanted) -> None:
         layers = np.empty((len(stack.scenes), *stack.geobox.shape), _pixels_of(stack.band)[0])
-        tasks = []
+        tasks: list[Future[None]] = []
         ahead.append((layers, tasks))
         for layer, items in zip(layers, stack.scenes, strict=True):
             assets = [Asset(stack.source, item, stack.band, patience) for item in items]

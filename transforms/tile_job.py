@@ -265,9 +265,11 @@ class MapTile(beam.DoFn):
             return TileSummary(tile.name, "undecided")
         try:
             return job_of(self.edition, self.machine).run(tile)
-        except (StookError, OSError) as error:
+        except StookError as error:
             self._halt(str(error))
-            return TileSummary(tile.name, "undecided")
+        except OSError as error:  # archives fail in their own words, so this is the output's
+            self._halt(f"output: cannot write {self.edition.folder}: {error.strerror or error}")
+        return TileSummary(tile.name, "undecided")
 
     def _halt(self, reason: str) -> None:
         """Tell the driver why the run stops, and the other workers that it does."""

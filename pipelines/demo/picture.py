@@ -6,6 +6,8 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from rasterio.vrt import WarpedVRT
 
@@ -14,6 +16,7 @@ from transforms.products import NODATA, PRODUCTS
 
 LONLAT = "EPSG:4326"
 TRUTH_COLOURS = {0: (247, 244, 235, 255), 1: (40, 110, 45, 255), NODATA: (255, 255, 255, 0)}
+MARGIN_DEG = 0.002
 BRIGHTEST = 0.22  # reflectance shown as white
 
 
@@ -50,13 +53,17 @@ def draw(folder: Path, scenes: list[Path], truth: list[Path], exported: Path, un
     colour = np.stack([mosaic([scene / f"{band}.tif" for scene in scenes], 0) for band in ("red", "green", "blue")], -1)
     colours = palette(PRODUCTS["cropland"].probability)
     panels = {
-        "one clear scene (true colour)": np.clip(colour * 1e-4 / BRIGHTEST, 0, 1),
+        "clearest scene of the growing season (true colour)": np.where(
+            colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1
+        ),
         "truth: cropland": painted(mosaic(truth, NODATA), TRUTH_COLOURS),
         "map: probability of cropland": painted(percent, colours),
     }
     figure = Figure(figsize=(15, 7), layout="constrained")
     for axes, (name, image) in zip(np.atleast_1d(figure.subplots(1, 3)), panels.items(), strict=True):
         panel(axes, name, image, extent, borders)
+    shown = ScalarMappable(Normalize(0, 100), ListedColormap(np.array([colours[v] for v in range(101)]) / 255))
+    figure.colorbar(shown, ax=figure.axes, label="probability of cropland, percent", shrink=0.6, aspect=30)
     figure.suptitle(title)
     figure.savefig(folder / "map.png", dpi=110)
     return folder / "map.png"
@@ -68,6 +75,9 @@ def panel(
     """One picture with borders."""
     axes.imshow(image, extent=extent, interpolation="nearest")
     borders.boundary.plot(ax=axes, color="black", linewidth=0.8)
+    west, south, east, north = borders.total_bounds
+    axes.set_xlim(west - MARGIN_DEG, east + MARGIN_DEG)
+    axes.set_ylim(south - MARGIN_DEG, north + MARGIN_DEG)
     axes.axvline(36.0, color="black", linewidth=0.6, linestyle=":")
     axes.set_title(name)
     axes.ticklabel_format(useOffset=False)

@@ -20,6 +20,7 @@ from transforms.simulation.ground import Place
 from transforms.statistics import statistics
 
 TILE_PX = 100
+GROWING_MONTHS = ("08", "09", "10")
 MARKER = "simulated-by-stook.json"
 TITLE = "SIMULATED landscape near 36° E, 9° N (dotted: the meridian between two UTM zones)"
 
@@ -82,7 +83,7 @@ def clearest_scenes(archive: Path) -> list[Path]:
     for path in archive.glob("sentinel-2-l2a/*/*.json"):
         properties = json.loads(path.read_text())["properties"]
         day = properties["datetime"][:10]
-        if "-09-" <= day[4:8] <= "-12-":
+        if day[5:7] in GROWING_MONTHS:
             scenes.setdefault(day, []).append((properties["eo:cloud_cover"], path.parent))
     clearest = min(scenes.values(), key=lambda found: sum(cover for cover, _ in found))
     return [folder for _, folder in clearest]

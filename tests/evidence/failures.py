@@ -105,7 +105,7 @@ def look(season: SmallSeason, status: int, text: str, seconds: float) -> Observa
     if editions:
         records = len(list(editions[-1].ledger.folder.glob("*.json")))
         tiles = f"{records} of {len(editions[-1].manifest['tiles'])} tiles recorded"
-    strange = scraps(season.output) if season.output.is_dir() else []
+    strange = scraps(season.output) + [path.name for path in season.output.glob("*/lease.json")]
     return Observation(status, lines, left, tiles, strange, seconds)
 
 
@@ -281,13 +281,13 @@ CASES = (
     Case("unreadable-units", "the vector file cannot be read", unreadable_units, 2,
          r"districts\.geojson: not a vector file that can be read: "),
     Case("unreachable", "the archive does not answer", unreachable, 4,
-         r"http://127\.0\.0\.1:\d+/catalog\.json: unreachable \("),
+         r"http://127\.0\.0\.1:\d+/catalog\.json: unreachable \(\[Errno 111\] Connection refused\)$"),
     Case("output-below-a-file", "the output is a path below a file", output_below_a_file, 2,
          r"output: \S+: \S+/districts\.geojson is a file; output is a folder"),
     Case("read-only-output", "the output is read-only", read_only_output, 2,
          r"output: \S+: no permission to write in \S+/out, or it is read-only"),
     Case("full-disk", "the disk is full", full_disk, 4,
-         r"No space left on device.*; what is done is kept, run the same command again", OPEN),
+         r"output: cannot write \S+: No space left on device; what is done is kept, run the same command", OPEN),
 )  # fmt: skip
 
 
@@ -305,9 +305,10 @@ def shortened(line: str, season: SmallSeason) -> str:
 def row(case: Case, seen: Observation, season: SmallSeason) -> str:
     """The case as a row of the page."""
     lines = [shortened(line, season) for line in seen.lines]
-    told = [line for line in lines if line.startswith(("failed:", "not published:"))] if case.status == 3 else []
-    shown = [*told[:1], f"(and {len(told) - 1} more lines)"] if len(told) > 2 else told
-    what = "<br>".join([*(f"`{line}`" for line in shown), f"`{lines[-1]}`"])
+    failed = [line for line in lines if line.startswith("failed:")]
+    refused = [line for line in lines if line.startswith("not published:")]
+    more = [f"and {len(failed) - 1} more such lines"] if len(failed) > 1 else []
+    what = "<br>".join([*(f"`{line}`" for line in (*refused, *failed[:1])), *more, f"`{lines[-1]}`"])
     left = f"{seen.left}, {seen.tiles}" if seen.tiles else seen.left
     return f"| {case.wrong} | {what} | {seen.status} | {left} |"
 

@@ -210,7 +210,7 @@ def scraps(output: Path) -> list[str]:
     return sorted(
         path.name
         for path in output.rglob("*")
-        if (path.name.startswith(".") and path.name != LOCK) or path.suffix == ".partial" or path.name == "lease.json"
+        if (path.name.startswith(".") and path.name != LOCK) or path.suffix == ".partial"
     )
 
 
@@ -248,7 +248,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> int:
 
 def experiment(scratch: Path) -> Iterator[Figure]:
     """Kill at every named point and at random moments, finish, compare."""
-    pristine = write_small_season(scratch / "pristine").hurried()
+    pristine = write_small_season(scratch / "pristine").hurried(months=6)
     calm = pristine.copy(scratch / "undisturbed")
     start = time.monotonic()
     if run(calm) != 0:
@@ -280,7 +280,7 @@ def experiment(scratch: Path) -> Iterator[Figure]:
         "kill.tiles_redone", redone, f"most of any run, of {tiles} tiles; target: at most {in_flight}, in flight"
     )
     left = sum(len(verdict.scraps) for verdict in verdicts)
-    yield Figure("kill.scraps", left, "half-written files, hidden folders and leases still there at the end; target 0")
+    yield Figure("kill.scraps", left, "half-written files and hidden folders still there at the end; target 0")
 
 
 EXPERIMENT = Experiment("kill", experiment)

@@ -99,9 +99,9 @@ class SmallSeason:
         self.config.write_text(yaml.safe_dump(content, sort_keys=False))
         return self
 
-    def hurried(self) -> "SmallSeason":
-        """Shorten the window to two months, so that a tile takes a fraction of a second; returns the season."""
-        window = {"start": {"month": 6, "year": 0}, "months": 2}
+    def hurried(self, months: int = 2) -> "SmallSeason":
+        """Shorten the window to a few months from June, so that a tile takes less than a second; returns the season."""
+        window = {"start": {"month": 6, "year": 0}, "months": months}
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
 
     def damage_one_tile(self) -> Damage:
