@@ -60,9 +60,13 @@ class ImagerySection(Section):
     sentinel1: SourceSection | None = Field(None, description="Terrain-corrected Sentinel-1 backscatter.")
 
     @model_validator(mode="after")
-    def _at_least_one(self) -> Self:
+    def _usable(self) -> Self:
         if self.sentinel2 is None and self.sentinel1 is None:
             raise ValueError("name at least one of sentinel2, sentinel1")
+        try:
+            self.sources()
+        except InputError as error:
+            raise ValueError(str(error)) from error
         return self
 
     def sources(self) -> dict[str, Source]:
@@ -275,7 +279,8 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
         case "missing":
             line = f"{field}: this field is required and absent"
         case "value_error":
-            line = f"{field}: {first['ctx']['error']}" if field else str(first["ctx"]["error"])
+            message = str(first["ctx"]["error"])
+            line = f"{field}: {message}" if field and not message.startswith(field) else message
         case _:
             message = first["msg"].removeprefix("Input should be ")
             line = f"{field}: {first['input']!r} is not allowed; it should be {message}"

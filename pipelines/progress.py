@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rich.progress import (
 )
 
 from transforms.editions import Edition, now
+from transforms.repeating import repeating
 
 LOOKS_EVERY_S = 0.5
 
@@ -99,8 +99,9 @@ class TerminalReporter:
                 rate = rate_of(progress, task, count.done + count.failed - start.done - start.failed)
                 progress.update(task, completed=count.done + count.failed, failed=count.failed, rate=rate)
 
-            with repeating(show):
+            with repeating(show, LOOKS_EVERY_S, "progress"):
                 yield
+            show()
 
 
 class JsonReporter:
@@ -123,33 +124,15 @@ class JsonReporter:
                 text = f"{count.done} of {tiles} tiles done, {count.failed} failed"
                 self.say("tiles_progress", text, done=count.done, failed=count.failed, tiles=tiles)
 
-        with repeating(show):
+        with repeating(show, LOOKS_EVERY_S, "progress"):
             yield
+        show()
 
 
 def rate_of(progress: Progress, task: TaskID, finished: int) -> str:
     """Tiles finished by this run, per minute, as text."""
     elapsed = progress.tasks[task].elapsed
     return f"{60 * finished / elapsed:.1f}/min" if elapsed and finished else ""
-
-
-@contextmanager
-def repeating(action: Any) -> Iterator[None]:
-    """Call ``action`` every half second in a thread while the block runs, and once at its end."""
-    ended = threading.Event()
-
-    def loop() -> None:
-        while not ended.wait(LOOKS_EVERY_S):
-            action()
-
-    thread = threading.Thread(target=loop, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        action()
 
 
 def reporter(quiet: bool) -> Reporter:

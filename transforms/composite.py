@@ -16,7 +16,7 @@ from models.errors import InputError, TileError
 from transforms import imagery
 from transforms.backoff import BackOff
 from transforms.imagery import Pass, Resampling, Wanted
-from transforms.memory import give_back_freed
+from transforms.memory import keep_little_freed
 from transforms.plausibility import too_dark
 from transforms.season import Period
 from transforms.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, SENSOR_BANDS, VISIBLE_BANDS, Source
@@ -86,7 +86,7 @@ def composite(
     Memory: the result (4 bytes x periods x bands x pixels) plus about 0.3 GB at 1000 x 1000 pixels and eight readers,
     whatever the number of dates: one band of one month in use (64 MiB, in strips of rows if it has more dates), as much
     again being read, scene classes and mask (a quarter of a band each), and one asset's window per reader. A scene of a
-    neighbouring zone costs its reader about 0.05 GB more. Freed memory is given back at the end.
+    neighbouring zone costs its reader about 0.05 GB more.
 
     Args:
         items_by_source: Items near the tile, by sensor, as ``Inputs.near`` gives them.
@@ -101,6 +101,7 @@ def composite(
         UnreachableError: An archive does not answer, or refuses, after retries.
     """
     _refuse_bands_without_source(settings, sources)
+    keep_little_freed()
     tile = _Tile(geobox, settings, radar_observes="sentinel2" not in sources)
     steps = [
         _Step(sources[name], scenes, index, rows)
@@ -116,7 +117,6 @@ def composite(
     ):
         for step in steps:
             tile.add(step, stacks)
-    give_back_freed()
     counts = np.minimum(tile.clear_count, MOST_OBSERVATIONS).astype("uint8")
     return Composite(tile.values, settings.bands, settings.periods, counts, tile.observed)
 

@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import socket
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any
 from models.errors import InputError
 from transforms.ledger import Ledger
 from transforms.plan import Plan
+from transforms.repeating import repeating
 from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
 
 POINTER = "current.json"
@@ -189,20 +189,15 @@ class SeasonFolder:
             write_json(path, {**mine, "since": since, "renewed": since})
             self._sweep()
         sweep(edition.folder.rglob(SCRAP))
-        ended = threading.Event()
 
         def renew() -> None:
-            while not ended.wait(LEASE_RENEWED_EVERY_S):
-                with suppress(OSError):  # a full disk stops the run by its tiles
-                    write_json(path, {**mine, "since": since, "renewed": now()})
+            with suppress(OSError):  # a full disk stops the run by its tiles
+                write_json(path, {**mine, "since": since, "renewed": now()})
 
-        thread = threading.Thread(target=renew, name="lease", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(renew, LEASE_RENEWED_EVERY_S, "lease"):
+                yield
         finally:
-            ended.set()
-            thread.join()
             path.unlink(missing_ok=True)
 
 

@@ -63,7 +63,7 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
                     "method": METHOD,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"expected_ha": float})
 
 
 def unit_histograms(edition: Edition, tiles: set[str]) -> dict[str, dict[str, Histogram]]:

@@ -19,7 +19,7 @@ from transforms.region import Region
 from transforms.simulation.ground import Place
 from transforms.statistics import statistics
 
-TILE_PX = 100
+TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")
 MARKER = "simulated-by-stook.json"
 TITLE = "SIMULATED landscape near 36° E, 9° N (dotted: the meridian between two UTM zones)"

@@ -7,7 +7,7 @@ import geopandas as gpd
 
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.conservation import relative_error, squares
+from tests.transforms.conservation import relative_error, squares
 from transforms.grid import Grid
 from transforms.region import read_region
 

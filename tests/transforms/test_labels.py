@@ -113,7 +113,9 @@ def test_parcels_on_another_grid_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("site", "pixels", "cropland", "parcels"), [("west", 2343, 1401, 22), ("east", 3725, 2338, 19)])
+@pytest.mark.parametrize(
+    ("site", "pixels", "cropland", "parcels"), [("west", 2343, 1401, 22), ("east", 3725, 2338, 19)]
+)
 def test_the_flemish_sites_have_their_pixels_and_parcels(
     shared: Path, site: str, pixels: int, cropland: int, parcels: int
 ) -> None:
