@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely import Polygon, box
 
-from transforms.areas import TileCoverage, owned_mask, pixel_areas, tile_areas, tile_totals
 from tests.transforms.conservation import relative_error, squares, worst_unit_error
+from transforms.areas import TileCoverage, owned_mask, pixel_areas, tile_areas, tile_totals
 from transforms.geodesy import WGS84, geodesic_area_m2
 from transforms.grid import Grid, Tile, Zone
 from transforms.region import Region, read_region
