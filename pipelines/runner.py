@@ -19,7 +19,6 @@ def local_runner(run: RunSection) -> tuple[FnApiRunner, PipelineOptions]:
     options = PipelineOptions(
         direct_running_mode=MODES[run.mode],
         direct_num_workers=1 if run.mode == "memory" else run.workers,
-        # Tiles are spread by Reshuffle; anything else of a bundle's size would only delay the first of them.
-        save_main_session=False,
+        default_sdk_harness_log_level="ERROR",
     )
     return FnApiRunner(), options
