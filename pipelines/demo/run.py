@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import InputError
+from models.errors import InputError, TileError
 from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.picture import draw
 from pipelines.demo.place import YEAR, write_place
@@ -41,6 +41,8 @@ def run_demo(folder: Path) -> dict[str, float]:
     place = write_place(folder, Place(), TILE_PX)
     config = load(place.config, MapConfiguration)
     result = run_map(config, YEAR, reporter)
+    if not result.published:
+        raise TileError(f"the demonstration could not map its own scenes: {next(iter(result.failed.values()))}")
     comparison = compare(result.edition, place.truth)
     print_districts(result, comparison)
     maps = export(result.edition, folder / "exports")

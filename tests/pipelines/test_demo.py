@@ -23,8 +23,9 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
         lines: list[str] = []
         patch.setattr(run, "Place", lambda: SMALL_PLACE)
         printed.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
-        figures = run_demo(folder)
-    return folder, figures, "\n".join(lines)
+        patch.chdir(folder)
+        figures = run_demo(Path("demo"))
+    return folder / "demo", figures, "\n".join(lines)
 
 
 def test_the_map_ranks_cropland_above_the_rest(demonstrated: tuple[Path, dict[str, float], str]) -> None:

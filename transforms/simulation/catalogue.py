@@ -25,7 +25,7 @@ class CatalogueWriter:
     """
 
     def __init__(self, folder: Path, description: str):
-        self.folder = folder
+        self.folder = folder.resolve()  # pystac takes a relative link for one relative to the item
         self.catalog = pystac.Catalog(id=folder.name, description=description)
 
     def add_scene(
