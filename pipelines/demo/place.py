@@ -50,7 +50,7 @@ def write_place(
     configuration = {
         "name": "simulated",
         "region": {"file": units.name, "id": "unit_id", "name": "name", "parent": ["parent_id", "country_id"]},
-        "imagery": imagery_section(catalog.relative_to(folder)),
+        "imagery": imagery_section(Path("archive") / catalog.name),
         "season": {"name": "main"},
         "products": {"cropland": {"bundle": os.path.relpath(bundle, folder), "window": WINDOW}},
         "grid": {"tile_px": tile_px},
