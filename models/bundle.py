@@ -27,6 +27,21 @@ LICENCE_FILE = "LICENCE.txt"
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What the head saw when it was trained; under others its answers mean something else.
+
+    Attributes:
+        months: Calendar months 1…12 of the time steps, in order.
+        absent_bands: Bands of the specification that no archive had.
+        cloud_dilation_px: By how much masked cloud was grown.
+    """
+
+    months: tuple[int, ...]
+    absent_bands: tuple[str, ...] = ()
+    cloud_dilation_px: int = 0
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What a reader of a map must know of its model.
 
@@ -54,6 +69,7 @@ class Bundle:
         encoder: In evaluation mode.
         head: In evaluation mode, for the encoder's width.
         calibration: None where the probabilities are not calibrated.
+        conditions: What the head was trained under.
         provenance: Where it comes from.
         hash: sha256 of the contents, as read from disk.
     """
@@ -63,12 +79,14 @@ class Bundle:
         encoder: Presto,
         head: Head,
         calibration: Calibration | None,
+        conditions: Conditions,
         provenance: Provenance,
         hash: str = "",  # noqa: A002
     ):
         self.encoder = encoder
         self.head = head
         self.calibration = calibration
+        self.conditions = conditions
         self.provenance = provenance
         self.hash = hash
 
@@ -123,14 +141,10 @@ class Bundle:
             "size": asdict(self.encoder.size),
             "input": self.specification.as_json(),
             "head": list(self.head.sizes),
+            "trained_under": asdict(self.conditions),
             "calibration": asdict(self.calibration) if self.calibration else None,
             "sha256": {name: file_sha256(home / name) for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE)},
         }
-
-
-def bundle_hash(folder: Path) -> str:
-    """sha256 that identifies a bundle: that of its manifest, which names the hash of every other file."""
-    return hashlib.sha256(read_manifest(folder)).hexdigest()
 
 
 def read_manifest(folder: Path) -> bytes:
@@ -152,6 +166,8 @@ def load_bundle(folder: Path) -> Bundle:
         manifest = json.loads(raw)
         size, head_sizes, calibration = manifest["size"], manifest["head"], manifest["calibration"]
         hashes, found = manifest["sha256"], InputSpecification.from_json(manifest["input"])
+        seen = manifest["trained_under"]
+        conditions = Conditions(tuple(seen["months"]), tuple(seen["absent_bands"]), seen["cloud_dilation_px"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST}: not a bundle manifest of this version ({error!r})") from error
     for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE):
@@ -172,4 +188,4 @@ def load_bundle(folder: Path) -> Bundle:
         card=(folder / CARD_FILE).read_text(),
     )
     scaling = Calibration(**calibration) if calibration else None
-    return Bundle(encoder.eval(), head.eval(), scaling, provenance, hashlib.sha256(raw).hexdigest())
+    return Bundle(encoder.eval(), head.eval(), scaling, conditions, provenance, hashlib.sha256(raw).hexdigest())

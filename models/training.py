@@ -17,6 +17,7 @@ from models.heads import Calibration, Head
 from models.metrics import auc
 
 HIDDEN_WIDTH = 64
+BATCH_PIXELS = 200
 MOST_FOLDS = 5
 
 
@@ -51,12 +52,11 @@ class Choice:
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
-    """Samples of several places as one; their blocks stay apart."""
-    offsets = np.cumsum([0, *(part.blocks.max() + 1 for part in parts[:-1])])
+    """Samples of several places as one; the same ground in two of them stays in one block."""
     return Samples(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.blocks + offset for part, offset in zip(parts, offsets, strict=True)]),
+        np.concatenate([part.blocks for part in parts]),
     )
 
 
@@ -77,8 +77,10 @@ def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0) -> Hea
             linear = LogisticRegression(C=strength, max_iter=2000).fit(features, samples.labels)
             weights, biases = [linear.coef_.T], [linear.intercept_]
         else:
-            # scikit-learn divides alpha by the number of samples, so 1 / C is the same penalty as above.
-            mlp = MLPClassifier((HIDDEN_WIDTH,), alpha=1 / strength, max_iter=300, random_state=seed)
+            # scikit-learn divides alpha by the pixels of a batch; this makes C mean what it means above.
+            batch = min(BATCH_PIXELS, len(features))
+            alpha = batch / (len(features) * strength)
+            mlp = MLPClassifier((HIDDEN_WIDTH,), alpha=alpha, batch_size=batch, max_iter=300, random_state=seed)
             mlp.fit(features, samples.labels)
             weights, biases = mlp.coefs_, mlp.intercepts_
     return Head.of_arrays(scaler.mean_, scaler.scale_, weights, biases)
@@ -90,7 +92,7 @@ def logits(head: Head, features: np.ndarray) -> np.ndarray:
     return head(torch.as_tensor(features, dtype=torch.float32)).numpy()
 
 
-def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) -> Choice:
+def choose_strength(samples: Samples, kind: str, candidates: Sequence[float], seed: int = 0) -> Choice:
     """Choose C by cross-validation over whole blocks (at most five folds).
 
     Of the candidates whose mean AUC lies within one standard error of the best, the strongest penalty is taken
@@ -114,7 +116,7 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) ->
     for strength, scored in held_out.items():
         for fit, check in splits:
             part = Samples(samples.features[fit], samples.labels[fit], samples.blocks[fit])
-            scored[check] = logits(fit_head(part, kind, strength), samples.features[check])
+            scored[check] = logits(fit_head(part, kind, strength, seed), samples.features[check])
         by_fold = [auc(samples.labels[check], scored[check]) for _, check in splits]
         scores[strength] = float(np.mean(by_fold))
         errors[strength] = float(np.std(by_fold) / np.sqrt(len(by_fold)))
@@ -124,7 +126,14 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float]) ->
 
 
 def fit_calibration(choice: Choice, labels: np.ndarray) -> Calibration:
-    """Platt scaling of the held-out logits that ``choose_strength`` returned."""
+    """Platt scaling of the held-out logits that ``choose_strength`` returned.
+
+    Raises:
+        InputError: If they rank the classes the wrong way round.
+    """
     known = np.isfinite(choice.held_out_logits)
     fitted = LogisticRegression(C=1e6).fit(choice.held_out_logits[known, None], labels[known])
-    return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+    slope = float(fitted.coef_[0, 0])
+    if slope <= 0:
+        raise InputError("training.calibrate: on held-out blocks the head ranks the classes the wrong way round")
+    return Calibration(slope, float(fitted.intercept_[0]))

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from models.errors import InputError, StookError
-from pipelines.configuration import MapConfiguration, TrainConfiguration, describe, load
+from pipelines.configuration import MapConfiguration, TrainConfiguration, load
+from pipelines.explain import describe
 from pipelines.progress import complain, reporter
 
 STOPPED = 130  # what typer makes of Ctrl-C
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file, YAML; see 'stook configuration'.")]
-Year = Annotated[int, typer.Option(help="Harvest year of the season.")]
+Year = Annotated[int, typer.Option(help="Harvest year of the season.", min=2015, max=2100)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard output, for schedulers; no progress bar.")]
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from models.errors import InputError
+from pipelines.explain import explain
 from transforms.grid import Grid
 from transforms.season import Window
 from transforms.sources import Source
@@ -21,6 +22,9 @@ def beside_the_file(value: str, info: ValidationInfo) -> str:
 
 
 Location = Annotated[str, AfterValidator(beside_the_file)]
+
+
+ProductName = Literal["cropland"]
 
 
 class Section(BaseModel):
@@ -129,6 +133,14 @@ class GridSection(Section):
         1000, description="Side of a tile in 10 m pixels; a shard, a ledger record, the unit of retry.", ge=10, le=4000
     )
 
+    @model_validator(mode="after")
+    def _fits_the_zone(self) -> Self:
+        try:
+            self.grid()
+        except InputError as error:
+            raise ValueError(f"grid.tile_px: {error}") from error
+        return self
+
     def grid(self) -> Grid:
         """The grid as data."""
         return Grid(resolution_m=10.0, tile_px=self.tile_px)
@@ -161,12 +173,22 @@ class MapConfiguration(Section):
     region: RegionSection = Field(description="The area to map.")
     imagery: ImagerySection = Field(description="The archives to read.")
     season: SeasonSection = Field(description="The season to map.")
-    products: dict[Literal["cropland"], ProductSection] = Field(description="The maps to make.", min_length=1)
+    products: dict[ProductName, ProductSection] = Field(description="The maps to make.", min_length=1)
     composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
     grid: GridSection = Field(GridSection(), description="The tiles.")
     run: RunSection = Field(RunSection(), description="How a run uses the machine.")
     publish: PublishSection = Field(PublishSection(), description="When readers see the result.")
     output: Location = Field(description="Folder of all results.")
+
+    @model_validator(mode="after")
+    def _clear_observations_can_be_counted(self) -> Self:
+        for name, product in self.products.items():
+            if self.imagery.sentinel2 is None and product.minimum_observations > 0:
+                raise ValueError(
+                    f"products.{name}.minimum_observations: {product.minimum_observations} clear observations are "
+                    "asked for without imagery.sentinel2; allowed is 0"
+                )
+        return self
 
     @model_validator(mode="after")
     def _output_is_a_folder(self) -> Self:
@@ -209,13 +231,16 @@ class LabelsSection(Section):
 class TrainingSection(Section):
     """How a head is trained."""
 
-    product: Literal["cropland"] = Field(description="The product the head is for.")
+    product: ProductName = Field(description="The product the head is for.")
     bundle: Location = Field(description="Folder to write the bundle to.")
     encoder: EncoderSection = Field(description="The frozen encoder.")
     window: WindowSection = Field(description="The months to read, relative to each label's harvest year.")
     labels: list[LabelsSection] = Field(description="Labelled places to train on.", min_length=1)
     held_out: list[LabelsSection] = Field(
         [], description="Labelled places that are only evaluated on, never fitted or tuned on."
+    )
+    minimum_observations: int = Field(
+        3, description="Labelled pixels with fewer clear observations are left out; 0 without Sentinel-2.", ge=0, le=254
     )
     head: Literal["linear", "mlp"] = Field("linear", description="linear: logistic regression; mlp: one hidden layer.")
     strengths: list[Annotated[float, Field(gt=0)]] = Field(
@@ -266,57 +291,3 @@ def load(path: Path, schema: type[Model]) -> Model:
         return schema.model_validate(data, context={"folder": path.resolve().parent})
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error, schema)}") from error
-
-
-def explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first problem of ``error`` as one line, with a count of the others."""
-    first, *others = error.errors()
-    field = ".".join(str(part) for part in first["loc"])
-    match first["type"]:
-        case "extra_forbidden":
-            allowed = ", ".join(section_at(schema, first["loc"][:-1]).model_fields)
-            line = f"{field}: unknown field; allowed are {allowed}"
-        case "missing":
-            line = f"{field}: this field is required and absent"
-        case "value_error":
-            message = str(first["ctx"]["error"])
-            line = f"{field}: {message}" if field and not message.startswith(field) else message
-        case _:
-            message = first["msg"].removeprefix("Input should be ")
-            line = f"{field}: {first['input']!r} is not allowed; it should be {message}"
-    return line + (f" (and {len(others)} more)" if others else "")
-
-
-def section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
-    """The section of ``schema`` that a validation error's location points into."""
-    section = schema
-    for part in location:
-        if part in section.model_fields:
-            section = next(iter(sections_in(section.model_fields[str(part)].annotation)), section)
-    return section
-
-
-def sections_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every section named in a field's annotation, e.g. of ``dict[str, ProductSection] | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [section for inner in getattr(annotation, "__args__", ()) for section in sections_in(inner)]
-
-
-def describe(schema: type[BaseModel]) -> str:
-    """Every field of a configuration as a Markdown table: its path, whether it is required, its meaning."""
-    rows = ["| field | default | meaning |", "|---|---|---|", *_rows(schema, "")]
-    return "\n".join(rows)
-
-
-def _rows(schema: type[BaseModel], prefix: str) -> list[str]:
-    rows = []
-    for name, field in schema.model_fields.items():
-        inner = sections_in(field.annotation)
-        default = "required" if field.is_required() else "" if inner else f"`{field.default}`"
-        rows.append(f"| `{prefix}{name}` | {default} | {field.description} |")
-        for section in inner:
-            repeated = getattr(field.annotation, "__origin__", None)
-            suffix = {dict: ".<name>", list: "[]"}.get(repeated, "")  # type: ignore[arg-type]
-            rows += _rows(section, f"{prefix}{name}{suffix}.")
-    return rows

@@ -62,9 +62,14 @@ def run_map(
     folder.require_writable()
     edition = None if refresh else folder.find(plan.key)
     if edition is not None and folder.status(edition) == "published":
-        reporter.say("nothing_to_do", f"{plan.season} is published as {edition.id}; --refresh makes a successor")
+        failed = failures(edition)
+        reporter.say(
+            "nothing_to_do",
+            f"{plan.season} is published as {edition.id}{', with failed tiles' if failed else ''}; a published edition "
+            "never changes, --refresh makes a successor",
+        )
         share = failed_share(statistics(edition, thresholds_of(config)))
-        return MapResult(edition, published=True, computed=0, failed=failures(edition), failed_share=share)
+        return MapResult(edition, published=True, computed=0, failed=failed, failed_share=share)
     if edition is None:
         edition = open_edition(folder, plan, region, reporter)
     else:
@@ -80,15 +85,21 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     tiles = region.tiles(plan.grid)
     reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
     inputs, absent = find_inputs(plan.sources, region.bounds, plan.periods)
+    calibrated = {}
     for product in plan.products:
-        bands_missing(load_bundle(Path(product.bundle)), absent)
+        bundle = load_bundle(Path(product.bundle))
+        bands_missing(bundle, absent)
+        # A calibration holds for what the head was trained on; without a band its percents are other percents.
+        unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
+        calibrated[product.product] = bundle.calibration is not None and not unseen
     with folder.opening(plan) as (edition, manifest):
         inputs.write(edition.inputs)
         region.write(edition.units)
-        map_store.create(edition.maps, plan.grid, tiles, [product.product for product in plan.products])
+        map_store.create(edition.maps, plan, tiles)
         manifest |= {
             "tiles": [tile.name for tile in tiles],
             "absent_bands": sorted(absent),
+            "calibrated": calibrated,
             "scenes": len(inputs),
         }
     if absent:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from models.bundle import Bundle, Provenance, load_bundle
+from models.bundle import Bundle, Conditions, Provenance, load_bundle
+from models.errors import InputError
 from models.heads import Calibration
 from models.metrics import Estimate, evaluate
 from models.presto import Presto
@@ -60,7 +62,7 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     choice = None
     strength = training.strengths[0]
     if len(training.strengths) > 1 or training.calibrate:
-        choice = choose_strength(samples, training.head, training.strengths)
+        choice = choose_strength(samples, training.head, training.strengths, training.seed)
         strength = choice.strength
         reporter.say("strength_chosen", f"C = {strength:g} by blocked cross-validation", scores=choice.scores)
     head = fit_head(samples, training.head, strength, training.seed)
@@ -68,6 +70,12 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     held_out = {}
     for section in training.held_out:
         place = see(config, section, encoder, reporter)
+        shared = np.isin(place.seen.samples.blocks, samples.blocks)
+        if shared.any():
+            raise InputError(
+                f"training.held_out: {section.file}: {shared.sum()} pixels are in {training.block_m:g} m blocks "
+                "that were trained on; held-out places must lie elsewhere"
+            )
         scores = torch.as_tensor(logits(head, place.seen.samples.features))
         probability = (calibration or Calibration()).probability(scores).numpy()
         held_out[name_of(section)] = evaluate(place.seen.samples.labels, probability, place.seen.parcels)
@@ -76,7 +84,13 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     trained_on = "; ".join(name_of(section) for section in training.labels)
     provenance = Provenance(training.product, origin, sha256, licences, trained_on, card)
     folder = Path(training.bundle)
-    Bundle(encoder.cpu(), head, calibration, provenance).save(folder)
+    absent = frozenset.intersection(*(place.seen.absent_bands for place in places))
+    conditions = Conditions(
+        months=tuple(period.month for period in training.window.window().periods(training.labels[0].year)),
+        absent_bands=tuple(sorted(absent & set(encoder.specification.band_names))),
+        cloud_dilation_px=config.composite.cloud_dilation_px,
+    )
+    Bundle(encoder.cpu(), head, calibration, conditions, provenance).save(folder)
     bundle = load_bundle(folder)
     reporter.say("bundle_written", f"wrote {folder} ({bundle.hash[:12]})", bundle=str(folder), hash=bundle.hash)
     return TrainResult(bundle, strength, choice.scores if choice else {}, held_out)
@@ -105,6 +119,7 @@ def see(config: TrainConfiguration, section: LabelsSection, encoder: Presto, rep
         sources=sources,
         periods=training.window.window().periods(section.year),
         cloud_dilation_px=config.composite.cloud_dilation_px,
+        minimum_observations=training.minimum_observations,
         readers=config.run.readers,
         batch_pixels=config.run.batch_pixels,
     )

@@ -100,21 +100,25 @@ class Asset:
 
         Args:
             counts: Pixels as stored.
-            nodata: The file's own value for no data. 0 counts as such in reflectance whatever the file says.
+            nodata: The file's own value for no data. 0 counts as such whatever the file says: a power of 0 cannot be
+                measured, and in decibels exactly 0 is a fill value.
         """
         if self.band == SCENE_CLASSIFICATION:
             return counts.astype("uint8", copy=False)
         archive = self.source.archive
         values = counts.astype("float32")
-        empty = counts == 0 if archive.unit == "reflectance" else np.zeros(counts.shape, bool)
-        if nodata is not None:
+        # Power of 0 and NaN fall out below; not looking for them here saves a pass over the pixels each.
+        empty = np.zeros(counts.shape, bool) if archive.unit == "linear-power" else counts == 0
+        if nodata is not None and not np.isnan(nodata):
             empty |= values == np.float32(nodata)
         values *= np.float32(archive.scale)
         values += np.float32(archive.offset(self.item, self.band))
         if archive.unit == "dB":
-            values = np.power(np.float32(10), values / np.float32(10))
+            with np.errstate(over="ignore"):  # an undeclared fill value, such as 9999, becomes infinite
+                values = np.power(np.float32(10), values / np.float32(10))
         if archive.unit != "reflectance":
-            empty |= ~(values > 0)  # NaN; border noise and thermal noise removal leave zeros and negatives
+            # Of NaN and infinity too; border noise and thermal noise removal leave zeros and negatives.
+            empty |= ~((values > 0) & (values < np.inf))
         values[empty] = np.nan
         return values
 

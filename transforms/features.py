@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError
+from models.errors import InputError, TileError
 from models.presto import Presto
 from models.specification import InputSpecification
 from models.training import Samples
@@ -13,6 +13,7 @@ from transforms.composite import CompositeSettings, composite
 from transforms.freeze import find_inputs
 from transforms.grid import Grid
 from transforms.infer import lonlat_bounds, pixel_latlon, pixel_series
+from transforms.inputs import Inputs
 from transforms.labels import LabelledPixels
 from transforms.season import Period
 from transforms.sources import Source
@@ -29,6 +30,7 @@ class FeatureSettings:
         sources: The archives, by sensor.
         periods: The months to read.
         cloud_dilation_px: By how much masked cloud grows.
+        minimum_observations: Pixels with fewer clear observations are left out, as the map leaves them.
         readers: Threads that read imagery.
         batch_pixels: Pixels the encoder sees at once.
     """
@@ -36,6 +38,7 @@ class FeatureSettings:
     sources: dict[str, Source]
     periods: tuple[Period, ...]
     cloud_dilation_px: int
+    minimum_observations: int
     readers: int
     batch_pixels: int
 
@@ -62,25 +65,29 @@ class LabelledFeatures:
     Attributes:
         samples: Features float32 [pixel, width], labels and blocks.
         parcels: int [pixel].
-        unseen: Labelled pixels that no scene covers.
+        unseen: Labelled pixels without enough imagery.
+        absent_bands: Bands that no archive has.
     """
 
     samples: Samples
     parcels: np.ndarray
     unseen: int
+    absent_bands: frozenset[str]
 
 
 def labelled_series(
-    labels: LabelledPixels, specification: InputSpecification, settings: FeatureSettings
+    labels: LabelledPixels,
+    specification: InputSpecification,
+    settings: FeatureSettings,
+    inputs: Inputs,
+    absent: frozenset[str],
 ) -> Iterator[LabelledSeries]:
-    """Read and composite the labelled pixels, tile by tile.
+    """Read and composite the labelled pixels from what ``find_inputs`` found, tile by tile.
 
     Raises:
-        InputError: If the archives have nothing there.
-        TileError: If a file of theirs is missing or corrupt.
+        InputError: If a file of the archives is missing or corrupt.
         UnreachableError: If an archive does not answer.
     """
-    inputs, absent = find_inputs(settings.sources, labels.bounds, settings.periods)
     wanted = CompositeSettings(
         bands=specification.band_names,
         periods=settings.periods,
@@ -91,8 +98,12 @@ def labelled_series(
     )
     for tile, index, rows, columns in labels.by_tile(GRID):
         geobox = GRID.geobox(tile)
-        season = composite(inputs.near(lonlat_bounds(geobox)), settings.sources, geobox, wanted)
-        seen = season.observed[rows, columns]
+        try:
+            season = composite(inputs.near(lonlat_bounds(geobox)), settings.sources, geobox, wanted)
+        except TileError as error:
+            raise InputError(str(error)) from error
+        enough = season.observed & (season.clear_observations >= settings.minimum_observations)
+        seen = enough[rows, columns]
         at = rows[seen], columns[seen]
         yield LabelledSeries(index[seen], pixel_series(season, *at), pixel_latlon(geobox, *at))
 
@@ -100,20 +111,25 @@ def labelled_series(
 def labelled_features(
     labels: LabelledPixels, encoder: Presto, settings: FeatureSettings, block_m: float
 ) -> LabelledFeatures:
-    """Embed labelled pixels; see ``labelled_series`` for what may go wrong.
+    """Embed labelled pixels.
 
     Raises:
-        InputError: If no scene covers any of them.
+        InputError: If the archives are unusable, or only one class is left where there is enough imagery.
+        UnreachableError: If an archive does not answer.
     """
+    inputs, absent = find_inputs(settings.sources, labels.bounds, settings.periods)
     months = np.array([period.month for period in settings.periods])
     features = np.full((len(labels), encoder.width), np.nan, np.float32)
-    for series in labelled_series(labels, encoder.specification, settings):
+    for series in labelled_series(labels, encoder.specification, settings, inputs, absent):
         for start in range(0, len(series.index), settings.batch_pixels):
             part = slice(start, start + settings.batch_pixels)
             features[series.index[part]] = encoder.embed(series.values[part], months, series.latlon[part]).cpu()
     seen = np.isfinite(features[:, 0])
-    if not seen.any():
-        raise InputError("training.labels: no scene covers any labelled pixel")
     table = labels.table[seen]
+    if table["label"].nunique() < 2:
+        raise InputError(
+            f"training.labels: only {len(table)} of {len(labels)} labelled pixels have "
+            f"{settings.minimum_observations} clear observations or more, and not of both classes"
+        )
     samples = Samples(features[seen], table["label"].to_numpy(bool), labels.blocks(block_m)[seen])
-    return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen).sum()))
+    return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen).sum()), absent)

@@ -1,5 +1,9 @@
 """Find the scenes of a season in the archives and check them, before anything is computed from them."""
 
+from collections.abc import Sequence
+
+import pystac
+
 from models.errors import InputError
 from transforms.catalog import missing_bands, search
 from transforms.inputs import Inputs
@@ -14,6 +18,9 @@ def find_inputs(
     sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]
 ) -> tuple[Inputs, frozenset[str]]:
     """The scenes over a box in a span of months, and the bands that none of them has.
+
+    Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
+    not: there the archive is damaged, and reading the band is a TileError.
 
     Args:
         sources: The archives, by sensor; one that is not there lacks all its bands.
@@ -38,9 +45,21 @@ def find_inputs(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
                 f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
             )
+        if sensor == "sentinel1":
+            items = found[sensor] = with_all_polarisations(items, source)
         lacking = missing_bands(items, source, bands)
         if SCENE_CLASSIFICATION in lacking:
             raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
         absent |= lacking
         check_plausible(items, source, bounds)
     return Inputs.freeze(found, sources), frozenset(absent)
+
+
+def with_all_polarisations(items: Sequence[pystac.Item], source: Source) -> list[pystac.Item]:
+    """The Sentinel-1 items that have every polarisation of the profile that any item has.
+
+    Archives hold modes with one polarisation, or with others (HH), between the ordinary ones. If no item has all, none
+    is left out.
+    """
+    offered = {band for item in items for band in source.assets_of(item)}
+    return [item for item in items if offered <= source.assets_of(item).keys()] or list(items)

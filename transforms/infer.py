@@ -9,7 +9,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from models.bundle import Bundle
-from models.errors import InputError
+from models.errors import InputError, TileError
 from transforms.composite import Composite
 from transforms.products import NODATA
 
@@ -46,6 +46,9 @@ def map_composite(
 
     Returns:
         uint8 [y, x], percent rounded to the nearest, 255 where not wanted.
+
+    Raises:
+        TileError: If the model answers with something that is not a number.
     """
     percent = np.full(wanted.shape, NODATA, np.uint8)
     rows, columns = np.nonzero(wanted)
@@ -54,6 +57,8 @@ def map_composite(
         for start in range(0, len(rows), batch_pixels):
             y, x = rows[start : start + batch_pixels], columns[start : start + batch_pixels]
             probability = bundle.predict(pixel_series(composite, y, x), months, pixel_latlon(geobox, y, x))
+            if not np.isfinite(probability).all():
+                raise TileError(f"{bundle.provenance.encoder}: no number for {np.isnan(probability).sum()} pixels")
             percent[y, x] = np.rint(100 * probability).astype(np.uint8)
     return percent
 

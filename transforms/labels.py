@@ -13,7 +13,8 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.transform import xy
 from rasterio.warp import transform as warp
-from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from models.errors import InputError
 from transforms.grid import Grid, Tile, Zone
@@ -21,6 +22,7 @@ from transforms.grid import Grid, Tile, Zone
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
 LONLAT = "EPSG:4326"
 PIXEL_M = 10
+BLOCKS_PER_SIDE = 10_000_000  # more than pixels between the equator and a pole, so numbers of blocks never meet
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ class LabelledPixels:
         return LabelledPixels(self.table.sample(most, random_state=seed).sort_index().reset_index(drop=True))
 
     def blocks(self, block_m: float) -> np.ndarray:
-        """Number of the square block int [pixel] that each pixel lies in."""
+        """The square block int64 [pixel] that each pixel lies in; the same number is the same ground, in any file."""
         side = block_m / PIXEL_M
-        keys = [self.table["zone"], self.table["column"] // side, self.table["row"] // side]
-        return self.table.groupby(keys, sort=True).ngroup().to_numpy()
+        zone, column, row = (self.table[key].to_numpy() for key in ("zone", "column", "row"))
+        blocks = (column // side).astype(np.int64), (row // side).astype(np.int64)
+        return (zone.astype(np.int64) * BLOCKS_PER_SIDE + blocks[0]) * BLOCKS_PER_SIDE + blocks[1]
 
     def by_tile(self, grid: Grid) -> Iterator[tuple[Tile, np.ndarray, np.ndarray, np.ndarray]]:
         """Tiles with their pixels: indices in ``table``, rows (from the north) and columns in the tile."""
@@ -104,7 +107,8 @@ def read_labels(file: Path, classes: Classes, field: str | None = None, parcels:
 
 def _raster(file: Path, classes: Classes, parcels: Path | None) -> pd.DataFrame:
     values, crs, affine = _open(file)
-    positive, negative = np.isin(values, classes.positive), np.isin(values, classes.negative)
+    known = ~np.ma.getmaskarray(values)
+    positive, negative = known & np.isin(values, classes.positive), known & np.isin(values, classes.negative)
     if parcels is None:
         patches = values
     else:
@@ -114,29 +118,33 @@ def _raster(file: Path, classes: Classes, parcels: Path | None) -> pd.DataFrame:
     rows, columns = np.nonzero(positive | negative)
     x, y = xy(affine, rows, columns)
     lon, lat = warp(crs, LONLAT, x, y)
-    number = connected_equal(patches, positive | negative)
+    number = connected_equal(np.ma.getdata(patches), positive | negative)
     return pd.DataFrame(
         {"lon": lon, "lat": lat, "label": positive[rows, columns], "parcel": number[rows, columns]},
     )
 
 
-def _open(file: Path) -> tuple[np.ndarray, str, rasterio.Affine]:
+def _open(file: Path) -> tuple[np.ma.MaskedArray, str, rasterio.Affine]:
+    """The first band, masked where the file says nodata, with its CRS and transform."""
     try:
         with rasterio.open(file) as source:
             if source.crs is None:
                 raise InputError(f"{file}: has no CRS")
-            return source.read(1), source.crs.to_wkt(), source.transform
+            return source.read(1, masked=True), source.crs.to_wkt(), source.transform
     except RasterioError as error:
         raise InputError(f"{file}: cannot be read as a raster ({error})") from error
 
 
 def connected_equal(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Number int [y, x] of the connected patch (by edges) of equal value that each wanted pixel belongs to."""
-    number = np.zeros(values.shape, np.int64)
-    for value in np.unique(values[wanted]):
-        patch, _ = ndimage.label(wanted & (values == value))
-        number += np.where(patch > 0, patch + number.max(), 0)
-    return number
+    position = np.arange(values.size).reshape(values.shape)
+    pairs = []
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        joined = wanted[here] & wanted[there] & (values[here] == values[there])
+        pairs.append((position[here][joined], position[there][joined]))
+    ends = [np.concatenate(side) for side in zip(*pairs, strict=True)]
+    graph = coo_array((np.ones(len(ends[0]), bool), tuple(ends)), shape=(values.size, values.size))
+    return connected_components(graph, directed=False)[1].reshape(values.shape)
 
 
 def _points(file: Path, classes: Classes, field: str | None) -> pd.DataFrame:
@@ -159,10 +167,18 @@ def _points(file: Path, classes: Classes, field: str | None) -> pd.DataFrame:
         raise InputError(f"{file}: has no field {', '.join(lacking)}; there are {', '.join(map(str, table.columns))}")
     positive, negative = table[field].isin(classes.positive), table[field].isin(classes.negative)
     known = table[positive | negative]
+    degrees = known[["lon", "lat"]].apply(pd.to_numeric, errors="coerce")
+    wrong = ~(degrees["lon"].between(-180, 180) & degrees["lat"].between(-80, 84))
+    if wrong.any():
+        first = known[wrong].iloc[0]
+        raise InputError(
+            f"{file}: {wrong.sum()} points lie nowhere, the first at lon {first['lon']}, lat {first['lat']}; "
+            "allowed are degrees, lon -180…180, lat -80…84"
+        )
     return pd.DataFrame(
         {
-            "lon": known["lon"].to_numpy(float),
-            "lat": known["lat"].to_numpy(float),
+            "lon": degrees["lon"].to_numpy(),
+            "lat": degrees["lat"].to_numpy(),
             "label": positive[known.index].to_numpy(bool),
             "parcel": np.arange(len(known)),
         }

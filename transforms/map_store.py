@@ -1,6 +1,6 @@
 """The map store: Zarr v3, one group per zone and resolution, one shard per tile and array."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from zarr.core.sync import sync
 
 from models.errors import UnreachableError
 from transforms.grid import Grid, Tile, TileRange, Zone
+from transforms.plan import Plan
 from transforms.products import NODATA, PRODUCTS, Layer
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
@@ -34,19 +35,21 @@ def extents(tiles: Iterable[Tile]) -> dict[Zone, TileRange]:
     return {zone: TileRange.of(members) for zone, members in sorted(by_zone.items())}
 
 
-def create(path: Path, grid: Grid, mapped: Iterable[Tile], products: Sequence[str]) -> None:
+def create(path: Path, plan: Plan, mapped: Iterable[Tile]) -> None:
     """Create the arrays of every zone and product, all nodata; no shard is written."""
-    root = zarr.create_group(path, attributes={"description": "Stook maps, one group per UTM zone and resolution"})
+    season = {"season": str(plan.season), "provisional": plan.provisional}
+    title = {"description": "Stook maps, one group per UTM zone and resolution"}
+    root = zarr.create_group(path, attributes=title | season)
     for tiles in extents(mapped).values():
-        for product in products:
-            group = root.require_group(group_name(tiles.zone.name, grid.resolution_m))
-            for layer in PRODUCTS[product].layers:
-                _create_array(group, layer, grid, tiles)
+        for product in plan.products:
+            group = root.require_group(group_name(tiles.zone.name, plan.grid.resolution_m))
+            for layer in PRODUCTS[product.product].layers:
+                _create_array(group, layer, plan.grid, tiles, season)
             if "x" not in group:
-                _create_coordinates(group, grid, tiles)
+                _create_coordinates(group, plan.grid, tiles)
 
 
-def _create_array(group: zarr.Group, layer: Layer, grid: Grid, tiles: TileRange) -> None:
+def _create_array(group: zarr.Group, layer: Layer, grid: Grid, tiles: TileRange, season: Mapping[str, Any]) -> None:
     geobox = tiles.geobox(grid)
     inner = INNER_CHUNK_PX if grid.tile_px % INNER_CHUNK_PX == 0 else grid.tile_px
     group.create_array(
@@ -58,6 +61,7 @@ def _create_array(group: zarr.Group, layer: Layer, grid: Grid, tiles: TileRange)
         fill_value=NODATA,
         dimension_names=("y", "x"),
         attributes={
+            **season,
             "zarr_conventions": CONVENTIONS,
             "proj:code": f"EPSG:{tiles.zone.epsg}",
             "spatial:dimensions": ["y", "x"],

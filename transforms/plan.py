@@ -23,7 +23,6 @@ class ProductPlan:
         product: Name in ``transforms.products.PRODUCTS``.
         bundle: Folder of the bundle.
         bundle_hash: What the bundle must hash to.
-        calibrated: Whether its probabilities may be summed.
         periods: The months it reads.
         minimum_observations: Pixels with fewer clear observations are nodata.
     """
@@ -31,7 +30,6 @@ class ProductPlan:
     product: str
     bundle: str
     bundle_hash: str
-    calibrated: bool
     periods: tuple[Period, ...]
     minimum_observations: int
 

@@ -81,8 +81,8 @@ class Region:
 
     @property
     def parent_ids(self) -> tuple[str, ...]:
-        """Ids of every parent of a unit, sorted, each once."""
-        return tuple(sorted({parent for unit in self.units for parent in unit.parents}))
+        """Ids of every parent of a unit, of whatever level, sorted, each once."""
+        return tuple(sorted({parent for unit in self.units for parent in unit.parents if parent is not None}))
 
     @property
     def zones(self) -> tuple[Zone, ...]:

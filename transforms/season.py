@@ -1,6 +1,5 @@
 """Seasons and the months that each product reads of them."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,11 +56,3 @@ class Season:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.year}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Season":
-        """The season that ``str`` wrote; raises ValueError for anything else."""
-        match = re.fullmatch(r"(.+)-(\d{4})", text)
-        if match is None:
-            raise ValueError(f"{text!r} is not a season such as 'main-2019'")
-        return cls(match[1], int(match[2]))

@@ -89,6 +89,15 @@ PROFILES = {
             notes="The 1000 counts of baseline 04.00 are already subtracted; the offset that items list is ignored.",
         ),
         SourceProfile(
+            name="earth-search-c1",
+            sensor="sentinel2",
+            assets=_EARTH_SEARCH,
+            unit="reflectance",
+            scale=1e-4,
+            offset_rule="from metadata",
+            notes="Collection sentinel-2-c1-l2a: counts as ESA delivers them, and the offset in the items is right.",
+        ),
+        SourceProfile(
             name="planetary-computer",
             sensor="sentinel2",
             assets=_SAFE,
@@ -140,7 +149,8 @@ class Source:
         profile: A name in ``PROFILES``.
 
     Raises:
-        InputError: Unknown sensor or profile, a profile of the other sensor, or raw Sentinel-1 GRD.
+        InputError: Unknown sensor or profile, a profile of the other sensor, Collection 1 of Earth Search with the
+            profile of its other collection, or raw Sentinel-1 GRD.
     """
 
     sensor: str
@@ -156,6 +166,11 @@ class Source:
             raise InputError(f"imagery.{self.sensor}.profile: {self.profile!r}; allowed: {', '.join(allowed)}")
         if self.sensor == "sentinel1" and re.search(r"(^|[-_])grd([-_]cog)?$", self.collection, re.IGNORECASE):
             raise InputError(f"imagery.sentinel1.collection: {self.collection!r} is raw GRD; {USE_INSTEAD}")
+        if self.profile == "earth-search" and re.search(r"(^|[-_])c1([-_]|$)", self.collection, re.IGNORECASE):
+            raise InputError(
+                f"imagery.sentinel2.profile: 'earth-search' is for counts from which the offset is already subtracted, "
+                f"which those of {self.collection!r} are not; use earth-search-c1"
+            )
 
     @property
     def archive(self) -> SourceProfile:

@@ -12,6 +12,7 @@ from transforms.editions import Edition
 from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 from transforms.region import Region
 from transforms.store import replacing
+from transforms.unit import Unit
 
 DM2_PER_HA = 1_000_000
 WHOLE_REGION = "region"
@@ -44,8 +45,7 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
     for product in plan.products:
         sums: dict[tuple[str, str], Histogram] = defaultdict(lambda: defaultdict(int))
         for unit in region.units:
-            places = [("unit", unit.id), *((f"parent {n}", parent) for n, parent in enumerate(unit.parents, 1))]
-            for place in (*places, (WHOLE_REGION, plan.name)):
+            for place in (*places(unit), (WHOLE_REGION, plan.name)):
                 for value, area in histograms[unit.id][product.product].items():
                     sums[place][value] += area
         names = {unit.id: unit.name for unit in region.units}
@@ -59,11 +59,17 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
                     "season": str(plan.season),
                     "provisional": plan.provisional,
                     "threshold_percent": thresholds[product.product],
-                    **areas_of(histogram, thresholds[product.product], product.calibrated),
+                    **areas_of(histogram, thresholds[product.product], manifest["calibrated"][product.product]),
                     "method": METHOD,
                 }
             )
     return pd.DataFrame(rows).astype({"expected_ha": float})
+
+
+def places(unit: Unit) -> list[tuple[str, str]]:
+    """Level and id of the rows that count a unit, but for the region's: its own and those of the parents it has."""
+    parents = [(f"parent {n}", parent) for n, parent in enumerate(unit.parents, 1) if parent is not None]
+    return [("unit", unit.id), *parents]
 
 
 def unit_histograms(edition: Edition, tiles: set[str]) -> dict[str, dict[str, Histogram]]:

@@ -170,7 +170,7 @@ class TileJob:
         seen: dict[tuple[object, ...], Composite] = {}
         for product in self.plan.products:
             bundle = self.bundles[product.product]
-            key = (product.periods, bundle.specification.band_names)
+            key = (product.periods, bundle.specification.band_names, bundle.conditions.absent_bands)
             if key not in seen:
                 with watch.step("read"):
                     seen = {key: self._read(tile, product, bundle)}  # one composite in memory at a time
@@ -191,7 +191,7 @@ class TileJob:
             bands=bundle.specification.band_names,
             periods=product.periods,
             cloud_dilation_px=self.plan.cloud_dilation_px,
-            absent_bands=self.absent_bands,
+            absent_bands=self.absent_bands | set(bundle.conditions.absent_bands),
             resampling=bundle.specification.resampling,
             readers=self.machine.readers,
         )

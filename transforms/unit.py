@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
@@ -15,6 +17,7 @@ from models.errors import InputError
 from transforms.grid import NORTHERNMOST, SOUTHERNMOST
 
 LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
+LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 
 
@@ -25,13 +28,14 @@ class Unit:
     Attributes:
         id: Unique in the region.
         name: For people; the id where the file has no name.
-        parents: Ids of the larger areas that hold it, nearest first: district → region → country.
+        parents: Ids of the larger areas that hold it, nearest first: district → region → country. One slot per level,
+            None where the unit has no parent of that level.
         geometry: Valid polygon or multipolygon, longitude and latitude in degrees (EPSG:4326).
     """
 
     id: str
     name: str
-    parents: tuple[str, ...]
+    parents: tuple[str | None, ...]
     geometry: BaseGeometry
 
 
@@ -45,7 +49,7 @@ def read_units(
     """The units that a vector file describes, one a row, in the file's order.
 
     Coordinates are brought to EPSG:4326 from any CRS, heights are dropped and invalid polygons repaired. Rows may have
-    no parent or no name. Whether units overlap is not checked.
+    no parent or no name.
 
     Args:
         path: GeoPackage, GeoJSON, Shapefile or whatever else GDAL reads; GeoParquet by ``.parquet``, ``.geoparquet``.
@@ -56,7 +60,8 @@ def read_units(
 
     Raises:
         InputError: when the file cannot be read, lacks a field, a row or a CRS, has ids that are missing, repeated or
-            also a parent's, or has anything but polygons inside 180° W … 180° E and 80° S … 84° N.
+            also a parent's, has a nearer parent under several farther ones, has units that overlap, or has anything but
+            polygons inside 180° W … 180° E and 80° S … 84° N.
     """
     table = _read(path, layer)
     wanted = [id_field, *parent_fields, *([name_field] if name_field else [])]
@@ -72,7 +77,9 @@ def read_units(
     for name, column in zip(parent_fields, columns, strict=True):
         for clash in sorted(set(ids) & {parent for parent in column if parent}):
             raise InputError(f"{path}: field {name!r}: {clash!r} is also the id of a unit; the ids have to differ")
-    parents = [tuple(dict.fromkeys(filter(None, row))) for row in zip(*columns, strict=True)] or [()] * len(ids)
+    _refuse_split_parents(path, dict(zip(parent_fields, columns, strict=True)))
+    _refuse_overlaps(path, id_field, ids, geometries)
+    parents = list(zip(*columns, strict=True)) or [()] * len(ids)
     return tuple(
         Unit(id_, name or id_, above, geometry)
         for id_, name, above, geometry in zip(ids, names, parents, geometries, strict=True)
@@ -118,6 +125,33 @@ def _ids(path: str | Path, field: str, values: pd.Series) -> list[str]:
             " own id"
         )
     return list(counts)
+
+
+def _refuse_split_parents(path: str | Path, columns: dict[str, list[str | None]]) -> None:
+    """Refuse a nearer parent's id that stands under several farther parents: its figures would be theirs together."""
+    for (near_field, near_ids), (far_field, far_ids) in combinations(columns.items(), 2):
+        above: dict[str, str] = {}
+        for near, far in zip(near_ids, far_ids, strict=True):
+            if near and far and above.setdefault(near, far) != far:
+                raise InputError(
+                    f"{path}: field {near_field!r}: {near!r} stands under both {above[near]!r} and {far!r} of field"
+                    f" {far_field!r}; a parent's id is allowed under one only"
+                )
+
+
+def _refuse_overlaps(path: str | Path, field: str, ids: list[str], geometries: list[BaseGeometry]) -> None:
+    """Refuse units that share ground, which would be counted for both."""
+    shapes = np.array(geometries, dtype=object)
+    pairs = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    one, other = pairs[:, pairs[0] < pairs[1]]
+    areas = shapely.area(shapes)
+    shares = shapely.area(shapely.intersection(shapes[one], shapes[other])) / np.minimum(areas[one], areas[other])
+    if shares.max(initial=0.0) > LARGEST_OVERLAP:
+        worst = int(shares.argmax())
+        raise InputError(
+            f"{path}: field {field!r}: units {ids[one[worst]]!r} and {ids[other[worst]]!r} overlap by"
+            f" {shares[worst]:.3%} of the smaller one; allowed is {LARGEST_OVERLAP:.2%}, or ground is counted twice"
+        )
 
 
 def _text(value: Any) -> str | None:

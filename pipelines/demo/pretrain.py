@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.bundle import Bundle, Provenance
+from models.bundle import Bundle, Conditions, Provenance
 from models.metrics import Estimate, evaluate
 from models.presto import Presto, PrestoSize, normalise
 from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.configuration import ImagerySection, WindowSection
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
 from transforms.features import FeatureSettings, labelled_series
+from transforms.freeze import find_inputs
 from transforms.labels import Classes, read_labels
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
@@ -68,10 +69,13 @@ def simulate(place: Place, folder: Path) -> Pixels:
     landscape = Landscape.simulate(place)
     catalog = write_archive(landscape, folder / "archive", YEAR)
     imagery = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder})
-    settings = FeatureSettings(imagery.sources(), PERIODS, cloud_dilation_px=0, readers=2, batch_pixels=4096)
+    settings = FeatureSettings(
+        imagery.sources(), PERIODS, cloud_dilation_px=0, minimum_observations=0, readers=2, batch_pixels=4096
+    )
     [files] = write_truth(landscape, folder / "truth").values()
     labels = read_labels(files["cropland"], CLASSES).thinned(PIXELS_PER_PLACE, seed=0)
-    parts = list(labelled_series(labels, Presto.specification, settings))
+    inputs, absent = find_inputs(settings.sources, labels.bounds, PERIODS)
+    parts = list(labelled_series(labels, Presto.specification, settings, inputs, absent))
     index = np.concatenate([part.index for part in parts])
     return Pixels(
         np.concatenate([part.values for part in parts]),
@@ -167,7 +171,7 @@ def main() -> None:
     print(card(metrics, choice.strength))
     origin = "small Presto trained on simulated imagery"
     provenance = Provenance("cropland", origin, None, LICENCE, "simulated places", card(metrics, choice.strength))
-    Bundle(encoder, head, calibration, provenance).save(BUNDLE)
+    Bundle(encoder, head, calibration, Conditions(tuple(MONTHS.tolist())), provenance).save(BUNDLE)
 
 
 if __name__ == "__main__":

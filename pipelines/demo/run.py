@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from pipelines.progress import TerminalReporter
 from transforms.export import export
 from transforms.region import Region
 from transforms.simulation.ground import Place
-from transforms.statistics import statistics
+from transforms.statistics import places, statistics
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")
@@ -69,10 +70,12 @@ def print_districts(result: MapResult, comparison: Comparison) -> None:
     shown = Table(title="Cropland of the SIMULATED districts, hectares", title_justify="left", box=None)
     for heading in ("district", "on the map (50 % or more)", "sum of probabilities", "truth", "not mapped", "in all"):
         shown.add_column(heading, justify="left" if heading == "district" else "right")
-    of_parent = {name: [unit.id for unit in region.units if name in unit.parents] for name in region.parent_ids}
-    members = {unit.id: [unit.id] for unit in region.units} | of_parent
+    members: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for unit in region.units:
+        for place in places(unit):
+            members[place].append(unit.id)
     for _, row in table[table["level"] != "region"].iterrows():
-        truth = sum(comparison.truth_ha[unit] for unit in members[row["id"]])
+        truth = sum(comparison.truth_ha[unit] for unit in members[row["level"], row["id"]])
         not_mapped = row["total_ha"] - row["mapped_ha"]
         figures = (row["area_ha"], row["expected_ha"], truth, not_mapped, row["total_ha"])
         shown.add_row(row["name"], *(f"{value:,.1f}" for value in figures))

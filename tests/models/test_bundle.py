@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from models.bundle import Bundle, Provenance, load_bundle
+from models.bundle import Bundle, Conditions, Provenance, load_bundle
 from models.errors import InputError
 from models.heads import Calibration, Head
 from models.presto import Presto, PrestoSize
+
+CONDITIONS = Conditions(months=(11, 12, 1), absent_bands=("vv",), cloud_dilation_px=2)
 
 
 def make_bundle(calibration: Calibration | None = None) -> Bundle:
     torch.manual_seed(0)
     provenance = Provenance("cropland", "tiny", None, "Apache-2.0", "nowhere", "# card\n")
-    return Bundle(Presto(PrestoSize(32, 1, 2)).eval(), Head([32, 8, 1]).eval(), calibration, provenance)
+    return Bundle(Presto(PrestoSize(32, 1, 2)).eval(), Head([32, 8, 1]).eval(), calibration, CONDITIONS, provenance)
 
 
 def some_pixels() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,6 +33,7 @@ def test_a_bundle_predicts_the_same_after_writing_and_reading(tmp_path: Path) ->
     assert np.array_equal(bundle.predict(*some_pixels()), again.predict(*some_pixels()))
     assert again.calibration == Calibration(0.7, -0.2)
     assert again.provenance == bundle.provenance
+    assert again.conditions == CONDITIONS
 
 
 def test_equal_contents_have_equal_hashes_and_other_contents_others(tmp_path: Path) -> None:

@@ -59,3 +59,10 @@ def test_the_bootstrap_interval_holds_the_value_and_widens_with_fewer_groups() -
     assert many.low < many.value < many.high
     assert few.low <= few.value <= few.high
     assert bootstrap(accuracy, data.labels, probability, np.zeros(600), repeats=10).value > 0.7
+
+
+def test_a_head_that_ranks_the_wrong_way_round_is_not_calibrated() -> None:
+    data = samples()
+    choice = choose_strength(data, "linear", [0.1])
+    with pytest.raises(InputError, match="the wrong way round"):
+        fit_calibration(choice, ~data.labels)

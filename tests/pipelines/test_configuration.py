@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from models.errors import InputError
-from pipelines.configuration import MapConfiguration, TrainConfiguration, describe, load
+from pipelines.configuration import MapConfiguration, TrainConfiguration, load
+from pipelines.explain import describe
 
+RADAR_ONLY = {"sentinel1": {"catalog": "c.json", "collection": "s1", "profile": "linear-power"}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -62,6 +64,9 @@ def test_paths_are_relative_to_the_file_and_addresses_stay(tmp_path: Path) -> No
         ("season.name", "Main Season", r"season.name: 'Main Season' is not allowed"),
         ("imagery", {}, r"imagery: name at least one of sentinel2, sentinel1"),
         ("output", "gs://bucket/x", r"gs://bucket/x is not a folder"),
+        ("imagery.sentinel2.profile", "landsat", r"imagery.sentinel2.profile: 'landsat'; allowed: earth-search"),
+        ("imagery", RADAR_ONLY, r"products.cropland.minimum_observations: 3 clear .* allowed is 0"),
+        ("grid", {"tile_px": 300}, r"grid.tile_px: .*do not divide 10,000,000 m"),
         ("run", {"mode": "dask"}, r"run.mode: 'dask' is not allowed; it should be 'memory', 'threads' or 'processes'"),
     ],
 )

@@ -89,3 +89,15 @@ def test_labels_outside_the_imagery_are_refused(pristine_season: SmallSeason, tm
     }
     with pytest.raises(InputError, match="has no scene of sentinel-2-l2a over"):
         run_training(training(pristine_season, tmp_path, labels=[labels], held_out=[]), JsonReporter())
+
+
+def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSeason, tmp_path: Path) -> None:
+    config = training(pristine_season, tmp_path)
+    section = config.training.model_copy(update={"held_out": config.training.labels})
+    with pytest.raises(InputError, match="held_out: .* were trained on; held-out places must lie elsewhere"):
+        run_training(config.model_copy(update={"training": section}), JsonReporter())
+
+
+def test_the_bundle_remembers_what_it_was_trained_under(trained: TrainResult) -> None:
+    assert trained.bundle.conditions.months == tuple(range(1, 13))
+    assert trained.bundle.conditions.absent_bands == ()

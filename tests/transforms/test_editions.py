@@ -25,7 +25,7 @@ def make_plan(bundle_hash: str = "b" * 64) -> Plan:
         grid=Grid(),
         sources={"sentinel2": Source("sentinel2", "/catalog.json", "s2", "scaled-1e-4")},
         cloud_dilation_px=0,
-        products=(ProductPlan("cropland", "/bundle", bundle_hash, False, periods, 3),),
+        products=(ProductPlan("cropland", "/bundle", bundle_hash, periods, 3),),
         units_hash="u" * 64,
     )
 

@@ -183,12 +183,16 @@ def test_items_of_one_day_keep_their_own_offset(tmp_path: Path, monkeypatch: pyt
 
 def test_decibel_becomes_power_and_what_is_no_power_is_no_data(tmp_path: Path):
     decibel, linear = Archive(tmp_path / "dB", "decibel"), Archive(tmp_path / "linear", "linear-power")
-    decibel.add("a", noon(1), {"vv": -10.0})
+    fills = np.full(PLACE.shape, -10.0)
+    fills[0, :5] = [0, 9999, np.inf, np.nan, -np.inf]
+    decibel.add("a", noon(1), {"vv": fills})
     noise = np.full(PLACE.shape, 0.1)
-    noise[0, :4] = [0, -0.1, np.nan, 0.1]
+    noise[0, :5] = [0, -0.1, np.inf, np.nan, -np.inf]
     linear.add("a", noon(1), {"vv": noise})
-    np.testing.assert_allclose(read(source := decibel.save(), june(source), "vv", PLACE), 0.1, rtol=1e-5)
-    assert np.isnan(read(source := linear.save(), june(source), "vv", PLACE)[0, 0, :4]).tolist() == [True] * 3 + [False]
+    for source in (decibel.save(), linear.save()):
+        power = read(source, june(source), "vv", PLACE)[0]
+        assert np.isnan(power[0, :5]).all(), source.profile
+        np.testing.assert_allclose(np.delete(power.ravel(), range(5)), 0.1, rtol=1e-5)
 
 
 def test_more_dates_than_fit_are_read_in_strips(monkeypatch: pytest.MonkeyPatch):

@@ -122,3 +122,20 @@ def test_the_flemish_sites_have_their_pixels_and_parcels(
     folder = shared / "data/flanders/labels"
     labels = read_labels(folder / f"{site}_LC.tif", CLASSES, parcels=folder / f"{site}_CT.tif").table
     assert (len(labels), labels["label"].sum(), labels["parcel"].nunique()) == (pixels, cropland, parcels)
+
+
+def test_nodata_is_unlabelled_even_where_its_value_is_a_class(tmp_path: Path) -> None:
+    labels = read_labels(write_raster(tmp_path / "mask.tif", [[1, 0, 2]]), Classes((1,), (0, 2)))
+    assert labels.table["label"].tolist() == [True, False]
+
+
+def test_the_same_ground_has_the_same_block_in_every_file(tmp_path: Path) -> None:
+    one = read_labels(write_raster(tmp_path / "2018.tif", [[11, 13]]), CLASSES)
+    other = read_labels(write_raster(tmp_path / "2019.tif", [[13, 11], [11, 13]]), CLASSES)
+    assert set(one.blocks(500)) <= set(other.blocks(500))
+
+
+def test_points_without_a_place_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("lon,lat,kind\n39,9,1\n,9,0\n")
+    with pytest.raises(InputError, match="1 points lie nowhere, the first at lon nan, lat 9"):
+        read_labels(tmp_path / "p.csv", Classes((1,), (0,)), "kind")

@@ -1,5 +1,6 @@
 """The map store: one whole shard per tile, readable by anyone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import xarray as xr
 
 from models.errors import UnreachableError
+from tests.transforms.test_editions import make_plan
 from transforms import map_store
 from transforms.grid import Grid, Tile, Zone
 from transforms.products import NODATA
@@ -18,7 +20,7 @@ TILES = [Tile(NORTH, 100, 0), Tile(NORTH, 102, 1), Tile(SOUTH, 100, 1999)]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    map_store.create(tmp_path / "maps.zarr", GRID, TILES, ["cropland"])
+    map_store.create(tmp_path / "maps.zarr", replace(make_plan(), grid=GRID, provisional=True), TILES)
     return tmp_path / "maps.zarr"
 
 
@@ -30,6 +32,7 @@ def test_each_zone_has_arrays_over_its_own_tiles(store: Path) -> None:
     assert north.attrs["proj:code"] == "EPSG:32637"
     assert north.attrs["spatial:transform"] == [10, 0, 500_000, 0, -10, 10_000]
     assert north.attrs["first_tile"] == [100, 0]
+    assert north.attrs["provisional"] is True
 
 
 def test_what_is_written_stands_at_its_place_on_the_ground(store: Path) -> None:

@@ -1,5 +1,7 @@
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -12,6 +14,10 @@ from models.errors import InputError
 from transforms.geodesy import geodesic_area_m2, project
 from transforms.grid import Grid, Zone
 from transforms.region import Region, read_region
+from transforms.simulation.districts import districts
+from transforms.simulation.ground import Place
+from transforms.simulation.landscape import Landscape
+from transforms.statistics import places, statistics
 from transforms.unit import Unit
 
 TWO = [box(39.0, 13.0, 39.2, 13.2), box(39.2, 13.0, 39.4, 13.2)]
@@ -80,13 +86,13 @@ def test_one_parent_field_or_none_will_do_and_a_row_may_lack_its_parent_or_name(
     frame(TWO, code=["A", "B"], region=["R", None], title=["Ada", None]).to_file(path)
     assert [unit.parents for unit in read_region(path, "code").units] == [(), ()]
     read = read_region(path, "code", "region", "title")
-    assert [(unit.name, unit.parents) for unit in read.units] == [("Ada", ("R",)), ("B", ())]
+    assert [(unit.name, unit.parents) for unit in read.units] == [("Ada", ("R",)), ("B", (None,))]
 
 
 def test_whole_numbers_are_ids_as_they_are_written(tmp_path: Path):
     frame(TWO, code=[7, 12], parent=[1.0, None]).to_file(tmp_path / "units.gpkg")
     read = read_region(tmp_path / "units.gpkg", "code", "parent")
-    assert [(unit.id, unit.parents) for unit in read.units] == [("7", ("1",)), ("12", ())]
+    assert [(unit.id, unit.parents) for unit in read.units] == [("7", ("1",)), ("12", (None,))]
 
 
 def test_the_layer_is_chosen_where_there_are_several(tmp_path: Path):
@@ -155,6 +161,83 @@ def test_a_parent_with_the_id_of_a_unit_is_refused(tmp_path: Path):
         read_region(tmp_path / "units.gpkg", "code", "parent")
 
 
+FOUR = [box(39 + step / 10, 13, 39.1 + step / 10, 13.1) for step in range(4)]
+NESTED = {"code": list("ABCD"), "region": ["R", None, "ETH", None], "land": ["ETH", "ETH", "ETH", None]}
+
+
+@pytest.mark.parametrize("name", ["units.gpkg", "units.geojson", "units.shp", "units.parquet"])
+def test_a_parent_keeps_its_level_where_a_nearer_one_is_empty_or_the_same(tmp_path: Path, name: str):
+    table = frame(FOUR, **NESTED)
+    if name.endswith("parquet"):
+        table.to_parquet(tmp_path / name)
+    else:
+        table.to_file(tmp_path / name)
+    read = read_region(tmp_path / name, "code", ["region", "land"])
+    assert [unit.parents for unit in read.units] == [("R", "ETH"), (None, "ETH"), ("ETH", "ETH"), (None, None)]
+    assert read.parent_ids == ("ETH", "R")
+    assert places(read.units[1]) == [("unit", "B"), ("parent 2", "ETH")]
+
+
+def test_a_level_sums_the_units_with_a_parent_of_that_level(tmp_path: Path):
+    frame(FOUR, **NESTED).to_file(tmp_path / "units.gpkg")
+    read_region(tmp_path / "units.gpkg", "code", ["region", "land"]).write(tmp_path / "units.parquet")
+    areas = {unit: {"cropland": {80: area}} for unit, area in zip("ABCD", (1, 10, 100, 1000), strict=True)}
+    product = SimpleNamespace(product="cropland")
+    edition: Any = SimpleNamespace(
+        manifest={"tiles": ["tile"], "calibrated": {"cropland": False}},
+        plan=SimpleNamespace(name="place", products=[product], season="2024", provisional=False),
+        units=tmp_path / "units.parquet",
+        ledger=SimpleNamespace(records=lambda: [SimpleNamespace(areas=areas)]),
+    )
+    table = statistics(edition, {"cropland": 50})
+    assert list(zip(table["level"], table["id"], table["area_dm2"], strict=True))[4:] == [
+        ("parent 1", "ETH", 100),
+        ("parent 1", "R", 1),
+        ("parent 2", "ETH", 111),
+        ("region", "place", 1111),
+    ]
+
+
+def test_a_parent_under_several_farther_ones_is_refused(tmp_path: Path):
+    path = tmp_path / "units.gpkg"
+    frame(TWO, code=["A", "B"], zone=["Z", None], region=["01", "01"], land=["KEN", "ETH"]).to_file(path)
+    with pytest.raises(InputError, match="'region': '01' stands under both 'KEN' and 'ETH' of field 'land'") as refusal:
+        read_region(path, "code", ["zone", "region", "land"])
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+    frame(TWO, code=["A", "B"], zone=["Z", "Z"], region=[None, "02"], land=["KEN", "ETH"]).to_file(path)
+    with pytest.raises(InputError, match="'zone': 'Z' stands under both 'KEN' and 'ETH' of field 'land'"):
+        read_region(path, "code", ["zone", "region", "land"])
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [(box(39.19, 13, 39.39, 13.2), "5.000%"), (box(39.05, 13.05, 39.06, 13.06), "100.000%"), (TWO[0], "100.000%")],
+)
+def test_units_that_overlap_are_refused(tmp_path: Path, other: Polygon, share: str):
+    path = tmp_path / "units.gpkg"
+    frame([TWO[0], other]).to_file(path)
+    with pytest.raises(InputError, match=f"'code': units 'A' and 'B' overlap by {share} of the smaller") as refusal:
+        read_region(path, "code")
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_slivers_between_neighbours_are_no_overlap_and_more_is(tmp_path: Path):
+    for share, refused in ((0.9e-4, False), (1.1e-4, True)):
+        frame([TWO[0], box(39.2 - 0.2 * share, 13, 39.4 - 0.2 * share, 13.2)]).to_file(tmp_path / "units.gpkg")
+        if refused:
+            with pytest.raises(InputError, match="overlap by 0.011%"):
+                read_region(tmp_path / "units.gpkg", "code")
+        else:
+            assert len(read_region(tmp_path / "units.gpkg", "code").units) == 2
+
+
+def test_a_town_in_the_hole_of_its_district_is_no_overlap(tmp_path: Path):
+    simulated = districts(Landscape.simulate(Place(width_m=1600, height_m=1800)))
+    simulated.to_file(tmp_path / "units.geojson")
+    read = read_region(tmp_path / "units.geojson", "unit_id", ["parent_id", "country_id"])
+    assert len(read.units) == len(simulated)
+
+
 @pytest.mark.parametrize("name", ["units.gpkg", "units.geojson", "units.shp", "units.parquet"])
 def test_files_that_are_absent_or_damaged_are_refused(tmp_path: Path, name: str):
     with pytest.raises(InputError, match="no such file"):
@@ -182,10 +265,20 @@ def test_the_hash_depends_on_ids_parents_and_geometry_and_not_on_order_or_names(
     assert Region((one, two)).hash == same.hash
     for changed in (
         Unit("C", "Bako", ("R",), TWO[1]),
+        Unit("B", "Bako", (None,), TWO[1]),
+        Unit("B", "Bako", ("R", None), TWO[1]),
+        Unit("B", "Bako", (None, "R"), TWO[1]),
         Unit("B", "Bako", ("S",), TWO[1]),
         Unit("B", "Bako", ("R",), box(39.2, 13.0, 39.4, 13.2000001)),
     ):
         assert Region((one, changed)).hash != same.hash
+
+
+def test_a_region_is_read_as_it_was_written(tmp_path: Path):
+    whole = Region((Unit("A", "Ada", (None, "L"), TWO[0]), Unit("B", "Bako", ("R", None), TWO[1])))
+    whole.write(tmp_path / "units.parquet")
+    read = Region.read(tmp_path / "units.parquet")
+    assert read == whole and read.hash == whole.hash and read.parent_ids == ("L", "R")
 
 
 def test_a_region_travels_to_workers_without_what_it_has_derived():

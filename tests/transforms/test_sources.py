@@ -60,6 +60,18 @@ def test_earth_search_ignores_the_offset_that_its_items_list():
     assert PROFILES["earth-search"].offset(listed, "blue") == 0
 
 
+@pytest.mark.parametrize("collection", ["sentinel-2-c1-l2a", "SENTINEL-2-C1-L2A", "s2_c1"])
+def test_earth_search_collection_1_needs_its_own_profile(collection: str):
+    with pytest.raises(InputError, match=f"imagery.sentinel2.profile: 'earth-search' .*{collection}.*earth-search-c1"):
+        Source("sentinel2", "https://archive", collection, "earth-search")
+    assert Source("sentinel2", "https://archive", "sentinel-2-l2a", "earth-search")
+    source = Source("sentinel2", "https://archive", collection, "earth-search-c1")
+    listed = item("blue", {"raster:bands": [{"scale": 1e-4, "offset": -0.1}]}, **{"s2:processing_baseline": "05.11"})
+    assert source.archive.offset(listed, "blue") == -0.1
+    with pytest.raises(TileError, match="no raster:offset for blue"):
+        source.archive.offset(item("blue", **{"s2:processing_baseline": "05.11"}), "blue")
+
+
 def test_unknown_profile_lists_those_of_the_sensor():
     with pytest.raises(InputError, match="imagery.sentinel1.profile: 'earth-search'; allowed: planetary-computer-rtc,"):
         Source("sentinel1", "catalog.json", "sentinel-1-rtc", "earth-search")
