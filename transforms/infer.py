@@ -58,7 +58,7 @@ def map_composite(
             y, x = rows[start : start + batch_pixels], columns[start : start + batch_pixels]
             probability = bundle.predict(pixel_series(composite, y, x), months, pixel_latlon(geobox, y, x))
             if not np.isfinite(probability).all():
-                raise TileError(f"{bundle.provenance.encoder}: no number for {np.isnan(probability).sum()} pixels")
+                raise TileError(f"{bundle.provenance.encoder}: no number for {(~np.isfinite(probability)).sum()} pixels")
             percent[y, x] = np.rint(100 * probability).astype(np.uint8)
     return percent
 
