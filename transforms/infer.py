@@ -57,8 +57,9 @@ def map_composite(
         for start in range(0, len(rows), batch_pixels):
             y, x = rows[start : start + batch_pixels], columns[start : start + batch_pixels]
             probability = bundle.predict(pixel_series(composite, y, x), months, pixel_latlon(geobox, y, x))
-            if not np.isfinite(probability).all():
-                raise TileError(f"{bundle.provenance.encoder}: no number for {(~np.isfinite(probability)).sum()} pixels")
+            unknown = ~np.isfinite(probability)
+            if unknown.any():
+                raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} pixels")
             percent[y, x] = np.rint(100 * probability).astype(np.uint8)
     return percent
 
