@@ -35,12 +35,15 @@ def test_a_run_killed_in_a_shard_and_again_at_a_random_moment_ends_like_one_that
     assert run(season, "in the middle of a shard, torn") == -signal.SIGKILL
     seed = int(os.environ.get("STOOK_TEST_SEED", random.randrange(1_000_000)))
     delay_s = random.Random(seed).uniform(3, 8)  # from start-up to the last tiles
-    assert run(season, delay_s=delay_s) in (0, -signal.SIGKILL)
+    second = run(season, delay_s=delay_s)
+    assert second in (0, -signal.SIGKILL)
+    kills = 1 + (second == -signal.SIGKILL)
 
     verdict = finish(season, undisturbed, again=run_here)
     told = f"STOOK_TEST_SEED={seed}, killed after {delay_s:.2f} s, {verdict}"
     assert verdict.differing_bytes == 0, told
-    assert verdict.redone <= season.configuration.run.workers, told
+    # Each kill costs the tiles that were in flight; the second may come before those of the first are done again.
+    assert verdict.redone <= kills * season.configuration.run.workers, told
     assert verdict.scraps == [], told
 
 
