@@ -80,11 +80,6 @@ class Region:
         return west, south, east, north
 
     @property
-    def parent_ids(self) -> tuple[str, ...]:
-        """Ids of every parent of a unit, of whatever level, sorted, each once."""
-        return tuple(sorted({parent for unit in self.units for parent in unit.parents if parent is not None}))
-
-    @property
     def zones(self) -> tuple[Zone, ...]:
         """The zones with ground of the region, sorted."""
         west, south, east, north = self.bounds
