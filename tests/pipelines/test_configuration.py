@@ -104,4 +104,5 @@ def test_every_field_is_documented(schema: type[MapConfiguration] | type[TrainCo
 
 @pytest.mark.parametrize("example", sorted((ROOT / "infra").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_is_valid(example: Path) -> None:
-    load(example, TrainConfiguration if example.stem.startswith("train") else MapConfiguration)
+    config = load(example, TrainConfiguration if example.stem.startswith("train") else MapConfiguration)
+    assert set(config.imagery.sources()) == {"sentinel1", "sentinel2"}
