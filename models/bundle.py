@@ -8,17 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
+from torch import Tensor
 
+from models.encoder import Encoder
 from models.errors import InputError
+from models.families import build, described
 from models.heads import Calibration, Head
-from models.presto import Presto, PrestoSize
 from models.specification import InputSpecification
 from models.weights import file_sha256, require_sha256
 
+FORMAT = 2
 MANIFEST = "bundle.json"
 ENCODER_FILE = "encoder.safetensors"
 HEAD_FILE = "head.safetensors"
@@ -31,12 +33,16 @@ class Conditions:
     """What the head saw when it was trained; under others its answers mean something else.
 
     Attributes:
-        months: Calendar months 1…12 of the time steps, in order.
+        start_month: Calendar month 1…12 with which the window begins.
+        months: Length of the window.
+        stride_px: From one chip to the next, in pixels; 1 for an encoder of single pixels.
         absent_bands: Bands of the specification that no archive had.
         cloud_dilation_px: By how much masked cloud was grown.
     """
 
-    months: tuple[int, ...]
+    start_month: int
+    months: int
+    stride_px: int = 1
     absent_bands: tuple[str, ...] = ()
     cloud_dilation_px: int = 0
 
@@ -71,16 +77,18 @@ class Bundle:
         calibration: None where the probabilities are not calibrated.
         conditions: What the head was trained under.
         provenance: Where it comes from.
+        precision_loss: Lower precision -> by how much it changed a probability at most when it was checked, 0…1.
         hash: sha256 of the contents, as read from disk.
     """
 
     def __init__(
         self,
-        encoder: Presto,
+        encoder: Encoder,
         head: Head,
         calibration: Calibration | None,
         conditions: Conditions,
         provenance: Provenance,
+        precision_loss: dict[str, float] | None = None,
         hash: str = "",  # noqa: A002
     ):
         self.encoder = encoder
@@ -88,6 +96,7 @@ class Bundle:
         self.calibration = calibration
         self.conditions = conditions
         self.provenance = provenance
+        self.precision_loss = precision_loss or {}
         self.hash = hash
 
     @property
@@ -102,19 +111,9 @@ class Bundle:
         return self
 
     @torch.inference_mode()
-    def predict(self, values: np.ndarray, months: np.ndarray, latlon: np.ndarray) -> np.ndarray:
-        """Probability of the product's class.
-
-        Args:
-            values: float32 [pixel, period, band], see ``Presto.embed``.
-            months: int [period], calendar months 1…12.
-            latlon: float64 [pixel, 2], degrees.
-
-        Returns:
-            float32 [pixel], 0…1.
-        """
-        logits = self.head(self.encoder.embed(values, months, latlon))
-        return (self.calibration or Calibration()).probability(logits).float().cpu().numpy()
+    def probability(self, features: Tensor) -> Tensor:
+        """Probability float32 [cell] of the product's class, from feature vectors [cell, width]."""
+        return (self.calibration or Calibration()).probability(self.head(features)).float()
 
     def save(self, folder: Path) -> None:
         """Write the bundle; the folder appears whole or not at all, replacing one that was there."""
@@ -135,14 +134,14 @@ class Bundle:
         origin = asdict(self.provenance)
         origin.pop("card")
         return {
-            "format": 1,
+            "format": FORMAT,
             **origin,
-            "family": "presto",
-            "size": asdict(self.encoder.size),
+            **described(self.encoder),
             "input": self.specification.as_json(),
             "head": list(self.head.sizes),
             "trained_under": asdict(self.conditions),
             "calibration": asdict(self.calibration) if self.calibration else None,
+            "precision_loss": self.precision_loss,
             "sha256": {name: file_sha256(home / name) for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE)},
         }
 
@@ -164,20 +163,23 @@ def load_bundle(folder: Path) -> Bundle:
     raw = read_manifest(folder)
     try:
         manifest = json.loads(raw)
-        size, head_sizes, calibration = manifest["size"], manifest["head"], manifest["calibration"]
+        if manifest["format"] != FORMAT:
+            raise InputError(f"{folder / MANIFEST}: format is {manifest['format']}, allowed is {FORMAT}; train it anew")
+        encoder, head = build(manifest), Head(manifest["head"])
         hashes, found = manifest["sha256"], InputSpecification.from_json(manifest["input"])
         seen = manifest["trained_under"]
-        conditions = Conditions(tuple(seen["months"]), tuple(seen["absent_bands"]), seen["cloud_dilation_px"])
+        conditions = Conditions(**seen | {"absent_bands": tuple(seen["absent_bands"])})
+        calibration = Calibration(**manifest["calibration"]) if manifest["calibration"] else None
+        loss = {name: float(value) for name, value in manifest["precision_loss"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST}: not a bundle manifest of this version ({error!r})") from error
     for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE):
         if name not in hashes:
             raise InputError(f"{folder / MANIFEST}: sha256 of {name} is missing")
         require_sha256(folder / name, hashes[name])
-    if found != Presto.specification:
-        raise InputError(f"{folder / MANIFEST}: input is not the input specification of family 'presto'")
-    encoder, head = Presto(PrestoSize(**size)), Head(head_sizes)
-    encoder.load_state_dict(load_file(folder / ENCODER_FILE))
+    if found != encoder.specification:
+        raise InputError(f"{folder / MANIFEST}: input is not the input specification of family {encoder.family!r}")
+    encoder.load_own(load_file(folder / ENCODER_FILE))
     head.load_state_dict(load_file(folder / HEAD_FILE))
     provenance = Provenance(
         product=manifest["product"],
@@ -187,5 +189,4 @@ def load_bundle(folder: Path) -> Bundle:
         trained_on=manifest["trained_on"],
         card=(folder / CARD_FILE).read_text(),
     )
-    scaling = Calibration(**calibration) if calibration else None
-    return Bundle(encoder.eval(), head.eval(), scaling, conditions, provenance, hashlib.sha256(raw).hexdigest())
+    return Bundle(encoder, head.eval(), calibration, conditions, provenance, loss, hashlib.sha256(raw).hexdigest())

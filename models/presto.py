@@ -7,13 +7,12 @@ may have gaps of its own.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.attention import Block, mean_of_visible
-from models.errors import InputError
-from models.specification import Band, InputSpecification
+from models.encoder import Encoder
+from models.specification import Band, InputSpecification, OutputSpecification, PeriodKind
 
 CHANNELS = ("vv", "vh", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 CHANNEL_COUNT = 17
@@ -35,17 +34,10 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 DYNAMIC_WORLD_ROW = len(GROUPS)
 
-SPECIFICATION = InputSpecification(
-    bands=tuple(
-        # Published for counts: x / 10,000, which is reflectance.
-        Band(name, "sentinel1", 25.0, 25.0) if name in ("vv", "vh") else Band(name, "sentinel2", 0.0, 1.0)
-        for name in CHANNELS
-    ),
-    resolution_m=10,
-    most_periods=24,
-    period="month",
-    resampling="nearest",
-    masks_missing=True,
+BANDS = tuple(
+    # Published for counts: x / 10,000, which is reflectance.
+    Band(name, "sentinel1", 25.0, 25.0) if name in ("vv", "vh") else Band(name, "sentinel2", 0.0, 1.0)
+    for name in CHANNELS
 )
 
 
@@ -58,18 +50,19 @@ class PrestoSize:
     heads: int = 8
     mlp_ratio: float = 4.0
     most_steps: int = 24
+    period: PeriodKind = "month"
 
 
-class Presto(nn.Module):
-    """The encoder. Parameter names are those of the published checkpoint without its ``encoder.`` prefix."""
+class Presto(Encoder):
+    """The encoder: one vector per pixel. Parameter names are the published ones without their ``encoder.`` prefix."""
 
-    specification = SPECIFICATION
+    family = "presto"
+    size_type = PrestoSize
+    size: PrestoSize
 
-    def __init__(self, size: PrestoSize | None = None):
-        super().__init__()
-        size = size or PrestoSize()
+    def __init__(self, size: PrestoSize = PrestoSize()):  # noqa: B008  immutable
+        super().__init__(size)
         quarter = size.width // 4
-        self.size = size
         self.eo_patch_embed = nn.ModuleDict({name: nn.Linear(len(group), size.width) for name, group in GROUPS.items()})
         self.dw_embed = nn.Embedding(DYNAMIC_WORLD_MISSING + 1, size.width)
         self.latlon_embed = nn.Linear(3, size.width)
@@ -79,10 +72,25 @@ class Presto(nn.Module):
         self.blocks = nn.ModuleList(Block(size.width, size.heads, size.mlp_ratio) for _ in range(size.depth))
         self.norm = nn.LayerNorm(size.width)
 
+    @classmethod
+    def interface(cls, size: PrestoSize) -> tuple[InputSpecification, OutputSpecification]:
+        """The series of one pixel in, one vector out."""
+        specification = InputSpecification(
+            bands=BANDS,
+            resolution_m=10,
+            chip_px=1,
+            period=size.period,
+            most_periods=size.most_steps,
+            resampling="nearest",
+            masks_missing=True,
+        )
+        return specification, OutputSpecification(size.width, patch_px=1)
+
     @property
-    def width(self) -> int:
-        """Length of an embedding."""
-        return self.size.width
+    def values_per_chip(self) -> int:
+        """Width times the tokens of the longest series with every group of the specification's bands."""
+        with_source = [channels for channels in GROUPS.values() if max(channels) < len(BANDS) or NDVI in channels]
+        return self.size.width * (1 + len(with_source) * self.size.most_steps)
 
     def forward(
         self, x: Tensor, mask: Tensor, months: Tensor, latlon: Tensor, dynamic_world: Tensor | None = None
@@ -129,33 +137,23 @@ class Presto(nn.Module):
         channel = self.channel_embed.weight[channel_row].expand(*months.shape, -1)
         return torch.cat([month, channel, position], dim=-1)
 
-    @torch.inference_mode()
-    def embed(self, values: np.ndarray, months: np.ndarray, latlon: np.ndarray) -> Tensor:
-        """Embed composites as they are.
+    def _encode(self, x: Tensor, months: Tensor, years: Tensor, latlon: Tensor) -> Tensor:
+        channels, mask = with_ndvi(x[..., 0, 0])
+        return self(channels, mask, (months - 1).expand(len(x), -1), latlon)[:, :, None, None]
 
-        Args:
-            values: float32 [pixel, period, 12], bands in the order of the specification, in its units; NaN is missing.
-            months: int [period], calendar months 1…12.
-            latlon: float64 [pixel, 2], degrees.
-
-        Returns:
-            float32 [pixel, width], on the encoder's device.
-        """
-        device = self.norm.weight.device
-        x, mask = normalise(torch.as_tensor(values, dtype=torch.float32, device=device))
-        zero_based = torch.as_tensor(months, dtype=torch.long, device=device).sub(1).expand(len(x), -1)
-        return self(x, mask, zero_based, torch.as_tensor(latlon, dtype=torch.float32, device=device))
+    @classmethod
+    def own_keys(cls, published: Mapping[str, Tensor]) -> dict[str, str]:
+        """All but the decoder of the pre-training."""
+        return {key: key.removeprefix("encoder.") for key in published if not key.startswith("decoder.")}
 
 
-def normalise(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale composites [pixel, period, 12] and add NDVI: (x [pixel, period, 17], mask bool of the same shape).
+def with_ndvi(scaled: Tensor) -> tuple[Tensor, Tensor]:
+    """Every channel of scaled series [pixel, period, 12]: (x [pixel, period, 17], mask bool of the same shape).
 
     Weather and terrain have no source yet and are masked. NDVI is 0 where near infrared and red add up to 0 or less.
     """
-    bands = SPECIFICATION.bands
-    shift, divide = values.new_tensor([b.shift for b in bands]), values.new_tensor([b.divide for b in bands])
-    x = values.new_full((*values.shape[:2], CHANNEL_COUNT), torch.nan)
-    x[..., : len(bands)] = (values + shift) / divide
+    x = scaled.new_full((*scaled.shape[:2], CHANNEL_COUNT), torch.nan)
+    x[..., : len(BANDS)] = scaled
     nir, red = x[..., NIR], x[..., RED]
     ndvi = torch.where(nir + red > 0, (nir - red) / (nir + red), torch.zeros_like(nir))
     x[..., NDVI] = torch.where((nir + red).isnan(), torch.nan, ndvi)
@@ -173,27 +171,3 @@ def sinusoid_table(steps: int, width: int) -> Tensor:
     angle = torch.arange(steps)[:, None] / 10_000 ** (2 * (torch.arange(width) // 2)[None, :] / width)
     table = torch.where(torch.arange(width) % 2 == 0, angle.sin(), angle.cos())
     return table.unsqueeze(0)
-
-
-def load_published(state: Mapping[str, Tensor]) -> tuple[Presto, tuple[str, ...]]:
-    """Build the encoder of a published checkpoint.
-
-    Args:
-        state: The checkpoint's tensors; encoder keys may carry the prefix ``encoder.``.
-
-    Returns:
-        The encoder in evaluation mode, and the names of the keys dropped (the pre-training decoder).
-
-    Raises:
-        InputError: If a tensor of the encoder is missing or of another shape.
-    """
-    own = {key.removeprefix("encoder."): value for key, value in state.items() if not key.startswith("decoder.")}
-    dropped = tuple(key for key in state if key.startswith("decoder."))
-    steps = own["pos_embed"].shape[1] if "pos_embed" in own else PrestoSize().most_steps
-    encoder = Presto(PrestoSize(most_steps=steps))
-    try:
-        encoder.load_state_dict(own)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"the checkpoint does not hold the Presto encoder: {detail}") from error
-    return encoder.eval(), dropped

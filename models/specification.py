@@ -1,17 +1,24 @@
-"""What an encoder expects of its input. Nothing else scales, orders or resizes what it sees."""
+"""What an encoder expects of its input and what it gives. Nothing else scales, orders or resizes what it sees."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
+# How time is cut: calendar months; days 1 to 10, 11 to 20 and 21 to the end of each; or the window in equal parts.
+PeriodKind = Literal["month", "ten-days", "part"]
+
 
 @dataclass(frozen=True)
 class Band:
-    """One band in the order the encoder reads it; normalised as (x + shift) / divide.
+    """One band in the order the encoder reads it; scaled as (x + shift) / divide.
 
     Attributes:
         name: Common name, as composites label it: ``blue`` … ``swir22``, ``vv``, ``vh``.
-        sensor: ``sentinel2`` (surface reflectance, 1 = 100 %) or ``sentinel1`` (backscatter, dB).
+        sensor: ``sentinel2`` (surface reflectance, 1 = 100 %), ``sentinel1`` (backscatter, dB) or ``rgb`` (a picture
+            of metre resolution or better, 1 = the brightest value).
         shift: Added first, in the band's unit.
         divide: Divided by second, in the band's unit.
     """
@@ -24,23 +31,28 @@ class Band:
 
 @dataclass(frozen=True)
 class InputSpecification:
-    """The time series of one pixel, as an encoder wants it.
+    """The series of images of one place, as an encoder wants it.
 
     Attributes:
         bands: In the encoder's order.
         resolution_m: Ground sampling distance of a pixel.
-        most_periods: Longest series the position table holds.
-        period: Length of a time step; only ``month`` exists so far.
+        chip_px: Side of the square the encoder sees at once; 1 for the series of a single pixel.
+        period: Length of a time step.
+        most_periods: Longest series the encoder takes; for ``part``, the number of parts.
         resampling: How coarser bands reach ``resolution_m``.
-        masks_missing: Whether a band or month without data may be left out (attention mask).
+        masks_missing: Whether a band or period without data may be left out (attention mask). If not, a chip in which
+            anything is missing has no answer.
+        levels: Scaled values are clipped to 0…1 and cut down to this many steps, as 8-bit images are; None for neither.
     """
 
     bands: tuple[Band, ...]
     resolution_m: float
+    chip_px: int
+    period: PeriodKind
     most_periods: int
-    period: str
     resampling: Literal["nearest", "bilinear"]
     masks_missing: bool
+    levels: int | None = None
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -52,6 +64,15 @@ class InputSpecification:
         """Sensors in order of first use."""
         return tuple(dict.fromkeys(band.sensor for band in self.bands))
 
+    def scaled(self, values: Tensor) -> Tensor:
+        """Scale composites [chip, period, band, y, x] in the bands' units; NaN, which is missing, stays NaN."""
+        shift = values.new_tensor([band.shift for band in self.bands])[:, None, None]
+        divide = values.new_tensor([band.divide for band in self.bands])[:, None, None]
+        x = (values + shift) / divide
+        if self.levels is None:
+            return x
+        return torch.floor(x.clamp(0, 1) * (self.levels - 1)) / (self.levels - 1)
+
     def as_json(self) -> dict[str, Any]:
         """Plain data for ``bundle.json``."""
         return asdict(self)
@@ -60,3 +81,17 @@ class InputSpecification:
     def from_json(cls, data: Mapping[str, Any]) -> "InputSpecification":
         """The specification that ``as_json`` wrote."""
         return cls(**{**data, "bands": tuple(Band(**band) for band in data["bands"])})
+
+
+@dataclass(frozen=True)
+class OutputSpecification:
+    """The feature vectors that an encoder gives for one chip.
+
+    Attributes:
+        width: Length of a vector.
+        patch_px: Side of the square of input pixels that one vector describes: ``chip_px`` for one vector per chip (or
+            per pixel, where a chip is one), a divisor of it for a grid of vectors.
+    """
+
+    width: int
+    patch_px: int

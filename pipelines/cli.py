@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel
@@ -15,7 +15,11 @@ from rich.console import Console
 from models.errors import InputError, StookError
 from pipelines.configuration import MapConfiguration, TrainConfiguration, load
 from pipelines.explain import describe
-from pipelines.progress import complain, reporter
+from pipelines.models import app as models_app
+from pipelines.progress import Reporter, complain, reporter
+
+if TYPE_CHECKING:
+    from pipelines.map import MapResult
 
 STOPPED = 130  # what typer makes of Ctrl-C
 
@@ -25,9 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(models_app, name="models")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file, YAML; see 'stook configuration'.")]
 Year = Annotated[int, typer.Option(help="Harvest year of the season.", min=2015, max=2100)]
+Provisional = Annotated[bool, typer.Option(help="Work on a season whose window is not over.")]
+Refresh = Annotated[bool, typer.Option(help="Search the archives anew and open a successor edition.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard output, for schedulers; no progress bar.")]
 
 
@@ -35,15 +42,34 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard out
 def map_command(
     config: Config,
     year: Year,
-    provisional: Annotated[bool, typer.Option(help="Map a season whose window is not over.")] = False,
-    refresh: Annotated[bool, typer.Option(help="Search the archives anew and open a successor edition.")] = False,
+    provisional: Provisional = False,
+    refresh: Refresh = False,
     quiet: Quiet = False,
 ) -> None:
     """Map a season: open its edition or continue it, run its tiles, publish it."""
     from pipelines.map import run_map
 
     report = reporter(quiet)
-    result = run_map(load(config, MapConfiguration), year, report, provisional, refresh)
+    _finish(run_map(load(config, MapConfiguration), year, report, provisional, refresh), report)
+
+
+@app.command()
+def embed(
+    config: Config,
+    year: Year,
+    provisional: Provisional = False,
+    refresh: Refresh = False,
+    quiet: Quiet = False,
+) -> None:
+    """Store the feature vectors of a season, so that further heads need no encoding."""
+    from pipelines.map import run_embed
+
+    report = reporter(quiet)
+    _finish(run_embed(load(config, MapConfiguration), year, report, provisional, refresh), report)
+
+
+def _finish(result: "MapResult", report: Reporter) -> None:
+    """Say what failed and what came of it, and end with the exit status."""
     for tile, cause in result.failed.items():
         report.say("tile_failed", f"failed: {tile}: {cause}", tile=tile, cause=cause)
     report.say(

@@ -8,8 +8,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from models.errors import InputError
+from models.inference import Precision
+from models.source import ModelSource
+from models.weights import find, weights_dir
 from pipelines.explain import explain
 from transforms.grid import Grid
+from transforms.plan import Storage
 from transforms.season import Window
 from transforms.sources import Source
 
@@ -107,6 +111,33 @@ class WindowSection(Section):
         return Window(self.start.month, self.start.year, self.months)
 
 
+class EncoderSection(Section):
+    """A frozen encoder: a published checkpoint, or the encoder of a bundle of ours."""
+
+    name: str | None = Field(None, description="Name of a published checkpoint, e.g. presto; see 'stook models list'.")
+    weights: Location | None = Field(None, description="The checkpoint's file; found in the weights folder if absent.")
+    bundle: Location | None = Field(None, description="A bundle whose encoder is used instead of a checkpoint.")
+    options: dict[str, int | str] = Field(
+        {}, description="What the checkpoint's family leaves open, e.g. {patch_px: 2, chip_px: 8}."
+    )
+    allow_unverified: bool = Field(False, description="Open a checkpoint although nobody has recorded its hash.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.bundle is None) == (self.name is None):
+            raise ValueError("give either name or bundle")
+        if self.bundle is not None and (self.weights is not None or self.options):
+            raise ValueError("weights and options go with name, not with bundle")
+        return self
+
+    def source(self) -> ModelSource:
+        """Where it is read from; raises InputError if a checkpoint is unknown or absent."""
+        if self.name is None:
+            return ModelSource(str(self.bundle))
+        path = self.weights or str(find(self.name, weights_dir()))
+        return ModelSource(path, self.name, self.options, self.allow_unverified)
+
+
 class ProductSection(Section):
     """One map layer."""
 
@@ -117,6 +148,23 @@ class ProductSection(Section):
     )
     threshold: int = Field(
         50, description="Probability in percent from which a pixel counts as the class.", ge=1, le=100
+    )
+    precision: Precision = Field(
+        "float32",
+        description="Of the encoder's matrix products; a lower one must be recorded as checked in the bundle.",
+    )
+
+
+class EmbeddingsSection(Section):
+    """Feature vectors that 'stook embed' stores, and that 'stook map' uses for products of the same encoder."""
+
+    encoder: EncoderSection = Field(description="The encoder.")
+    window: WindowSection = Field(description="The months to read, relative to the harvest year.")
+    storage: Storage = Field(
+        "int8", description="float32: exact; float16: 3 digits; int8: a quarter of the disk, see docs/embeddings.md."
+    )
+    stride_px: int | None = Field(
+        None, description="From one chip to the next; half a chip, or a whole one, if absent.", ge=1
     )
 
 
@@ -155,7 +203,15 @@ class RunSection(Section):
     )
     workers: int = Field(2, description="Tiles in flight; the bound on memory. Ignored by mode memory.", ge=1, le=64)
     readers: int = Field(8, description="Threads that read imagery, per tile in flight.", ge=1, le=64)
-    batch_pixels: int = Field(1024, description="Pixels the encoder sees at once.", ge=1, le=1_000_000)
+    batch: int | None = Field(
+        None,
+        description="Chips (or pixels) an encoder sees at once; what the device holds if absent.",
+        ge=1,
+        le=1_000_000,
+    )
+    accelerator: str | None = Field(
+        None, description="Accelerator that workers of a cloud runner get, as Beam writes it: type:nvidia-l4;count:1;…"
+    )
 
 
 class PublishSection(Section):
@@ -173,7 +229,8 @@ class MapConfiguration(Section):
     region: RegionSection = Field(description="The area to map.")
     imagery: ImagerySection = Field(description="The archives to read.")
     season: SeasonSection = Field(description="The season to map.")
-    products: dict[ProductName, ProductSection] = Field(description="The maps to make.", min_length=1)
+    products: dict[ProductName, ProductSection] = Field({}, description="The maps to make.")
+    embeddings: EmbeddingsSection | None = Field(None, description="Feature vectors to store, and to use if stored.")
     composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
     grid: GridSection = Field(GridSection(), description="The tiles.")
     run: RunSection = Field(RunSection(), description="How a run uses the machine.")
@@ -191,23 +248,15 @@ class MapConfiguration(Section):
         return self
 
     @model_validator(mode="after")
+    def _there_is_something_to_make(self) -> Self:
+        if not self.products and self.embeddings is None:
+            raise ValueError("products: is empty; name at least one, or embeddings")
+        return self
+
+    @model_validator(mode="after")
     def _output_is_a_folder(self) -> Self:
         if "://" in self.output:
             raise ValueError(f"output: {self.output} is not a folder; object stores are not supported yet")
-        return self
-
-
-class EncoderSection(Section):
-    """The frozen encoder under a new head: a published checkpoint, or the encoder of a bundle of ours."""
-
-    name: str | None = Field(None, description="Name of a published checkpoint, e.g. presto.")
-    weights: Location | None = Field(None, description="The checkpoint's file.")
-    bundle: Location | None = Field(None, description="A bundle whose encoder is used instead of a checkpoint.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.bundle is None) == (self.name is None or self.weights is None):
-            raise ValueError("give either name and weights, or bundle")
         return self
 
 
@@ -226,6 +275,10 @@ class LabelsSection(Section):
         description="Raster on the labels' grid; its connected equal values are resampled whole for intervals.",
     )
     licence: str = Field(description="Licence of the labels; goes into the bundle's card.")
+    embeddings: Location | None = Field(
+        None,
+        description="Folder of stored vectors of that season ('stook embed'), instead of imagery.",
+    )
 
 
 class TrainingSection(Section):
@@ -238,6 +291,12 @@ class TrainingSection(Section):
     labels: list[LabelsSection] = Field(description="Labelled places to train on.", min_length=1)
     held_out: list[LabelsSection] = Field(
         [], description="Labelled places that are only evaluated on, never fitted or tuned on."
+    )
+    stride_px: int | None = Field(
+        None, description="From one chip to the next; half a chip, or a whole one, if absent.", ge=1
+    )
+    precisions: list[Literal["bfloat16"]] = Field(
+        [], description="Lower precisions to check on the labelled pixels and record in the bundle."
     )
     minimum_observations: int = Field(
         3, description="Labelled pixels with fewer clear observations are left out; 0 without Sentinel-2.", ge=0, le=254

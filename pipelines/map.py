@@ -1,26 +1,35 @@
-"""``stook map``: open or continue the edition of a season, run its tiles, publish it."""
+"""``stook map`` and ``stook embed``: open or continue the edition of a season, run its tiles, publish it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
-from models.bundle import load_bundle
+from models.checkpoints import CHECKPOINTS
 from models.errors import UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
-from pipelines.season import plan_of, region_of, season_folder
+from pipelines.season import (
+    Planner,
+    embedding_products,
+    embeddings_folder,
+    map_products,
+    plan_of,
+    region_of,
+    season_folder,
+)
 from transforms import map_store
 from transforms.editions import Edition, SeasonFolder
-from transforms.freeze import find_inputs
-from transforms.infer import bands_missing
-from transforms.plan import Plan
+from transforms.freeze import find_inputs, require_bands
+from transforms.geodesy import widened
+from transforms.map_tiles import HALT_REASONS, MapTiles, job_of
+from transforms.plan import Plan, ProductPlan
+from transforms.products import EMBEDDING
 from transforms.region import Region
 from transforms.statistics import failed_share, statistics, write_statistics
 from transforms.store import writing
-from transforms.tile_job import HALT_REASONS, Machine, MapTiles, job_of
+from transforms.tile_job import Machine
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,28 @@ def run_map(
         InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
+    return run(config, year, season_folder(config, year), map_products, reporter, provisional, refresh)
+
+
+def run_embed(
+    config: MapConfiguration, year: int, reporter: Reporter, provisional: bool = False, refresh: bool = False
+) -> MapResult:
+    """Store the feature vectors of a season; see ``run_map``."""
+    return run(config, year, embeddings_folder(config, year), embedding_products, reporter, provisional, refresh)
+
+
+def run(
+    config: MapConfiguration,
+    year: int,
+    folder: SeasonFolder,
+    planned: Planner,
+    reporter: Reporter,
+    provisional: bool,
+    refresh: bool,
+) -> MapResult:
+    """Make the products that ``planned`` gives, as an edition in ``folder``."""
     region = region_of(config)
-    plan = plan_of(config, year, region, provisional)
-    folder = season_folder(config, year)
+    plan = plan_of(config, year, region, provisional, planned)
     folder.require_writable()
     edition = None if refresh else folder.find(plan.key)
     if edition is not None and folder.status(edition) == "published":
@@ -84,22 +112,22 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     """Freeze the inputs of a new edition and create its empty maps."""
     tiles = region.tiles(plan.grid)
     reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
-    inputs, absent = find_inputs(plan.sources, region.bounds, plan.periods)
-    calibrated = {}
-    for product in plan.products:
-        bundle = load_bundle(Path(product.bundle))
-        bands_missing(bundle, absent)
-        # A calibration holds for what the head was trained on; without a band its percents are other percents.
-        unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
-        calibrated[product.product] = bundle.calibration is not None and not unseen
+    inputs, absent = find_inputs(
+        plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.periods
+    )
+    told = [describe_model(product, absent) for product in plan.products]
+    licences = {product.product: model.licence for product, model in zip(plan.products, told, strict=True)}
     with folder.opening(plan) as (edition, manifest):
         inputs.write(edition.inputs)
         region.write(edition.units)
-        map_store.create(edition.maps, plan, tiles)
+        map_store.create(edition.maps, plan, tiles, {"licences": licences})
         manifest |= {
             "tiles": [tile.name for tile in tiles],
             "absent_bands": sorted(absent),
-            "calibrated": calibrated,
+            "calibrated": {
+                product.product: model.calibrated for product, model in zip(plan.products, told, strict=True)
+            },
+            "licences": licences,
             "scenes": len(inputs),
         }
     if absent:
@@ -110,13 +138,40 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     return opened
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What an edition must say of a model.
+
+    Attributes:
+        licence: Of encoder and training labels.
+        calibrated: Whether its probabilities may be summed to hectares.
+    """
+
+    licence: str
+    calibrated: bool
+
+
+def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
+    """The facts of a product's model; raises InputError if the archives lack what it cannot do without."""
+    if product.product == EMBEDDING:
+        encoder, name = product.model.encoder(), product.model.checkpoint
+        require_bands(encoder.specification, name or encoder.family, absent)
+        licence = CHECKPOINTS[name].licence if name else product.model.bundle().provenance.licence
+        return ModelFacts(licence, calibrated=False)
+    bundle = product.model.bundle()
+    require_bands(bundle.specification, bundle.provenance.encoder, absent)
+    # A calibration holds for what the head was trained on; without a band its percents are other percents.
+    unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
+    return ModelFacts(bundle.provenance.licence, bundle.calibration is not None and not unseen)
+
+
 def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
     """Run every tile that has no valid record; returns how many were computed.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
     """
-    machine = Machine(config.run.readers, config.run.batch_pixels)
+    machine = Machine(config.run.readers, config.run.batch)
     job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
     edition.halt.unlink(missing_ok=True)
     names = edition.manifest["tiles"]
@@ -155,8 +210,8 @@ def finish(
 
 
 def thresholds_of(config: MapConfiguration) -> dict[str, int]:
-    """Product -> percent from which a pixel counts as its class."""
-    return {name: section.threshold for name, section in config.products.items()}
+    """Product -> percent from which a cell counts as its class; a cell that has a feature vector counts as 100."""
+    return {EMBEDDING: 100} | {name: section.threshold for name, section in config.products.items()}
 
 
 def failures(edition: Edition) -> dict[str, str]:

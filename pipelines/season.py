@@ -1,16 +1,22 @@
 """From a configuration and a year to the plan, the region and the editions of that season."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.bundle import load_bundle
+from models.encoder import Encoder
 from models.errors import InputError
-from pipelines.configuration import MapConfiguration, ProductName
-from transforms.editions import Edition, SeasonFolder
-from transforms.plan import Plan, ProductPlan
+from models.source import ModelSource
+from pipelines.configuration import EmbeddingsSection, MapConfiguration, ProductName
+from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
+from transforms.plan import Encoding, Plan, ProductPlan
+from transforms.products import EMBEDDING
 from transforms.region import Region, read_region
 from transforms.season import Season
+
+Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
+MOST_PRECISION_LOSS = 0.01  # of a probability: what a lower precision may change at most, when it was checked
 
 
 def region_of(config: MapConfiguration) -> Region:
@@ -21,61 +27,128 @@ def region_of(config: MapConfiguration) -> Region:
     )
 
 
-def plan_of(config: MapConfiguration, year: int, region: Region, provisional: bool) -> Plan:
-    """The plan of one season; reads and checks the bundles.
+def plan_of(
+    config: MapConfiguration, year: int, region: Region, provisional: bool, planned: Planner | None = None
+) -> Plan:
+    """The plan of one season; reads and checks its models.
+
+    Args:
+        config: The configuration.
+        year: Harvest year.
+        region: As configured.
+        provisional: Whether a window need not be over.
+        planned: Which products; the configured maps if absent.
 
     Raises:
-        InputError: If a bundle is unusable or for another product, or a window is not over and not ``provisional``.
+        InputError: If a model is unusable, or a window is not over and not ``provisional``.
     """
-    products = tuple(product_plan(name, config, year) for name in sorted(config.products))
-    unfinished = max(product.periods[-1].end for product in products) > datetime.now(UTC)
-    if unfinished and not provisional:
-        raise InputError(f"--year {year}: the window of this season is not over yet; --provisional maps it as it is")
-    return Plan(
+    plan = Plan(
         name=config.name,
         season=Season(config.season.name, year),
-        provisional=unfinished,
+        provisional=provisional,
         grid=config.grid.grid(),
         sources=config.imagery.sources(),
         cloud_dilation_px=config.composite.cloud_dilation_px,
-        products=products,
+        products=(planned or map_products)(config, year),
         units_hash=region.hash,
     )
+    unfinished = max(period.end for period in plan.periods) > datetime.now(UTC)
+    if unfinished and not provisional:
+        raise InputError(f"--year {year}: the window of this season is not over yet; --provisional maps it as it is")
+    return replace(plan, provisional=unfinished)
 
 
-def product_plan(name: ProductName, config: MapConfiguration, year: int) -> ProductPlan:
-    """How one product is made, its bundle checked against the configuration.
+def map_products(config: MapConfiguration, year: int) -> tuple[ProductPlan, ...]:
+    """How the configured maps are made; reads and checks the bundles.
 
     Raises:
-        InputError: If the bundle is unusable, for another product, or was trained on other months or cloud masks.
+        InputError: If there are none, or a bundle is unusable, or for another product or another window.
+    """
+    if not config.products:
+        raise InputError("products: is empty; 'stook map' needs at least one")
+    embeddings = embedding_plan(config.embeddings, config, year).encoding if config.embeddings else None
+    return tuple(product_plan(name, config, year, embeddings) for name in sorted(config.products))
+
+
+def embedding_products(config: MapConfiguration, year: int) -> tuple[ProductPlan, ...]:
+    """How the configured feature vectors are made; raises InputError if there are none, or the encoder is unusable."""
+    if config.embeddings is None:
+        raise InputError("embeddings: is missing; 'stook embed' needs to know the encoder")
+    return (embedding_plan(config.embeddings, config, year),)
+
+
+def embedding_plan(section: EmbeddingsSection, config: MapConfiguration, year: int) -> ProductPlan:
+    """How feature vectors are made: of every cell with imagery, so that heads may ask for any number of observations."""
+    source = section.encoder.source()
+    encoder = source.encoder()
+    encoding = Encoding.of(encoder, section.window.window(), year, section.stride_px, storage=section.storage)
+    require_suited(encoder, encoding, config, "embeddings.encoder")
+    return ProductPlan(EMBEDDING, source, encoding.encoder, encoding, minimum_observations=0)
+
+
+def product_plan(
+    name: ProductName, config: MapConfiguration, year: int, embeddings: Encoding | None = None
+) -> ProductPlan:
+    """How one product is made, its bundle checked against the configuration.
+
+    Args:
+        name: Of the product.
+        config: The configuration.
+        year: Harvest year.
+        embeddings: What is stored; a product of the same encoding takes on its rounding.
+
+    Raises:
+        InputError: If the bundle is unusable, for another product, or was trained on another window or cloud mask.
     """
     section = config.products[name]
-    bundle = load_bundle(Path(section.bundle))
-    periods = section.window.window().periods(year)
-    months, trained = [period.month for period in periods], bundle.conditions
+    source = ModelSource(section.bundle)
+    bundle = source.bundle()
+    trained, window = bundle.conditions, section.window.window()
     if bundle.provenance.product != name:
         raise InputError(f"products.{name}.bundle: {section.bundle} is for {bundle.provenance.product}, not {name}")
-    if months != list(trained.months):
+    if (window.start_month, window.months) != (trained.start_month, trained.months):
         raise InputError(
-            f"products.{name}.window: months {spelt(months)}, but {section.bundle} was trained on "
-            f"{spelt(trained.months)}"
+            f"products.{name}.window: {window.months} months from month {window.start_month}, but {section.bundle} was "
+            f"trained on {trained.months} from month {trained.start_month}"
         )
     if config.composite.cloud_dilation_px != trained.cloud_dilation_px:
         raise InputError(
             f"composite.cloud_dilation_px: {config.composite.cloud_dilation_px}, but {section.bundle} was trained with "
             f"{trained.cloud_dilation_px}"
         )
-    return ProductPlan(name, section.bundle, bundle.hash, periods, section.minimum_observations)
+    loss = bundle.precision_loss.get(section.precision, 0.0 if section.precision == "float32" else None)
+    if loss is None or loss > MOST_PRECISION_LOSS:
+        known = "never checked" if loss is None else f"off by {loss:.3f} of a probability"
+        raise InputError(
+            f"products.{name}.precision: {section.precision} is {known} for {section.bundle}; allowed are float32, or "
+            f"what training.precisions has checked to change no probability by more than {MOST_PRECISION_LOSS:g}"
+        )
+    encoding = Encoding.of(bundle.encoder, window, year, trained.stride_px, trained.absent_bands, section.precision)
+    require_suited(bundle.encoder, encoding, config, f"products.{name}.bundle")
+    if embeddings is not None and replace(encoding, storage=embeddings.storage, absent_bands=()) == embeddings:
+        encoding = replace(encoding, storage=embeddings.storage)
+    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations)
 
 
-def spelt(months: Sequence[int]) -> str:
-    """Calendar months as a list in words, e.g. ``11, 12, 1``."""
-    return ", ".join(map(str, months))
+def require_suited(encoder: Encoder, encoding: Encoding, config: MapConfiguration, field: str) -> None:
+    """Raise InputError unless the configured imagery and tiles are what an encoder needs."""
+    specification, grid = encoder.specification, config.grid.grid()
+    without = [sensor for sensor in specification.sensors if sensor not in ("sentinel1", "sentinel2")]
+    if without:
+        raise InputError(f"{field}: {encoder.family} needs imagery.{without[0]}, which this version cannot map from")
+    if specification.resolution_m != grid.resolution_m:
+        raise InputError(f"{field}: {encoder.family} needs pixels of {specification.resolution_m:g} m; there are 10 m")
+    encoding.layout.require_fit(grid)
 
 
 def season_folder(config: MapConfiguration, year: int) -> SeasonFolder:
     """Where the editions of a season are."""
     return SeasonFolder(Path(config.output), config.name, str(Season(config.season.name, year)))
+
+
+def embeddings_folder(config: MapConfiguration, year: int) -> SeasonFolder:
+    """Where the editions that hold a season's feature vectors are."""
+    return SeasonFolder(Path(config.output), config.name, f"{Season(config.season.name, year)}/{EMBEDDINGS}")
 
 
 def published_edition(config: MapConfiguration, year: int) -> Edition:

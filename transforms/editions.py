@@ -24,6 +24,7 @@ LOCK = ".lock"  # held for moments: while an edition is opened, a lease taken, t
 OPENING = ".opening-"
 MANIFEST = "edition.json"
 LEASE = "lease.json"
+EMBEDDINGS = "embeddings"  # folder, in a season's, of the editions that hold feature vectors
 LEASE_LASTS = timedelta(seconds=60)
 LEASE_RENEWED_EVERY_S = 15.0
 RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "pyproj", "zarr", "numpy")
@@ -73,6 +74,12 @@ class Edition:
     def plan(self) -> Plan:
         """What the edition is made of."""
         return Plan.from_json(self.manifest["plan"])
+
+    @property
+    def embeddings(self) -> "Edition | None":
+        """The published feature vectors of the same season, or None."""
+        pointer = read_json(self.folder.parent / EMBEDDINGS / POINTER)
+        return Edition(self.folder.parent / EMBEDDINGS / pointer["edition"]) if pointer else None
 
     @property
     def halt(self) -> Path:

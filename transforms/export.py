@@ -20,7 +20,7 @@ from rasterio.windows import Window
 
 from transforms import map_store
 from transforms.editions import Edition
-from transforms.products import NODATA, PRODUCTS, Layer
+from transforms.products import NODATA, Layer, layers_of
 from transforms.store import replacing
 
 LONLAT = "EPSG:4326"
@@ -38,13 +38,17 @@ def export(edition: Edition, folder: Path) -> list[Path]:
     tags = {"season": str(plan.season), "edition": edition.id, "provisional": str(plan.provisional).lower()}
     cogs, mosaics = [], []
     for product in plan.products:
-        description = PRODUCTS[product.product]
-        for layer in description.layers:
+        for layer in layers_of(product):
             parts = []
             for zone in zones:
-                array = map_store.open_layer(edition.maps, zone, description.resolution_m, layer.name)
+                array = map_store.open_layer(edition.maps, zone, plan.cells(product).resolution_m, layer.name)
                 path = folder / f"{plan.name}_{plan.season}_{layer.name}_{zone}.tif"
-                write_cog(array, layer, path, tags | {"bundle": product.bundle_hash})
+                write_cog(
+                    array,
+                    layer,
+                    path,
+                    tags | {"bundle": product.model_hash, "licence": manifest["licences"][product.product]},
+                )
                 parts.append(path)
             cogs += parts
             mosaics.append(write_mosaic(parts, folder / f"{plan.name}_{plan.season}_{layer.name}.vrt"))

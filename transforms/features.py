@@ -1,61 +1,43 @@
-"""Features of labelled pixels, by the very path that maps take: read → composite → encode."""
+"""Features of labelled pixels, by the very path that maps take: read → composite → encode, or from stored vectors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.errors import InputError, TileError
-from models.presto import Presto
 from models.specification import InputSpecification
 from models.training import Samples
 from transforms.composite import CompositeSettings, composite
-from transforms.freeze import find_inputs
-from transforms.grid import Grid
-from transforms.infer import lonlat_bounds, pixel_latlon, pixel_series
-from transforms.inputs import Inputs
+from transforms.cutting import TileSeason
+from transforms.encode import TileView
+from transforms.freeze import Bounds, find_inputs
+from transforms.geodesy import lonlat_bounds
+from transforms.grid import Grid, Tile
 from transforms.labels import LabelledPixels
+from transforms.products import NODATA
 from transforms.season import Period
 from transforms.sources import Source
 
 # Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
-GRID = Grid(tile_px=250)
+TILE_SIZES_PX = (250, 200, 400, 500, 800, 1000, 1600, 2000)
 
 
 @dataclass(frozen=True)
-class FeatureSettings:
-    """How labelled pixels are seen.
+class SeasonSettings:
+    """How labelled ground is read.
 
     Attributes:
         sources: The archives, by sensor.
-        periods: The months to read.
+        periods: What the encoder reads.
         cloud_dilation_px: By how much masked cloud grows.
-        minimum_observations: Pixels with fewer clear observations are left out, as the map leaves them.
         readers: Threads that read imagery.
-        batch_pixels: Pixels the encoder sees at once.
     """
 
     sources: dict[str, Source]
     periods: tuple[Period, ...]
     cloud_dilation_px: int
-    minimum_observations: int
     readers: int
-    batch_pixels: int
-
-
-@dataclass(frozen=True)
-class LabelledSeries:
-    """Composites of the labelled pixels that have imagery.
-
-    Attributes:
-        index: int [pixel], rows of the labels' table.
-        values: float32 [pixel, period, band].
-        latlon: float64 [pixel, 2], degrees.
-    """
-
-    index: np.ndarray
-    values: np.ndarray
-    latlon: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,70 +48,118 @@ class LabelledFeatures:
         samples: Features float32 [pixel, width], labels and blocks.
         parcels: int [pixel].
         unseen: Labelled pixels without enough imagery.
-        absent_bands: Bands that no archive has.
     """
 
     samples: Samples
     parcels: np.ndarray
     unseen: int
-    absent_bands: frozenset[str]
 
 
-def labelled_series(
-    labels: LabelledPixels,
-    specification: InputSpecification,
-    settings: FeatureSettings,
-    inputs: Inputs,
-    absent: frozenset[str],
-) -> Iterator[LabelledSeries]:
-    """Read and composite the labelled pixels from what ``find_inputs`` found, tile by tile.
+def training_grid(cell_px: int) -> Grid:
+    """The tiles in which labels are read, whole numbers of cells wide.
 
     Raises:
-        InputError: If a file of the archives is missing or corrupt.
+        InputError: If no size fits.
+    """
+    for size in TILE_SIZES_PX:
+        if size % cell_px == 0:
+            return Grid(tile_px=size)
+    raise InputError(f"stride_px: cells of {cell_px} pixels divide no size of tile; {TILE_SIZES_PX} are offered")
+
+
+class SeasonReader:
+    """Reads the composites of tiles around some labels.
+
+    Args:
+        specification: What the encoder expects.
+        settings: How the ground is read.
+        bounds: West, south, east, north of the labels, degrees.
+        grid: The tiles.
+        halo_px: How far beyond a tile the encoder looks.
+
+    Attributes:
+        absent: Bands that no archive has.
+
+    Raises:
+        InputError: If the archives are unusable there, or lack what the encoder needs.
         UnreachableError: If an archive does not answer.
     """
-    wanted = CompositeSettings(
-        bands=specification.band_names,
-        periods=settings.periods,
-        cloud_dilation_px=settings.cloud_dilation_px,
-        absent_bands=absent,
-        resampling=specification.resampling,
-        readers=settings.readers,
-    )
-    for tile, index, rows, columns in labels.by_tile(GRID):
-        geobox = GRID.geobox(tile)
+
+    def __init__(
+        self,
+        specification: InputSpecification,
+        settings: SeasonSettings,
+        bounds: Bounds,
+        grid: Grid,
+        halo_px: int = 0,
+    ):
+        self.settings = settings
+        self.grid = grid
+        self.halo_px = halo_px
+        self.inputs, self.absent = find_inputs(settings.sources, bounds, settings.periods)
+        self.wanted = CompositeSettings(
+            bands=specification.band_names,
+            periods=settings.periods,
+            cloud_dilation_px=settings.cloud_dilation_px,
+            absent_bands=self.absent,
+            resampling=specification.resampling,
+            readers=settings.readers,
+        )
+
+    def read(self, tile: Tile) -> TileSeason:
+        """The composite of a tile; raises InputError for a missing or corrupt file, UnreachableError for silence."""
+        geobox = self.grid.geobox(tile, self.halo_px)
         try:
-            season = composite(inputs.near(lonlat_bounds(geobox)), settings.sources, geobox, wanted)
+            season = composite(self.inputs.near(lonlat_bounds(geobox)), self.settings.sources, geobox, self.wanted)
         except TileError as error:
             raise InputError(str(error)) from error
-        enough = season.observed & (season.clear_observations >= settings.minimum_observations)
-        seen = enough[rows, columns]
-        at = rows[seen], columns[seen]
-        yield LabelledSeries(index[seen], pixel_series(season, *at), pixel_latlon(geobox, *at))
+        return TileSeason(self.grid, tile, season, self.halo_px)
 
 
 def labelled_features(
-    labels: LabelledPixels, encoder: Presto, settings: FeatureSettings, block_m: float
+    labels: LabelledPixels,
+    view: Callable[[Tile], TileView],
+    grid: Grid,
+    cell_px: int,
+    width: int,
+    minimum_observations: int,
+    block_m: float,
 ) -> LabelledFeatures:
-    """Embed labelled pixels.
+    """The vectors of labelled pixels; where a cell is larger than a pixel, of the cell that a pixel lies in.
+
+    Args:
+        labels: The pixels.
+        view: What heads see of a tile.
+        grid: The tiles that ``view`` takes.
+        cell_px: Side of a cell.
+        width: Length of a vector.
+        minimum_observations: Pixels with fewer clear observations are left out, as the map leaves them.
+        block_m: Side of the blocks that cross-validation never splits.
 
     Raises:
-        InputError: If the archives are unusable, or only one class is left where there is enough imagery.
-        UnreachableError: If an archive does not answer.
+        InputError: If only one class is left where there is enough imagery.
     """
-    inputs, absent = find_inputs(settings.sources, labels.bounds, settings.periods)
-    months = np.array([period.month for period in settings.periods])
-    features = np.full((len(labels), encoder.width), np.nan, np.float32)
-    for series in labelled_series(labels, encoder.specification, settings, inputs, absent):
-        for start in range(0, len(series.index), settings.batch_pixels):
-            part = slice(start, start + settings.batch_pixels)
-            features[series.index[part]] = encoder.embed(series.values[part], months, series.latlon[part]).cpu()
-    seen = np.isfinite(features[:, 0])
-    table = labels.table[seen]
+    features = np.full((len(labels), width), np.nan, np.float32)
+    for tile, index, rows, columns in labels.by_tile(grid):
+        seen = view(tile)
+        place = rows // cell_px, columns // cell_px
+        enough = (seen.clear != NODATA) & (seen.clear >= minimum_observations)
+        labelled = np.zeros(enough.shape, bool)
+        labelled[place] = True
+        number = np.full(enough.shape, -1)
+        vectors = [np.full((1, width), np.nan, np.float32)]  # the last row, which -1 means: no vector
+        found = 0
+        for part in seen.features(labelled & enough):
+            number[part.rows, part.columns] = found + np.arange(len(part.rows))
+            vectors.insert(-1, part.vectors.numpy())
+            found += len(part.rows)
+        features[index] = np.concatenate(vectors)[number[place]]
+    seen_pixels = np.isfinite(features[:, 0])
+    table = labels.table[seen_pixels]
     if table["label"].nunique() < 2:
         raise InputError(
             f"training.labels: only {len(table)} of {len(labels)} labelled pixels have "
-            f"{settings.minimum_observations} clear observations or more, and not of both classes"
+            f"{minimum_observations} clear observations or more, and not of both classes"
         )
-    samples = Samples(features[seen], table["label"].to_numpy(bool), labels.blocks(block_m)[seen])
-    return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen).sum()), absent)
+    samples = Samples(features[seen_pixels], table["label"].to_numpy(bool), labels.blocks(block_m)[seen_pixels])
+    return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen_pixels).sum()))

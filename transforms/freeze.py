@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pystac
 
 from models.errors import InputError
+from models.specification import InputSpecification
 from transforms.catalog import missing_bands, search
 from transforms.inputs import Inputs
 from transforms.plausibility import check_plausible
@@ -25,13 +26,13 @@ def find_inputs(
     Args:
         sources: The archives, by sensor; one that is not there lacks all its bands.
         bounds: West, south, east, north, degrees.
-        periods: Ordered; the span from the first to the last is searched.
+        periods: The span from the first to the last is searched.
 
     Raises:
         InputError: If an archive has no scene there, lacks the scene classification, or its numbers are implausible.
         UnreachableError: If an archive does not answer.
     """
-    start, end = periods[0].start, periods[-1].end
+    start, end = min(period.start for period in periods), max(period.end for period in periods)
     found = {}
     absent: set[str] = set()
     for sensor, bands in SENSOR_BANDS.items():
@@ -53,6 +54,15 @@ def find_inputs(
         absent |= lacking
         check_plausible(items, source, bounds)
     return Inputs.freeze(found, sources), frozenset(absent)
+
+
+def require_bands(specification: InputSpecification, name: str, absent: frozenset[str]) -> None:
+    """Raise InputError if the archives lack a band that the encoder called ``name`` cannot do without."""
+    lacking = sorted(absent & set(specification.band_names))
+    if lacking and not specification.masks_missing:
+        raise InputError(f"imagery: the archives lack {', '.join(lacking)}, which {name} needs")
+    if len(lacking) == len(specification.bands):
+        raise InputError(f"imagery: the archives have none of the bands of {name}")
 
 
 def with_all_polarisations(items: Sequence[pystac.Item], source: Source) -> list[pystac.Item]:

@@ -1,16 +1,32 @@
-"""The WGS84 ellipsoid and the zones' projections of it: geodesics, true areas, the areal scale of UTM."""
+"""The WGS84 ellipsoid and the zones' projections of it: degrees, geodesics, true areas, the areal scale of UTM."""
 
 from functools import lru_cache
 
 import numpy as np
 import shapely
+from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
 from transforms.grid import Zone
 
 WGS84 = Geod(ellps="WGS84")
+METRES_PER_DEGREE = 110_000.0  # of latitude; a little less than anywhere on the ellipsoid
 CENTRAL_SCALE = 0.9996  # of UTM, on the central meridian
+
+
+def lonlat_bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
+    """West, south, east, north of a grid, degrees."""
+    west, south, east, north = geobox.extent.to_crs("EPSG:4326").boundingbox.bbox
+    return west, south, east, north
+
+
+def widened(bounds: tuple[float, float, float, float], metres: float) -> tuple[float, float, float, float]:
+    """A box in degrees with at least ``metres`` more on each side, as far as UTM reaches."""
+    west, south, east, north = bounds
+    up = metres / METRES_PER_DEGREE
+    across = up / np.cos(np.radians(min(max(abs(south), abs(north)) + up, 89.0)))
+    return max(west - across, -180.0), south - up, min(east + across, 180.0), north + up
 
 
 def geodesic_area_m2(geometry: BaseGeometry) -> float:

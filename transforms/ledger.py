@@ -1,7 +1,7 @@
 """The ledger: one record per tile, written after its shards; the record is the commit."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,6 +39,8 @@ class TileRecord:
         areas: Unit -> product -> class value -> area in dm².
         attempts: How often the tile was begun, this time included.
         seconds: Time by step: read, encode, write, areas.
+        device: Where encoders ran.
+        batches: Product -> chips that its encoder saw at once; empty where vectors came from a store.
         finished: UTC, ISO 8601.
     """
 
@@ -49,6 +51,8 @@ class TileRecord:
     attempts: int
     seconds: dict[str, float]
     finished: str
+    device: str = "cpu"
+    batches: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

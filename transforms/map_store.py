@@ -9,9 +9,10 @@ import zarr
 from zarr.core.sync import sync
 
 from models.errors import UnreachableError
+from transforms.cells import strip_rows
 from transforms.grid import Grid, Tile, TileRange, Zone
-from transforms.plan import Plan
-from transforms.products import NODATA, PRODUCTS, Layer
+from transforms.plan import Plan, ProductPlan
+from transforms.products import Layer, layers_of
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
 INNER_CHUNK_PX = 250
@@ -35,33 +36,52 @@ def extents(tiles: Iterable[Tile]) -> dict[Zone, TileRange]:
     return {zone: TileRange.of(members) for zone, members in sorted(by_zone.items())}
 
 
-def create(path: Path, plan: Plan, mapped: Iterable[Tile]) -> None:
-    """Create the arrays of every zone and product, all nodata; no shard is written."""
-    season = {"season": str(plan.season), "provisional": plan.provisional}
+def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[str, Any] | None = None) -> None:
+    """Create the arrays of every zone and product, all nodata; no shard is written.
+
+    Args:
+        path: Of the store.
+        plan: Of the season.
+        mapped: The tiles.
+        attributes: For the store and each array: what a reader must know, such as licences.
+    """
+    told = {"season": str(plan.season), "provisional": plan.provisional, **(attributes or {})}
     title = {"description": "Stook maps, one group per UTM zone and resolution"}
-    root = zarr.create_group(path, attributes=title | season)
+    root = zarr.create_group(path, attributes=title | told)
     for tiles in extents(mapped).values():
         for product in plan.products:
-            group = root.require_group(group_name(tiles.zone.name, plan.grid.resolution_m))
-            for layer in PRODUCTS[product.product].layers:
-                _create_array(group, layer, plan.grid, tiles, season)
+            cells = plan.cells(product)
+            group = root.require_group(group_name(tiles.zone.name, cells.resolution_m))
+            for layer in layers_of(product):
+                _create_array(group, layer, cells, tiles, told)
             if "x" not in group:
-                _create_coordinates(group, plan.grid, tiles)
+                _create_coordinates(group, cells, tiles)
 
 
-def _create_array(group: zarr.Group, layer: Layer, grid: Grid, tiles: TileRange, season: Mapping[str, Any]) -> None:
-    geobox = tiles.geobox(grid)
-    inner = INNER_CHUNK_PX if grid.tile_px % INNER_CHUNK_PX == 0 else grid.tile_px
+def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange, told: Mapping[str, Any]) -> None:
+    geobox = tiles.geobox(cells)
+    side = cells.tile_px
+    inner = INNER_CHUNK_PX if side % INNER_CHUNK_PX == 0 else side
+    shape: tuple[int, ...] = tuple(geobox.shape)
+    shard: tuple[int, ...] = (side, side)
+    chunk: tuple[int, ...] = (inner, inner)
+    names: tuple[str, ...] = ("y", "x")
+    if layer.features is not None:
+        # Vectors come and go strip by strip: a shard is a strip, a chunk the vectors of a square of cells.
+        rows = strip_rows(side, layer.features)
+        across = max(width for width in range(1, rows + 1) if side % width == 0)
+        shape, shard = (layer.features, *shape), (layer.features, rows, side)
+        chunk, names = (layer.features, rows, across), ("feature", *names)
     group.create_array(
         layer.name,
-        shape=tuple(geobox.shape),
-        chunks=(inner, inner),
-        shards=(grid.tile_px, grid.tile_px),
-        dtype="uint8",
-        fill_value=NODATA,
-        dimension_names=("y", "x"),
+        shape=shape,
+        chunks=chunk,
+        shards=shard,
+        dtype=layer.dtype,
+        fill_value=layer.nodata,
+        dimension_names=names,
         attributes={
-            **season,
+            **told,
             "zarr_conventions": CONVENTIONS,
             "proj:code": f"EPSG:{tiles.zone.epsg}",
             "spatial:dimensions": ["y", "x"],
@@ -70,16 +90,16 @@ def _create_array(group: zarr.Group, layer: Layer, grid: Grid, tiles: TileRange,
             "spatial:registration": "pixel",
             "long_name": layer.title,
             "units": layer.unit,
-            "_FillValue": NODATA,
+            "_FillValue": layer.nodata,
             "first_tile": [tiles.ix0, tiles.iy0],
-            "tile_px": grid.tile_px,
+            "tile_px": side,
         },
     )
 
 
-def _create_coordinates(group: zarr.Group, grid: Grid, tiles: TileRange) -> None:
-    """Pixel centres as one-dimensional arrays, so that xarray opens the group with its coordinates."""
-    geobox = tiles.geobox(grid)
+def _create_coordinates(group: zarr.Group, cells: Grid, tiles: TileRange) -> None:
+    """Middles of cells as one-dimensional arrays, so that xarray opens the group with its coordinates."""
+    geobox = tiles.geobox(cells)
     for name, coordinate in geobox.coordinates.items():
         attributes: dict[str, Any] = {"units": "metre", "standard_name": f"projection_{name}_coordinate"}
         group.create_array(name, data=coordinate.values, dimension_names=(name,), attributes=attributes)
@@ -90,7 +110,7 @@ def open_layer(path: Path, zone_name: str, resolution_m: float, layer: str, mode
     return zarr.open_array(path, path=f"{group_name(zone_name, resolution_m)}/{layer}", mode=mode)
 
 
-def write_tile(array: zarr.Array, window: tuple[slice, slice], values: np.ndarray) -> None:
+def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray) -> None:
     """Write one whole shard; whatever stood in its place is removed unread.
 
     Raises:
@@ -108,3 +128,18 @@ def write_tile(array: zarr.Array, window: tuple[slice, slice], values: np.ndarra
         array[window] = values
     except OSError as error:
         raise UnreachableError(f"output: cannot write {array.store_path}: {error.strerror or error}") from error
+
+
+def write_blank(path: Path, plan: Plan, product: ProductPlan, tile: Tile, window: tuple[slice, slice]) -> None:
+    """Make a tile of a product nodata; ``window`` is where it lies in the arrays."""
+    cells = plan.cells(product)
+    rows, columns = window
+    for layer in layers_of(product):
+        array = open_layer(path, tile.zone.name, cells.resolution_m, layer.name, mode="r+")
+        height = (array.shards or array.chunks)[-2]
+        for start in range(rows.start, rows.stop, height):
+            place: tuple[slice, ...] = slice(start, start + height), columns
+            if layer.features is not None:
+                place = slice(0, layer.features), *place
+            blank = np.full([span.stop - span.start for span in place], layer.nodata, layer.dtype)
+            write_shard(array, place, blank)

@@ -4,15 +4,79 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from models.encoder import Encoder
+from models.families import fingerprint
+from models.inference import Precision
+from models.source import ModelSource
+from transforms.chips import ChipLayout
 from transforms.grid import Grid
-from transforms.season import Period, Season
+from transforms.season import Period, Season, Window
 from transforms.sources import Source
 
-PROCESSING_VERSION = 1  # raised whenever the same inputs would give other pixels
+PROCESSING_VERSION = 2  # raised whenever the same inputs would give other pixels
+
+
+Storage = Literal["float32", "float16", "int8"]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a season becomes feature vectors. Products with equal encodings share one pass of the encoder.
+
+    Attributes:
+        encoder: Fingerprint of the encoder.
+        width: Length of a vector.
+        layout: How its chips lie.
+        periods: What it reads.
+        resampling: How imagery gets onto the grid.
+        bands: What it reads, in its order.
+        absent_bands: Those of them that are left out because the head never saw them.
+        precision: Of its matrix products.
+        storage: What vectors are rounded to, stored or not; None for not at all.
+    """
+
+    encoder: str
+    width: int
+    layout: ChipLayout
+    periods: tuple[Period, ...]
+    resampling: Literal["nearest", "bilinear"]
+    bands: tuple[str, ...]
+    absent_bands: tuple[str, ...] = ()
+    precision: Precision = "float32"
+    storage: Storage | None = None
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Encoder,
+        window: Window,
+        harvest_year: int,
+        stride_px: int | None = None,
+        absent_bands: tuple[str, ...] = (),
+        precision: Precision = "float32",
+        storage: Storage | None = None,
+    ) -> "Encoding":
+        """How an encoder sees a window of a season.
+
+        Raises:
+            InputError: If the window or the stride does not suit the encoder.
+        """
+        specification = encoder.specification
+        return cls(
+            encoder=fingerprint(encoder),
+            width=encoder.output.width,
+            layout=ChipLayout.of(specification, encoder.output, stride_px),
+            periods=window.periods(harvest_year, specification.period, specification.most_periods),
+            resampling=specification.resampling,
+            bands=specification.band_names,
+            absent_bands=absent_bands,
+            precision=precision,
+            storage=storage,
+        )
 
 
 @dataclass(frozen=True)
@@ -20,17 +84,17 @@ class ProductPlan:
     """How one product is made.
 
     Attributes:
-        product: Name in ``transforms.products.PRODUCTS``.
-        bundle: Folder of the bundle.
-        bundle_hash: What the bundle must hash to.
-        periods: The months it reads.
-        minimum_observations: Pixels with fewer clear observations are nodata.
+        product: Name in ``transforms.products.PRODUCTS``, or ``EMBEDDING``.
+        model: Where the model is.
+        model_hash: The bundle's hash; of a checkpoint, the encoder's fingerprint.
+        encoding: How the season is encoded.
+        minimum_observations: Cells with fewer clear observations are nodata.
     """
 
     product: str
-    bundle: str
-    bundle_hash: str
-    periods: tuple[Period, ...]
+    model: ModelSource
+    model_hash: str
+    encoding: Encoding
     minimum_observations: int
 
 
@@ -76,8 +140,18 @@ class Plan:
 
     @property
     def periods(self) -> tuple[Period, ...]:
-        """Every month that some product reads, in order."""
-        return tuple(sorted({period for product in self.products for period in product.periods}))
+        """Every period that some product reads, in order."""
+        return tuple(sorted({period for product in self.products for period in product.encoding.periods}))
+
+    @property
+    def halo_px(self) -> int:
+        """How far beyond a tile some encoder looks."""
+        return max(product.encoding.layout.halo_px for product in self.products)
+
+    def cells(self, product: ProductPlan) -> Grid:
+        """The grid of a product's cells: the same tiles, larger pixels."""
+        cell_px = product.encoding.layout.cell_px
+        return Grid(self.grid.resolution_m * cell_px, self.grid.tile_px // cell_px)
 
 
 PLAN = TypeAdapter(Plan)

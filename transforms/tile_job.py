@@ -2,32 +2,32 @@
 
 import time
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from itertools import groupby
 
-import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
-from models.bundle import Bundle, load_bundle
-from models.errors import InputError, StookError, TileError, UnreachableError
+from models.bundle import Bundle
+from models.errors import InputError, TileError, UnreachableError
+from models.families import fingerprint
+from models.inference import Embedder, default_device
 from transforms import map_store
 from transforms.areas import AreaTable, TileCoverage
-from transforms.composite import Composite, CompositeSettings, composite
+from transforms.composite import CompositeSettings, composite
+from transforms.cutting import TileSeason
 from transforms.editions import Edition, now
+from transforms.embeddings import EmbeddingStore
+from transforms.encode import ACCELERATOR, Features, TileView
+from transforms.geodesy import lonlat_bounds
 from transforms.grid import Tile
-from transforms.infer import device, lonlat_bounds, map_composite
 from transforms.inputs import Inputs
 from transforms.ledger import ProductRecord, TileRecord
-from transforms.plan import Plan, ProductPlan, digest
-from transforms.products import FAILED, NO_IMAGERY, NODATA, PRODUCTS, TOO_FEW_OBSERVATIONS
+from transforms.plan import Encoding, Plan, ProductPlan, digest
+from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of
 from transforms.region import Region
-from transforms.store import write_json
-
-HALT_REASONS = "halt_reasons"
+from transforms.view import encoded_view
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,12 @@ class Machine:
 
     Attributes:
         readers: Threads that read imagery, per tile in flight.
-        batch_pixels: Pixels the encoder sees at once.
+        batch: Chips (pixels, for an encoder of single pixels) that an encoder sees at once; None for what the device
+            is likely to hold.
     """
 
     readers: int = 8
-    batch_pixels: int = 1024
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TileJob:
         machine: How to use the machine.
 
     Raises:
-        InputError: If a bundle is not the one the edition was opened with.
+        InputError: If a model is not the one the edition was opened with.
     """
 
     def __init__(self, edition: Edition, machine: Machine):
@@ -87,16 +88,32 @@ class TileJob:
         self.absent_bands = frozenset(manifest["absent_bands"])
         self.region = Region.read(edition.units)
         self.inputs = Inputs.read(edition.inputs)
-        self.bundles = {product.product: self._bundle(product) for product in self.plan.products}
+        self.device = default_device()
+        self.bundles: dict[str, Bundle] = {}
+        self.embedders: dict[tuple[str, str], Embedder] = {}
+        for product in self.plan.products:
+            self._load(product)
+        stored = edition.embeddings if any(product.encoding.storage for product in self.plan.products) else None
+        self.stored = EmbeddingStore(stored, stored.plan) if stored else None
 
-    def _bundle(self, product: ProductPlan) -> Bundle:
-        bundle = load_bundle(Path(product.bundle))
-        if bundle.hash != product.bundle_hash:
+    def _load(self, product: ProductPlan) -> None:
+        encoding = product.encoding
+        if product.product == EMBEDDING:
+            encoder = product.model.encoder()
+            found = fingerprint(encoder)
+        else:
+            bundle = self.bundles[product.product] = product.model.bundle()
+            encoder, found = bundle.encoder, bundle.hash
+        if found != product.model_hash:
             raise InputError(
-                f"{product.bundle}: the bundle has changed since edition {self.edition.id} was opened "
-                f"(now {bundle.hash[:12]}, then {product.bundle_hash[:12]}); put it back, or use --refresh"
+                f"{product.model.path}: the model has changed since edition {self.edition.id} was opened "
+                f"(now {found[:12]}, then {product.model_hash[:12]}); put it back, or use --refresh"
             )
-        return bundle.to(device())
+        key = encoding.encoder, encoding.precision
+        if key not in self.embedders:
+            self.embedders[key] = Embedder(encoder, self.device, self.machine.batch, encoding.precision)
+        if product.product != EMBEDDING:
+            bundle.encoder = self.embedders[key].encoder  # equal ones are kept in memory once
 
     def run(self, tile: Tile) -> TileSummary:
         """Compute a tile unless its record says that the very same was done.
@@ -106,14 +123,15 @@ class TileJob:
         """
         ledger, watch = self.edition.ledger, Stopwatch()
         ground = TileCoverage.of(self.region, self.plan.grid, tile)
-        fingerprints = self.fingerprints(ground)
+        fingerprints = {product.product: self.fingerprint(ground, product) for product in self.plan.products}
         before = ledger.read(tile)
         if before is not None and before.settles(fingerprints):
             return TileSummary(tile.name, "unchanged")
         attempts = ledger.begin(tile)
         error = None
+        batches: dict[str, int] = {}
         try:
-            areas = self._compute(ground, watch)
+            areas = self._compute(ground, watch, batches)
         except UnreachableError:
             raise
         except (TileError, InputError) as failure:
@@ -134,146 +152,154 @@ class TileJob:
                 attempts=attempts,
                 seconds={step: round(seconds, 3) for step, seconds in watch.seconds.items()},
                 finished=now(),
+                device=str(self.device),
+                batches=batches,
             )
         )
         return TileSummary(tile.name, "failed" if error else "done")
 
-    def fingerprints(self, ground: TileCoverage) -> dict[str, str]:
-        """Product -> hash of everything that its pixels of this tile are computed from."""
-        scenes = self.inputs.identity(lonlat_bounds(self.plan.grid.geobox(ground.tile)))
-        common = {
-            "processing": self.plan.processing,
-            "grid": asdict(self.plan.grid),
-            "ground": digest(np.packbits(ground.owned).tobytes().hex()),
-            "profiles": {name: source.profile for name, source in self.plan.sources.items()},
-            "scenes": scenes,
-            "absent_bands": sorted(self.absent_bands),
-            "cloud_dilation_px": self.plan.cloud_dilation_px,
-        }
-        return {
-            product.product: digest(
-                common
-                | {
-                    "bundle": product.bundle_hash,
-                    "periods": [asdict(period) for period in product.periods],
-                    "minimum_observations": product.minimum_observations,
-                }
-            )
-            for product in self.plan.products
-        }
+    def fingerprint(self, ground: TileCoverage, product: ProductPlan) -> str:
+        """Hash of everything that the cells of a product in a tile are computed from."""
+        encoded = self.encoding_fingerprint(ground, product.encoding)
+        if product.product == EMBEDDING:
+            return encoded
+        return digest(
+            {"encoding": encoded, "bundle": product.model_hash, "minimum_observations": product.minimum_observations}
+        )
 
-    def _compute(self, ground: TileCoverage, watch: Stopwatch) -> AreaTable:
-        """Read, composite, infer, write; returns the areas of every product's values."""
-        tile, owned = ground.tile, ground.owned
-        geobox = self.plan.grid.geobox(tile)
+    def encoding_fingerprint(self, ground: TileCoverage, encoding: Encoding) -> str:
+        """Hash of everything that the feature vectors of a tile are computed from."""
+        described = asdict(encoding) | {
+            "periods": [str(period) for period in encoding.periods],
+            "absent_bands": sorted(self._absent(encoding)),
+        }
+        return digest(
+            {
+                "processing": self.plan.processing,
+                "grid": asdict(self.plan.grid),
+                "ground": digest(np.packbits(ground.owned).tobytes().hex()),
+                "profiles": {name: source.profile for name, source in self.plan.sources.items()},
+                "scenes": self.inputs.identity(self._bounds(ground.tile, encoding.layout.halo_px)),
+                "cloud_dilation_px": self.plan.cloud_dilation_px,
+                "encoding": described,
+            }
+        )
+
+    def _absent(self, encoding: Encoding) -> frozenset[str]:
+        """Bands that the encoder does without: no archive has them, or its head never saw them."""
+        return (self.absent_bands & set(encoding.bands)) | set(encoding.absent_bands)
+
+    def _bounds(self, tile: Tile, halo_px: int) -> tuple[float, float, float, float]:
+        return lonlat_bounds(self.plan.grid.geobox(tile, halo_px))
+
+    def _compute(self, ground: TileCoverage, watch: Stopwatch, batches: dict[str, int]) -> AreaTable:
+        """Read, composite, encode, write; returns the areas of every product's values."""
         classes: dict[str, np.ndarray] = {}
-        seen: dict[tuple[object, ...], Composite] = {}
-        for product in self.plan.products:
-            bundle = self.bundles[product.product]
-            key = (product.periods, bundle.specification.band_names, bundle.conditions.absent_bands)
-            if key not in seen:
-                with watch.step("read"):
-                    seen = {key: self._read(tile, product, bundle)}  # one composite in memory at a time
-            season = seen[key]
-            enough = season.clear_observations >= product.minimum_observations
-            wanted = owned & season.observed & enough
-            with watch.step("encode"):
-                percent = map_composite(bundle, season, geobox, wanted, self.machine.batch_pixels)
-            clear = np.where(owned & season.observed, season.clear_observations, NODATA).astype(np.uint8)
-            with watch.step("write"):
-                self._write(tile, product, percent, clear)
-            classes[product.product] = class_image(percent, clear)
+        for _, reading in groupby(sorted(self.plan.products, key=_reading), key=_reading):
+            together = list(reading)
+            season: list[TileSeason] = []  # read when the first encoding of the group asks for it
+            for encoding in dict.fromkeys(product.encoding for product in together):
+                products = [product for product in together if product.encoding == encoding]
+                view = self._stored_view(ground, encoding, watch)
+                if view is None:
+                    with watch.step("read"):
+                        season = season or [self._read(ground.tile, together)]
+                    embedder = self.embedders[encoding.encoder, encoding.precision]
+                    absent = self._absent(encoding)
+                    view = encoded_view(season[0], embedder, encoding.layout, ground.owned, absent, encoding.storage)
+                    batches |= {product.product: embedder.batch for product in products}
+                classes |= self._infer(ground.tile, products, view, watch)
         with watch.step("areas"):
             return ground.areas(classes)
 
-    def _read(self, tile: Tile, product: ProductPlan, bundle: Bundle) -> Composite:
+    def _read(self, tile: Tile, products: list[ProductPlan]) -> TileSeason:
+        """The composite that all of some products are made from, which read the same periods."""
+        encodings = [product.encoding for product in products]
+        halo_px = max(encoding.layout.halo_px for encoding in encodings)
         settings = CompositeSettings(
-            bands=bundle.specification.band_names,
-            periods=product.periods,
+            bands=tuple(dict.fromkeys(band for encoding in encodings for band in encoding.bands)),
+            periods=encodings[0].periods,
             cloud_dilation_px=self.plan.cloud_dilation_px,
-            absent_bands=self.absent_bands | set(bundle.conditions.absent_bands),
-            resampling=bundle.specification.resampling,
+            absent_bands=frozenset.intersection(*(self._absent(encoding) for encoding in encodings))
+            | self.absent_bands,
+            resampling=encodings[0].resampling,
             readers=self.machine.readers,
         )
-        items = self.inputs.near(lonlat_bounds(self.plan.grid.geobox(tile)))
-        return composite(items, self.plan.sources, self.plan.grid.geobox(tile), settings)
+        items = self.inputs.near(self._bounds(tile, halo_px))
+        season = composite(items, self.plan.sources, self.plan.grid.geobox(tile, halo_px), settings)
+        return TileSeason(self.plan.grid, tile, season, halo_px)
 
-    def _write(self, tile: Tile, product: ProductPlan, percent: np.ndarray, clear: np.ndarray) -> None:
-        window = self.extents[tile.zone].slices(self.plan.grid, tile)
-        description = PRODUCTS[product.product]
-        for layer, values in ((description.probability, percent), (description.observations, clear)):
-            array = map_store.open_layer(
-                self.edition.maps, tile.zone.name, description.resolution_m, layer.name, mode="r+"
-            )
-            map_store.write_tile(array, window, values)
+    def _stored_view(self, ground: TileCoverage, encoding: Encoding, watch: Stopwatch) -> TileView | None:
+        """What was encoded before and stored, if it was made of the very same; else None."""
+        store, tile = self.stored, ground.tile
+        if store is None or encoding.storage is None or store.edition == self.edition:
+            return None
+        record = store.edition.ledger.read(tile)
+        if record is None or not record.settles({EMBEDDING: self.encoding_fingerprint(ground, encoding)}):
+            return None
+        with watch.step("read"):
+            return store.view(tile)
+
+    def _infer(
+        self, tile: Tile, products: list[ProductPlan], view: TileView, watch: Stopwatch
+    ) -> dict[str, np.ndarray]:
+        """Put the heads on the vectors and write what they say; returns product -> values to count areas over."""
+        seen = view.clear != NODATA
+        wanted = {product.product: seen & (view.clear >= product.minimum_observations) for product in products}
+        values = {product.product: np.full(view.clear.shape, NODATA, np.uint8) for product in products}
+        anywhere = np.logical_or.reduce(list(wanted.values()))
+        with ACCELERATOR, watch.step("encode"):
+            if products[0].product == EMBEDDING:
+                store = EmbeddingStore(self.edition, self.plan, mode="r+")
+                values[EMBEDDING][store.write(tile, view.features(anywhere))] = 100
+            else:
+                for part in view.features(anywhere):
+                    for name, percent in values.items():
+                        percent[part.rows, part.columns] = percent_of(self.bundles[name], part)
+        with watch.step("write"):
+            for product in products:
+                percent = values[product.product]
+                percent[~wanted[product.product]] = NODATA
+                images = (view.clear,) if product.product == EMBEDDING else (percent, view.clear)
+                self._write(tile, product, images)
+        return {name: class_image(percent, view.clear) for name, percent in values.items()}
+
+    def _write(self, tile: Tile, product: ProductPlan, images: tuple[np.ndarray, ...]) -> None:
+        """Write the last layers of a product, one image each."""
+        cells = self.plan.cells(product)
+        window = self.extents[tile.zone].slices(cells, tile)
+        for layer, image in zip(layers_of(product)[-len(images) :], images, strict=True):
+            array = map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, layer.name, mode="r+")
+            map_store.write_shard(array, window, image)
 
     def _give_up(self, ground: TileCoverage) -> AreaTable:
         """All ground of the tile as failed; shards that an earlier step may have written become nodata again."""
-        blank = np.full((self.plan.grid.tile_px, self.plan.grid.tile_px), NODATA, np.uint8)
         for product in self.plan.products:
-            self._write(ground.tile, product, blank, blank)
+            window = self.extents[ground.tile.zone].slices(self.plan.cells(product), ground.tile)
+            map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         names = [product.product for product in self.plan.products]
         return {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
+
+
+def _reading(product: ProductPlan) -> tuple[object, ...]:
+    """Equal for products that can be made from one composite."""
+    return product.encoding.periods, product.encoding.resampling
+
+
+def percent_of(bundle: Bundle, part: Features) -> np.ndarray:
+    """Probability of the bundle's class, uint8 [cell], percent rounded to the nearest.
+
+    Raises:
+        TileError: If the head answers with something that is not a number.
+    """
+    probability = bundle.probability(part.vectors).numpy()
+    unknown = ~np.isfinite(probability)
+    if unknown.any():
+        raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} cells")
+    return np.rint(100 * probability).astype(np.uint8)
 
 
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:
     """Values to count areas over: percent, or why there is none, from the two published layers, uint8 [y, x]."""
     unmapped = np.where(clear == NODATA, NO_IMAGERY, TOO_FEW_OBSERVATIONS)
     return np.where(percent == NODATA, unmapped, percent).astype(np.uint8)
-
-
-@lru_cache(maxsize=1)
-def job_of(edition: Edition, machine: Machine) -> TileJob:
-    """The job of an edition, made once per process and shared by its threads."""
-    return TileJob(edition, machine)
-
-
-class MapTiles(beam.PTransform):
-    """Tile names -> ``TileSummary``, having written shards and ledger records.
-
-    Args:
-        edition: An open edition.
-        machine: How a worker uses its machine.
-    """
-
-    def __init__(self, edition: Edition, machine: Machine):
-        super().__init__()
-        self.edition = edition
-        self.machine = machine
-
-    def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
-        """Spread the tiles over the workers, then do all of a tile's work in one stage."""
-        return tiles | beam.Reshuffle() | "MapTile" >> beam.ParDo(MapTile(self.edition, self.machine))
-
-
-class MapTile(beam.DoFn):
-    """See ``MapTiles``."""
-
-    def __init__(self, edition: Edition, machine: Machine):
-        super().__init__()
-        self.edition = edition
-        self.machine = machine
-
-    def process(self, element: str) -> Iterable[TileSummary]:
-        """Run one tile; once an archive or the store does not answer, every later tile is left undecided."""
-        summary = self._run(Tile.parse(element))
-        Metrics.counter("stook", f"tiles_{summary.outcome}").inc()
-        yield summary
-
-    def _run(self, tile: Tile) -> TileSummary:
-        if self.edition.halt.exists():
-            return TileSummary(tile.name, "undecided")
-        try:
-            return job_of(self.edition, self.machine).run(tile)
-        except StookError as error:
-            self._halt(str(error))
-        except OSError as error:  # archives fail in their own words, so this is the output's
-            self._halt(f"output: cannot write {self.edition.folder}: {error.strerror or error}")
-        return TileSummary(tile.name, "undecided")
-
-    def _halt(self, reason: str) -> None:
-        """Tell the driver why the run stops, and the other workers that it does."""
-        Metrics.string_set("stook", HALT_REASONS).add(reason)
-        # Where even this cannot be written, the others meet the same full disk by themselves.
-        with suppress(OSError):
-            write_json(self.edition.halt, {"reason": reason})

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.bundle import Bundle, Conditions, Provenance
+from models.encoder import Chips
+from models.inference import Embedder
 from models.metrics import Estimate, evaluate
-from models.presto import Presto, PrestoSize, normalise
+from models.presto import Presto, PrestoSize, with_ndvi
 from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.configuration import ImagerySection, WindowSection
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
-from transforms.features import FeatureSettings, labelled_series
-from transforms.freeze import find_inputs
+from transforms.features import SeasonReader, SeasonSettings, training_grid
 from transforms.labels import Classes, read_labels
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
@@ -44,7 +45,8 @@ HIDDEN_SHARE = 0.15  # of months, and of sensors within a month, left out at ran
 CLASSES = Classes(positive=(1,), negative=(0,))  # of the truth: every pixel, mixed ones too, by its larger part
 LICENCE = "Apache-2.0; trained on simulated imagery only"
 PERIODS = WindowSection.model_validate(WINDOW).window().periods(YEAR)
-MONTHS = np.array([period.month for period in PERIODS])
+SPECIFICATION, _ = Presto.interface(SIZE)
+MONTHS = np.array([period.first.month for period in PERIODS])
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,24 @@ def simulate(place: Place, folder: Path) -> Pixels:
     landscape = Landscape.simulate(place)
     catalog = write_archive(landscape, folder / "archive", YEAR)
     imagery = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder})
-    settings = FeatureSettings(
-        imagery.sources(), PERIODS, cloud_dilation_px=0, minimum_observations=0, readers=2, batch_pixels=4096
-    )
+    settings = SeasonSettings(imagery.sources(), PERIODS, cloud_dilation_px=0, readers=2)
     [files] = write_truth(landscape, folder / "truth").values()
     labels = read_labels(files["cropland"], CLASSES).thinned(PIXELS_PER_PLACE, seed=0)
-    inputs, absent = find_inputs(settings.sources, labels.bounds, PERIODS)
-    parts = list(labelled_series(labels, Presto.specification, settings, inputs, absent))
-    index = np.concatenate([part.index for part in parts])
+    grid = training_grid(cell_px=1)
+    reader = SeasonReader(SPECIFICATION, settings, labels.bounds, grid)
+    parts, found = [], []
+    for tile, index, rows, columns in labels.by_tile(grid):
+        season = reader.read(tile)
+        seen = season.composite.observed[rows, columns]
+        values = season.composite.values[:, :, rows[seen], columns[seen]]
+        parts.append(np.ascontiguousarray(np.moveaxis(values, -1, 0)))
+        found.append(index[seen])
+    index = np.concatenate(found)
+    table = labels.table.iloc[index]
     return Pixels(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.latlon for part in parts]),
-        labels.table["label"].to_numpy(bool)[index],
+        np.concatenate(parts),
+        table[["lat", "lon"]].to_numpy(),
+        table["label"].to_numpy(bool),
         labels.blocks(BLOCK_M)[index],
     )
 
@@ -89,7 +97,8 @@ def train_encoder(places: list[Pixels]) -> Presto:
     """Train a small Presto with a linear read-out on cropland, months and sensors hidden at random."""
     torch.manual_seed(0)
     encoder, read_out = Presto(SIZE), nn.Linear(SIZE.width, 1)
-    x, mask = normalise(torch.tensor(np.concatenate([place.values for place in places])))
+    values = torch.tensor(np.concatenate([place.values for place in places]))
+    x, mask = with_ndvi(SPECIFICATION.scaled(values[..., None, None])[..., 0, 0])
     latlon = torch.tensor(np.concatenate([place.latlon for place in places]), dtype=torch.float32)
     labels = torch.tensor(np.concatenate([place.labels for place in places]), dtype=torch.float32)
     months = torch.tensor(MONTHS - 1).expand(BATCH, -1)
@@ -128,11 +137,10 @@ def elsewhere(latlon: Tensor) -> Tensor:
 
 def features(encoder: Presto, place: Pixels) -> Samples:
     """The embeddings of a place with its labels and blocks."""
-    parts = [
-        encoder.embed(place.values[start : start + 4096], MONTHS, place.latlon[start : start + 4096])
-        for start in range(0, len(place.values), 4096)
-    ]
-    return Samples(torch.cat(parts).numpy(), place.labels, place.blocks)
+    years = np.full(len(MONTHS), YEAR)
+    values = place.values[..., None, None]
+    vectors = Embedder(encoder)(lambda part: Chips(values[part], MONTHS, years, place.latlon[part]), len(values))
+    return Samples(vectors[:, :, 0, 0].numpy(), place.labels, place.blocks)
 
 
 def card(held_out: dict[str, Estimate], strength: float) -> str:
@@ -171,7 +179,8 @@ def main() -> None:
     print(card(metrics, choice.strength))
     origin = "small Presto trained on simulated imagery"
     provenance = Provenance("cropland", origin, None, LICENCE, "simulated places", card(metrics, choice.strength))
-    Bundle(encoder, head, calibration, Conditions(tuple(MONTHS.tolist())), provenance).save(BUNDLE)
+    conditions = Conditions(start_month=PERIODS[0].first.month, months=len(PERIODS))
+    Bundle(encoder, head, calibration, conditions, provenance).save(BUNDLE)
 
 
 if __name__ == "__main__":

@@ -6,24 +6,30 @@ import numpy as np
 import pytest
 import torch
 
+from models.encoder import Chips, Encoder
 from models.errors import InputError
-from models.presto import (
-    GROUPS,
-    NDVI,
-    SPECIFICATION,
-    Presto,
-    PrestoSize,
-    load_published,
-    normalise,
-)
+from models.presto import GROUPS, NDVI, Presto, PrestoSize, with_ndvi
 from models.weights import load_checkpoint
 from tests.models.golden import CASES, PLACES, reference_embedding, reference_inputs
 
 TOLERANCE = 1e-5
+SPECIFICATION, _ = Presto.interface(PrestoSize())
+MONTHS, YEARS = np.arange(1, 13), np.full(12, 2023)
+
+
+def normalised(composites: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Series [pixel, period, band] as the network gets them, with what is masked."""
+    values = torch.tensor(composites, dtype=torch.float32)[..., None, None]
+    return with_ndvi(SPECIFICATION.scaled(values)[..., 0, 0])
+
+
+def embedded(encoder: Presto, values: np.ndarray, latlon: np.ndarray) -> torch.Tensor:
+    """Vectors [pixel, width] of series [pixel, period, band]."""
+    return encoder.embed(Chips(values[..., None, None], MONTHS, YEARS, latlon))[:, :, 0, 0]
 
 
 @pytest.fixture
-def presto(shared: Path) -> Presto:
+def presto(shared: Path) -> Encoder:
     return load_checkpoint("presto", shared / "weights/presto/default_model.pt")
 
 
@@ -35,7 +41,7 @@ def golden(shared: Path) -> dict[str, np.ndarray]:
 @pytest.mark.shared
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("case", CASES)
-def test_embeddings_equal_the_reference(presto: Presto, golden: dict[str, np.ndarray], place: str, case: str) -> None:
+def test_embeddings_equal_the_reference(presto: Encoder, golden: dict[str, np.ndarray], place: str, case: str) -> None:
     with torch.inference_mode():
         embedding = presto(**reference_inputs(golden, place, case)).numpy()
     assert np.abs(embedding - reference_embedding(golden, place, case)).max() <= TOLERANCE
@@ -44,7 +50,7 @@ def test_embeddings_equal_the_reference(presto: Presto, golden: dict[str, np.nda
 @pytest.mark.shared
 @pytest.mark.parametrize("place", PLACES)
 def test_a_batch_that_mixes_all_gap_patterns_gives_the_same(
-    presto: Presto, golden: dict[str, np.ndarray], place: str
+    presto: Encoder, golden: dict[str, np.ndarray], place: str
 ) -> None:
     parts = [reference_inputs(golden, place, case) for case in CASES]
     order = torch.randperm(3 * len(parts[0]["x"]), generator=torch.Generator().manual_seed(0))
@@ -66,7 +72,7 @@ def test_raw_values_normalise_to_the_reference(golden: dict[str, np.ndarray]) ->
     )
     counts = np.stack([golden["a_raw"][..., names.index(published[name])] for name in SPECIFICATION.band_names], -1)
     composites = np.where([band.sensor == "sentinel2" for band in SPECIFICATION.bands], counts / 1e4, counts)
-    x, mask = normalise(torch.tensor(composites, dtype=torch.float32))
+    x, mask = normalised(composites)
     seen = [*range(12), NDVI]
     assert np.abs(x[..., seen].numpy() - golden["a_normalised"][..., seen]).max() < 1e-5
     assert not mask[..., seen].any()
@@ -76,7 +82,7 @@ def test_raw_values_normalise_to_the_reference(golden: dict[str, np.ndarray]) ->
 @pytest.mark.shared
 def test_the_published_checkpoint_is_used_whole(shared: Path) -> None:
     state = torch.load(shared / "weights/presto/default_model.pt", map_location="cpu", weights_only=True)
-    presto, dropped = load_published(state)
+    presto, dropped = Presto.of_published(state, PrestoSize())
     assert {f"encoder.{name}" for name in presto.state_dict()} | set(dropped) == set(state)
     assert all(name.startswith("decoder.") for name in dropped)
 
@@ -98,7 +104,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused() -> None:
     state = {f"encoder.{name}": value for name, value in Presto().state_dict().items()}
     del state["encoder.norm.bias"]
     with pytest.raises(InputError, match="norm.bias"):
-        load_published(state)
+        Presto.of_published(state, PrestoSize())
 
 
 @pytest.fixture
@@ -111,35 +117,35 @@ def test_what_is_masked_is_not_looked_at(small: Presto) -> None:
     random = np.random.default_rng(0)
     values = random.uniform(0, 0.5, (6, 12, 12)).astype(np.float32)
     values[:, 3, 2:] = np.nan
-    months, latlon = np.arange(1, 13), np.tile([9.0, 36.0], (6, 1))
-    x, mask = normalise(torch.tensor(values))
+    latlon = np.tile([9.0, 36.0], (6, 1))
+    x, mask = normalised(values)
     spoiled = torch.where(mask, 99.0, x)
     arguments = (mask, torch.arange(12).expand(6, -1), torch.tensor(latlon, dtype=torch.float32))
     with torch.inference_mode():
         assert torch.equal(small(x, *arguments), small(spoiled, *arguments))
-    assert np.isfinite(small.embed(values, months, latlon)).all()
+    assert np.isfinite(embedded(small, values, latlon)).all()
 
 
 def test_a_pixel_embeds_the_same_alone_and_among_others_with_other_gaps(small: Presto) -> None:
     random = np.random.default_rng(1)
     values = random.uniform(0, 0.5, (64, 12, 12)).astype(np.float32)
     values[random.random(values.shape) < 0.3] = np.nan
-    months, latlon = np.arange(1, 13), random.uniform(-60, 60, (64, 2))
-    together = small.embed(values, months, latlon)
-    alone = torch.cat([small.embed(values[i : i + 1], months, latlon[i : i + 1]) for i in range(64)])
+    latlon = random.uniform(-60, 60, (64, 2))
+    together = embedded(small, values, latlon)
+    alone = torch.cat([embedded(small, values[i : i + 1], latlon[i : i + 1]) for i in range(64)])
     assert torch.abs(together - alone).max() < 1e-5
 
 
 def test_a_pixel_without_any_data_still_has_its_place(small: Presto) -> None:
     nothing = np.full((2, 12, 12), np.nan, np.float32)
-    embedding = small.embed(nothing, np.arange(1, 13), np.array([[9.0, 36.0], [50.0, 4.0]]))
+    embedding = embedded(small, nothing, np.array([[9.0, 36.0], [50.0, 4.0]]))
     assert np.isfinite(embedding).all()
     assert not torch.equal(embedding[0], embedding[1])
 
 
 def test_ndvi_is_zero_where_near_infrared_and_red_add_up_to_nothing() -> None:
     values = np.zeros((1, 1, 12), np.float32)
-    x, mask = normalise(torch.tensor(values))
+    x, mask = normalised(values)
     assert x[0, 0, NDVI] == 0
     assert not mask[0, 0, NDVI]
 

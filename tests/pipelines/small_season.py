@@ -15,6 +15,7 @@ from pyproj import Transformer
 from rasterio.windows import Window
 
 from models.bundle import Bundle, Conditions, Provenance
+from models.encoder import Encoder
 from models.heads import Head
 from models.presto import Presto, PrestoSize
 from pipelines.configuration import MapConfiguration, load
@@ -26,7 +27,7 @@ from transforms.simulation.scenes import Revisit
 
 SMALL_PLACE = Place(width_m=900, height_m=1000, seed=21)
 TILE_PX = 50
-YEAR_ROUND = tuple(range(1, 13))
+YEAR_ROUND = Conditions(start_month=1, months=12)
 BLOCK_PX = 16
 MARGIN_PX = 3  # readers of neighbouring tiles and zones look this far beyond their edge
 ABSENT = object()
@@ -103,7 +104,7 @@ class SmallSeason:
     def hurried(self, months: int = 2) -> "SmallSeason":
         """Shorten the window to a few months from June, so that a tile takes less than a second; returns the season."""
         window = {"start": {"month": 6, "year": 0}, "months": months}
-        write_random_bundle(self.folder / "bundle", tuple(range(6, 6 + months)))
+        write_random_bundle(self.folder / "bundle", Conditions(start_month=6, months=months))
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
 
     def damage_one_tile(self) -> Damage:
@@ -152,14 +153,16 @@ def write_in_blocks(file: Path) -> None:
         target.write(values, 1)
 
 
-def write_random_bundle(folder: Path, months: tuple[int, ...] = YEAR_ROUND, seed: int = 5) -> None:
+def write_random_bundle(
+    folder: Path, conditions: Conditions = YEAR_ROUND, seed: int = 5, encoder: Encoder | None = None
+) -> None:
     """A bundle with random weights from a fixed seed: fast, reproducible, and not worth a map."""
     torch.manual_seed(seed)
     provenance = Provenance(
         "cropland", "random weights", None, "Apache-2.0", "nothing", "# Random weights, for tests\n"
     )
-    encoder, head = Presto(PrestoSize(16, 1, 2, 2.0)).eval(), Head([16, 1]).eval()
-    Bundle(encoder, head, None, Conditions(months), provenance).save(folder)
+    encoder = encoder or Presto(PrestoSize(16, 1, 2, 2.0)).eval()
+    Bundle(encoder, Head([encoder.output.width, 1]).eval(), None, conditions, provenance).save(folder)
 
 
 def write_small_season(folder: Path) -> SmallSeason:

@@ -313,7 +313,7 @@ def test_another_bundle_never_gets_into_an_open_edition(season: SmallSeason) -> 
     edition = open_edition(folder, before, region, JsonReporter())
     assert folder.find(before.key) == edition
     write_random_bundle(season.folder / "bundle", seed=6)
-    with pytest.raises(InputError, match="the bundle has changed since edition .* put it back, or use --refresh"):
+    with pytest.raises(InputError, match="the model has changed since edition .* put it back, or use --refresh"):
         TileJob(edition, Machine())
     after = plan_of(config, season.year, region, provisional=False)
     assert folder.find(after.key) is None  # the next run opens an edition of its own

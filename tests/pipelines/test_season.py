@@ -46,7 +46,7 @@ def test_the_edition_of_another_configuration_is_not_passed_off_as_this_one(
     [
         (
             {"products__cropland__window": {"start": {"month": 6}, "months": 3}},
-            "products.cropland.window: months 6, 7, 8, but .* was trained on 1, 2, 3",
+            "products.cropland.window: 3 months from month 6, but .* was trained on 12 from month 1",
         ),
         ({"composite__cloud_dilation_px": 4}, "composite.cloud_dilation_px: 4, but .* was trained with 0"),
     ],

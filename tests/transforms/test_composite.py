@@ -17,7 +17,7 @@ from transforms.inputs import Inputs
 from transforms.season import Period, Window
 from transforms.sources import Source
 
-MONTHS = (Period(2019, 5), Period(2019, 6), Period(2019, 7))
+MONTHS = (Period.of_month(2019, 5), Period.of_month(2019, 6), Period.of_month(2019, 7))
 MAY, JUNE, JULY = 0, 1, 2
 
 
@@ -201,7 +201,7 @@ def test_the_real_season_of_a_flemish_site_looks_like_farmland(flanders: dict[st
 
 @pytest.mark.shared
 def test_number_of_readers_changes_nothing(flanders: dict[str, Source]):
-    june = CompositeSettings(("vv", "nir"), (Period(2019, 6),))
+    june = CompositeSettings(("vv", "nir"), (Period.of_month(2019, 6),))
     items = {
         name: search(source, lonlat(EAST), june.periods[0].start, june.periods[0].end)
         for name, source in flanders.items()

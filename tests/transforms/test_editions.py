@@ -6,18 +6,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.errors import InputError
+from models.presto import Presto, PrestoSize
+from models.source import ModelSource
 from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id, started
 from transforms.grid import Grid
-from transforms.plan import Plan, ProductPlan
+from transforms.plan import Encoding, Plan, ProductPlan
 from transforms.season import Season, Window
 from transforms.sources import Source
 from transforms.store import read_json, write_json
 
 
 def make_plan(bundle_hash: str = "b" * 64) -> Plan:
-    periods = Window(11, -1, 12).periods(2019)
+    torch.manual_seed(0)
+    encoding = Encoding.of(Presto(PrestoSize(16, 1, 2)), Window(11, -1, 12), 2019)
     return Plan(
         name="place",
         season=Season("main", 2019),
@@ -25,7 +29,7 @@ def make_plan(bundle_hash: str = "b" * 64) -> Plan:
         grid=Grid(),
         sources={"sentinel2": Source("sentinel2", "/catalog.json", "s2", "scaled-1e-4")},
         cloud_dilation_px=0,
-        products=(ProductPlan("cropland", "/bundle", bundle_hash, periods, 3),),
+        products=(ProductPlan("cropland", ModelSource("/bundle"), bundle_hash, encoding, 3),),
         units_hash="u" * 64,
     )
 

@@ -7,7 +7,7 @@ from tests.transforms.archive import PLACE, Archive, lonlat, noon
 from transforms.freeze import find_inputs
 from transforms.season import Period
 
-JUNE = (Period(2019, 6),)
+JUNE = (Period.of_month(2019, 6),)
 
 
 def found(archive: Archive) -> tuple[list[str], frozenset[str]]:

@@ -37,7 +37,7 @@ from transforms.season import Period
 from transforms.simulation.catalogue import write_cog
 from transforms.sources import Source
 
-JUNE = Period(2019, 6)
+JUNE = Period.of_month(2019, 6)
 NOISE = np.random.default_rng(1).integers(100, 3000, (60, 60))
 
 
@@ -163,7 +163,7 @@ def test_solar_days_follow_longitude_and_radar_passes_the_half_day():
     assert len(passes(fiji, "sentinel2", JUNE)) == 2  # the same UTC date, but 23 hours apart
     twice = [item("morning", 6, 0), item("evening", 18, 0)]
     assert len(passes(twice, "sentinel2", JUNE)) == 1 and len(passes(twice, "sentinel1", JUNE)) == 2
-    assert passes(twice, "sentinel1", Period(2019, 7)) == []
+    assert passes(twice, "sentinel1", Period.of_month(2019, 7)) == []
 
 
 def test_items_of_one_day_keep_their_own_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

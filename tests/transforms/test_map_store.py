@@ -38,7 +38,7 @@ def test_each_zone_has_arrays_over_its_own_tiles(store: Path) -> None:
 def test_what_is_written_stands_at_its_place_on_the_ground(store: Path) -> None:
     array = map_store.open_layer(store, "32637", 10, "cropland", mode="r+")
     window = map_store.extents(TILES)[NORTH].slices(GRID, TILES[1])
-    map_store.write_tile(array, window, np.full((500, 500), 42, np.uint8))
+    map_store.write_shard(array, window, np.full((500, 500), 42, np.uint8))
     opened = xr.open_zarr(store, group="32637/10m", consolidated=False, mask_and_scale=False)["cropland"]
     bounds = GRID.bounds(TILES[1])
     inside = opened.sel(x=slice(bounds.left, bounds.right), y=slice(bounds.top, bounds.bottom))
@@ -50,7 +50,7 @@ def test_less_or_more_than_one_shard_is_refused(store: Path) -> None:
     array = map_store.open_layer(store, "32637", 10, "cropland", mode="r+")
     for window in ((slice(0, 250), slice(0, 500)), (slice(250, 750), slice(0, 500)), (slice(0, 1000), slice(0, 500))):
         with pytest.raises(ValueError, match="not one whole shard"):
-            map_store.write_tile(array, window, np.zeros((500, 500), np.uint8))
+            map_store.write_shard(array, window, np.zeros((500, 500), np.uint8))
 
 
 def test_a_store_that_cannot_be_written_is_unreachable_and_names_itself(
@@ -63,4 +63,4 @@ def test_a_store_that_cannot_be_written_is_unreachable_and_names_itself(
 
     monkeypatch.setattr("zarr.storage._local._put", full)
     with pytest.raises(UnreachableError, match="output: cannot write .*No space left on device"):
-        map_store.write_tile(array, (slice(0, 500), slice(0, 500)), np.zeros((500, 500), np.uint8))
+        map_store.write_shard(array, (slice(0, 500), slice(0, 500)), np.zeros((500, 500), np.uint8))

@@ -8,7 +8,7 @@ from transforms.season import Period, Season, Window
 
 def test_a_window_that_starts_the_year_before_ends_in_the_harvest_year() -> None:
     periods = Window(start_month=11, start_year=-1, months=12).periods(2019)
-    assert (periods[0], periods[-1]) == (Period(2018, 11), Period(2019, 10))
+    assert (periods[0], periods[-1]) == (Period.of_month(2018, 11), Period.of_month(2019, 10))
 
 
 @given(st.integers(2015, 2040), st.integers(1, 12), st.integers(-1, 1), st.integers(1, 24))

@@ -1,0 +1,85 @@
+"""Run an encoder on the machine at hand: which device, how many chips at once, in what precision."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.encoder import Chips, Encoder
+from models.errors import TileError
+
+Precision = Literal["float32", "bfloat16"]
+
+# Numbers in the largest activation of a batch. A transformer block keeps about ten such tensors, so this is 0.7 GB, and
+# beyond it CPUs gain nothing. An accelerator starts with all of it and halves when its memory does not suffice.
+CPU_BATCH_VALUES = 2**24
+ACCELERATOR_BATCH_VALUES = 2**28
+
+
+def default_device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def first_batch(encoder: Encoder, device: torch.device) -> int:
+    """Chips to try at once: the largest power of two whose activations stay within the device's bound."""
+    bound = ACCELERATOR_BATCH_VALUES if device.type == "cuda" else CPU_BATCH_VALUES
+    return 1 << max(0, (bound // encoder.values_per_chip).bit_length() - 1)
+
+
+class Embedder:
+    """An encoder on a device, with the batch that fits there; one per process and encoder.
+
+    Args:
+        encoder: Is moved to the device.
+        device: Where it runs.
+        batch: Chips at once; None for what the device is likely to hold. Halved, for good, when memory runs out.
+        precision: ``float32``, or the lower one that matrix products are done in (autocast).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        device: torch.device | None = None,
+        batch: int | None = None,
+        precision: Precision = "float32",
+    ):
+        self.device = device or default_device()
+        self.encoder = encoder.to(self.device)
+        self.batch = batch or first_batch(encoder, self.device)
+        self.precision = precision
+
+    def __call__(self, cut: Callable[[slice], Chips], count: int) -> Tensor:
+        """Feature vectors of chips that are cut when it is their turn.
+
+        Args:
+            cut: Gives the chips of a part of ``range(count)``.
+            count: How many chips there are.
+
+        Returns:
+            float32 [chip, width, row, column], on the CPU.
+
+        Raises:
+            TileError: If the memory does not hold a single chip.
+        """
+        width, side = self.encoder.output.width, self.encoder.specification.chip_px // self.encoder.output.patch_px
+        vectors = torch.empty((count, width, side, side))
+        done = 0
+        while done < count:
+            part = slice(done, min(done + self.batch, count))
+            try:
+                vectors[part] = self._embed(cut(part))
+            except torch.OutOfMemoryError as error:
+                if self.batch == 1:
+                    raise TileError(f"{self.encoder.family}: {self.device} has no memory for a single chip") from error
+                self.batch //= 2
+                torch.cuda.empty_cache()
+                continue
+            done = part.stop
+        return vectors
+
+    def _embed(self, chips: Chips) -> Tensor:
+        lower = self.precision != "float32"
+        with torch.autocast(self.device.type, getattr(torch, self.precision) if lower else None, enabled=lower):
+            return self.encoder.embed(chips)

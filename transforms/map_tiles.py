@@ -1,0 +1,73 @@
+"""The stage of the pipeline that maps tiles: names in, small summaries out."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from models.errors import StookError
+from transforms.editions import Edition
+from transforms.grid import Tile
+from transforms.store import write_json
+from transforms.tile_job import Machine, TileJob, TileSummary
+
+HALT_REASONS = "halt_reasons"
+
+
+@lru_cache(maxsize=1)
+def job_of(edition: Edition, machine: Machine) -> TileJob:
+    """The job of an edition, made once per process and shared by its threads."""
+    return TileJob(edition, machine)
+
+
+class MapTiles(beam.PTransform):
+    """Tile names -> ``TileSummary``, having written shards and ledger records.
+
+    Args:
+        edition: An open edition.
+        machine: How a worker uses its machine.
+    """
+
+    def __init__(self, edition: Edition, machine: Machine):
+        super().__init__()
+        self.edition = edition
+        self.machine = machine
+
+    def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
+        """Spread the tiles over the workers, then do all of a tile's work in one stage."""
+        return tiles | beam.Reshuffle() | "MapTile" >> beam.ParDo(MapTile(self.edition, self.machine))
+
+
+class MapTile(beam.DoFn):
+    """See ``MapTiles``."""
+
+    def __init__(self, edition: Edition, machine: Machine):
+        super().__init__()
+        self.edition = edition
+        self.machine = machine
+
+    def process(self, element: str) -> Iterable[TileSummary]:
+        """Run one tile; once an archive or the store does not answer, every later tile is left undecided."""
+        summary = self._run(Tile.parse(element))
+        Metrics.counter("stook", f"tiles_{summary.outcome}").inc()
+        yield summary
+
+    def _run(self, tile: Tile) -> TileSummary:
+        if self.edition.halt.exists():
+            return TileSummary(tile.name, "undecided")
+        try:
+            return job_of(self.edition, self.machine).run(tile)
+        except StookError as error:
+            self._halt(str(error))
+        except OSError as error:  # archives fail in their own words, so this is the output's
+            self._halt(f"output: cannot write {self.edition.folder}: {error.strerror or error}")
+        return TileSummary(tile.name, "undecided")
+
+    def _halt(self, reason: str) -> None:
+        """Tell the driver why the run stops, and the other workers that it does."""
+        Metrics.string_set("stook", HALT_REASONS).add(reason)
+        # Where even this cannot be written, the others meet the same full disk by themselves.
+        with suppress(OSError):
+            write_json(self.edition.halt, {"reason": reason})
