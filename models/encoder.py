@@ -39,8 +39,8 @@ class Chips:
 class Encoder(nn.Module):
     """Base of the families; one module each, listed in ``models.families``.
 
-    A family is a subclass with a name, a frozen dataclass of dimensions (``size_type``), ``interface``, ``own_keys`` and
-    ``_encode``. Its parameter names are those of the published checkpoints, once ``own_keys`` has renamed or dropped.
+    A family is a subclass with a name, a frozen dataclass of dimensions (``size_type``), ``interface``, ``own_keys``
+    and ``_encode``. Its parameter names are the published ones, once ``own_keys`` has renamed or dropped.
 
     Args:
         size: The dimensions, an instance of ``size_type``.

@@ -17,8 +17,7 @@ from torch.nn import functional
 from models.attention import Block, SeparateAttention
 from models.encoder import Encoder
 from models.errors import InputError
-from models.positions import sine_cosine, sine_cosine_plane
-from models.presto import unit_sphere
+from models.positions import sine_cosine, sine_cosine_plane, unit_sphere
 from models.specification import Band, InputSpecification, OutputSpecification
 
 # Group, as checkpoints name it -> channel -> (shift, divide): what a value is normalised with, (x + shift) / divide.

@@ -25,3 +25,9 @@ def sine_cosine_plane(side: int, step: float, omega: Tensor) -> Tensor:
     """
     line = sine_cosine(step * torch.arange(side, device=omega.device), omega)
     return torch.cat([line.expand(side, -1, -1), line[:, None].expand(-1, side, -1)], dim=-1)
+
+
+def unit_sphere(latlon: Tensor) -> Tensor:
+    """Cartesian coordinates [batch, 3] on the unit sphere of latitudes and longitudes [batch, 2] in degrees."""
+    lat, lon = torch.deg2rad(latlon).unbind(dim=-1)
+    return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], dim=-1)

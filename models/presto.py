@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.attention import Block, mean_of_visible
 from models.encoder import Encoder
+from models.positions import unit_sphere
 from models.specification import Band, InputSpecification, OutputSpecification, PeriodKind
 
 CHANNELS = ("vv", "vh", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
@@ -158,12 +159,6 @@ def with_ndvi(scaled: Tensor) -> tuple[Tensor, Tensor]:
     ndvi = torch.where(nir + red > 0, (nir - red) / (nir + red), torch.zeros_like(nir))
     x[..., NDVI] = torch.where((nir + red).isnan(), torch.nan, ndvi)
     return x, x.isnan()
-
-
-def unit_sphere(latlon: Tensor) -> Tensor:
-    """Cartesian coordinates [batch, 3] on the unit sphere of latitudes and longitudes [batch, 2] in degrees."""
-    lat, lon = torch.deg2rad(latlon).unbind(dim=-1)
-    return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], dim=-1)
 
 
 def sinusoid_table(steps: int, width: int) -> Tensor:

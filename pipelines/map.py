@@ -27,6 +27,7 @@ from transforms.map_tiles import HALT_REASONS, MapTiles, job_of
 from transforms.plan import Plan, ProductPlan
 from transforms.products import EMBEDDING
 from transforms.region import Region
+from transforms.resources import resource_hints, worker_memory
 from transforms.statistics import failed_share, statistics, write_statistics
 from transforms.store import writing
 from transforms.tile_job import Machine
@@ -172,13 +173,14 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
         UnreachableError: If some tiles were left undecided.
     """
     machine = Machine(config.run.readers, config.run.batch)
-    job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
+    job = job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
+    hints = resource_hints(worker_memory(job.plan, job.embedders.values(), config.run.workers), config.run.accelerator)
     edition.halt.unlink(missing_ok=True)
     names = edition.manifest["tiles"]
     runner, options = local_runner(config.run)
     with reporter.following(edition, len(names)):
         pipeline = beam.Pipeline(runner=runner, options=options)
-        _ = pipeline | beam.Create(names) | MapTiles(edition, machine)
+        _ = pipeline | beam.Create(names) | MapTiles(edition, machine, hints)
         metrics = pipeline.run().metrics()
     reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
     if reasons:

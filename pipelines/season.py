@@ -78,7 +78,7 @@ def embedding_products(config: MapConfiguration, year: int) -> tuple[ProductPlan
 
 
 def embedding_plan(section: EmbeddingsSection, config: MapConfiguration, year: int) -> ProductPlan:
-    """How feature vectors are made: of every cell with imagery, so that heads may ask for any number of observations."""
+    """How feature vectors are made: of every cell with imagery, whatever number of observations heads ask for."""
     source = section.encoder.source()
     encoder = source.encoder()
     encoding = Encoding.of(encoder, section.window.window(), year, section.stride_px, storage=section.storage)

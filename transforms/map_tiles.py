@@ -1,6 +1,6 @@
 """The stage of the pipeline that maps tiles: names in, small summaries out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -28,16 +28,19 @@ class MapTiles(beam.PTransform):
     Args:
         edition: An open edition.
         machine: How a worker uses its machine.
+        hints: What a worker needs, see ``resource_hints``.
     """
 
-    def __init__(self, edition: Edition, machine: Machine):
+    def __init__(self, edition: Edition, machine: Machine, hints: Mapping[str, str] | None = None):
         super().__init__()
         self.edition = edition
         self.machine = machine
+        self.hints = dict(hints or {})
 
     def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
         """Spread the tiles over the workers, then do all of a tile's work in one stage."""
-        return tiles | beam.Reshuffle() | "MapTile" >> beam.ParDo(MapTile(self.edition, self.machine))
+        mapped = beam.ParDo(MapTile(self.edition, self.machine)).with_resource_hints(**self.hints)
+        return tiles | beam.Reshuffle() | "MapTile" >> mapped
 
 
 class MapTile(beam.DoFn):

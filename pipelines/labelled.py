@@ -1,0 +1,112 @@
+"""Labelled places as a frozen encoder sees them: from imagery, or from vectors that were stored before."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from models.encoder import Encoder
+from models.errors import InputError
+from models.inference import Embedder
+from pipelines.configuration import LabelsSection, TrainConfiguration, TrainingSection
+from pipelines.progress import Reporter
+from transforms.chips import ChipLayout
+from transforms.editions import POINTER, Edition
+from transforms.embeddings import EmbeddingStore
+from transforms.encode import TileView
+from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
+from transforms.freeze import require_bands
+from transforms.grid import Tile
+from transforms.labels import Classes, LabelledPixels, read_labels
+from transforms.plan import Encoding
+from transforms.store import read_json
+from transforms.view import encoded_view
+
+
+@dataclass(frozen=True)
+class Place:
+    """One labelled place as the encoder sees it, and the bands that its archives lack."""
+
+    section: LabelsSection
+    labels: LabelledPixels
+    seen: LabelledFeatures
+    absent: frozenset[str]
+
+
+def see(config: TrainConfiguration, section: LabelsSection, embedder: Embedder, reporter: Reporter) -> Place:
+    """Read the labels of a place and get the vectors of its labelled pixels."""
+    labels = labels_of(section).thinned(config.training.most_pixels, config.training.seed)
+    seen, absent = features_of(config, section, labels, embedder)
+    positive = int(seen.samples.labels.sum())
+    text = f"{name_of(section)}: {len(seen.samples.labels)} labelled pixels, {positive} of the class"
+    reporter.say("place_read", text, pixels=len(seen.samples.labels), positive=positive, unseen=seen.unseen)
+    return Place(section, labels, seen, absent)
+
+
+def labels_of(section: LabelsSection) -> LabelledPixels:
+    """The labelled pixels of a place."""
+    classes = Classes(tuple(section.positive), tuple(section.negative))
+    parcels = Path(section.parcels) if section.parcels else None
+    return read_labels(Path(section.file), classes, section.field, parcels)
+
+
+def features_of(
+    config: TrainConfiguration, section: LabelsSection, labels: LabelledPixels, embedder: Embedder
+) -> tuple[LabelledFeatures, frozenset[str]]:
+    """The vectors of labelled pixels, stored ones if the configuration names them, and the bands that were absent."""
+    training, encoder = config.training, embedder.encoder
+    layout = layout_of(training, encoder)
+    window = training.window.window()
+    if section.embeddings is not None:
+        wanted = Encoding.of(encoder, window, section.year, training.stride_px)
+        store = stored_vectors(section, wanted)
+        grid, view, absent = store.plan.grid, store.view, frozenset(store.edition.manifest["absent_bands"])
+        if store.plan.cloud_dilation_px != config.composite.cloud_dilation_px:
+            raise InputError(
+                f"composite.cloud_dilation_px: {config.composite.cloud_dilation_px}, but {section.embeddings} was made "
+                f"with {store.plan.cloud_dilation_px}"
+            )
+    else:
+        settings = SeasonSettings(
+            sources=config.imagery.sources(),
+            periods=window.periods(section.year, encoder.specification.period, encoder.specification.most_periods),
+            cloud_dilation_px=config.composite.cloud_dilation_px,
+            readers=config.run.readers,
+        )
+        grid = training_grid(layout.cell_px)
+        reader = SeasonReader(encoder.specification, settings, labels.bounds, grid, layout.halo_px)
+        require_bands(encoder.specification, encoder.family, reader.absent)
+        absent = reader.absent
+        everywhere = np.ones((grid.tile_px, grid.tile_px), bool)
+
+        def view(tile: Tile) -> TileView:
+            return encoded_view(reader.read(tile), embedder, layout, everywhere, absent)
+
+    seen = labelled_features(
+        labels, view, grid, layout.cell_px, encoder.output.width, training.minimum_observations, training.block_m
+    )
+    return seen, absent
+
+
+def stored_vectors(section: LabelsSection, wanted: Encoding) -> EmbeddingStore:
+    """The stored vectors of a place's season; raises InputError if there are none of that encoder and window."""
+    folder = Path(str(section.embeddings))
+    pointer = read_json(folder / POINTER)
+    if pointer is None:
+        raise InputError(f"{folder}: holds no published vectors; 'stook embed' makes them")
+    edition = Edition(folder / pointer["edition"])
+    store = EmbeddingStore(edition, edition.plan)
+    found = store.product.encoding
+    if replace(found, storage=None) != wanted:
+        raise InputError(f"{edition.folder}: holds vectors of another encoder, window or stride than the training's")
+    return store
+
+
+def layout_of(training: TrainingSection, encoder: Encoder) -> ChipLayout:
+    """How the encoder's chips lie."""
+    return ChipLayout.of(encoder.specification, encoder.output, training.stride_px)
+
+
+def name_of(section: LabelsSection) -> str:
+    """A place and year in words."""
+    return f"{Path(section.file).stem} {section.year}"
