@@ -72,6 +72,10 @@ class Encoder(nn.Module):
     @torch.inference_mode()
     def embed(self, chips: Chips) -> Tensor:
         """Feature vectors float32 [chip, width, row, column] on the encoder's device, one per patch of a chip."""
+        return self.vectors(chips)
+
+    def vectors(self, chips: Chips) -> Tensor:
+        """The same, through which gradients flow."""
         x = self.specification.scaled(on_device(chips.values, self.device))
         months, years = (
             torch.as_tensor(part, dtype=torch.long, device=self.device) for part in (chips.months, chips.years)

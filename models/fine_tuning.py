@@ -1,0 +1,218 @@
+"""Train an encoder and its head together on labelled chips, with early stopping on held-out blocks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.encoder import Chips, Encoder
+from models.errors import InputError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a network is trained.
+
+    Attributes:
+        epochs: At most.
+        patience: Epochs without a better held-out loss before it stops.
+        batch: Chips at once.
+        learning_rate: Highest; it rises and falls in one cycle.
+        weight_decay: Of AdamW.
+        seed: Of order, augmentation and dropout.
+        freeze_encoder: Train the head alone.
+    """
+
+    epochs: int = 30
+    patience: int = 6
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    seed: int = 0
+    freeze_encoder: bool = False
+
+
+@dataclass(frozen=True)
+class LabelledChips:
+    """Chips with what is to be predicted.
+
+    Attributes:
+        chips: The chips.
+        targets: float32 [chip].
+        blocks: int [chip], the spatial block; never split between fitting and checking.
+    """
+
+    chips: Chips
+    targets: np.ndarray
+    blocks: np.ndarray
+
+    def take(self, which: np.ndarray) -> "LabelledChips":
+        """Some of them, by bool or int index."""
+        chips = Chips(self.chips.values[which], self.chips.months, self.chips.years, self.chips.latlon[which])
+        return LabelledChips(chips, self.targets[which], self.blocks[which])
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training went.
+
+    Attributes:
+        fitted: Loss on the training chips, by epoch.
+        held_out: Loss on the held-out blocks, by epoch.
+        best_epoch: The one whose weights were kept, from 0.
+    """
+
+    fitted: tuple[float, ...]
+    held_out: tuple[float, ...]
+    best_epoch: int
+
+
+def fine_tune(
+    encoder: Encoder,
+    head: nn.Module,
+    fit: LabelledChips,
+    check: LabelledChips,
+    loss: Loss,
+    settings: FineTuning,
+    resume: Path | None = None,
+    told: Callable[[int, float, float], None] | None = None,
+) -> Course:
+    """Train in place; afterwards both networks have the weights of the epoch that was best on ``check``.
+
+    Args:
+        encoder: Whose vectors of a chip the head reads; one vector per chip.
+        head: Maps vectors [chip, width] to what ``loss`` takes.
+        fit: What is fitted.
+        check: Held-out blocks.
+        loss: Of predictions and targets [chip].
+        settings: How.
+        resume: File that keeps the state after each epoch; a training that was stopped goes on from it.
+        told: Called after each epoch with its number and both losses.
+
+    Raises:
+        InputError: If a block is on both sides.
+    """
+    shared = np.intersect1d(fit.blocks, check.blocks)
+    if len(shared):
+        raise InputError(f"training: {len(shared)} blocks are both fitted and held out")
+    torch.manual_seed(settings.seed)
+    networks = nn.ModuleDict({"encoder": encoder, "head": head})
+    if settings.freeze_encoder:
+        encoder.requires_grad_(False)
+    trained = [parameter for parameter in networks.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
+    steps = settings.epochs * -(-len(fit.targets) // settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps)
+    state = _State(networks, optimizer, schedule, resume)
+    for epoch in range(len(state.held_out), settings.epochs):
+        random = torch.Generator().manual_seed(settings.seed * 1000 + epoch)  # the same whether resumed or not
+        torch.manual_seed(settings.seed * 1000 + epoch)
+        networks.train()
+        if settings.freeze_encoder:
+            encoder.eval()
+        losses = []
+        for batch in torch.randperm(len(fit.targets), generator=random).split(settings.batch):
+            part = fit.take(batch.numpy())
+            error = loss(_predicted(encoder, head, part, random), torch.as_tensor(part.targets))
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(error.item())
+        state.keep(float(np.mean(losses)), held_out_loss(encoder, head, check, loss, settings.batch))
+        if told is not None:
+            told(epoch, state.fitted[-1], state.held_out[-1])
+        if epoch - state.best_epoch >= settings.patience:
+            break
+    networks.load_state_dict(state.best)
+    networks.eval()
+    if resume is not None:
+        resume.unlink(missing_ok=True)
+    return Course(tuple(state.fitted), tuple(state.held_out), state.best_epoch)
+
+
+def held_out_loss(encoder: Encoder, head: nn.Module, check: LabelledChips, loss: Loss, batch: int) -> float:
+    """Mean loss over chips that are not fitted."""
+    return float(loss(predict(encoder, head, check, batch), torch.as_tensor(check.targets)))
+
+
+@torch.no_grad()
+def predict(encoder: Encoder, head: nn.Module, chips: LabelledChips, batch: int) -> Tensor:
+    """What the head says of chips, in evaluation mode."""
+    encoder.eval()
+    head.eval()
+    parts = [
+        chips.take(np.arange(start, min(start + batch, len(chips.targets))))
+        for start in range(0, len(chips.targets), batch)
+    ]
+    return torch.cat([_predicted(encoder, head, part, None) for part in parts])
+
+
+def _predicted(encoder: Encoder, head: nn.Module, part: LabelledChips, random: torch.Generator | None) -> Tensor:
+    vectors = encoder.vectors(part.chips if random is None else turned(part.chips, random))
+    return head(vectors[:, :, 0, 0])
+
+
+def turned(chips: Chips, random: torch.Generator) -> Chips:
+    """Each chip in one of its eight orientations: seen from above, no direction is special.
+
+    Illumination is an exception (shadows point away from the sun), and so is the look direction of radar; both are
+    weak at the size of a cell, and the variety is worth more.
+    """
+    values = chips.values.copy()
+    orientation = torch.randint(8, (len(values),), generator=random).numpy()
+    for turn in range(8):
+        there = orientation == turn
+        rotated = np.rot90(values[there], turn % 4, axes=(-2, -1))
+        values[there] = rotated[..., ::-1] if turn >= 4 else rotated
+    return Chips(values, chips.months, chips.years, chips.latlon)
+
+
+class _State:
+    """What a training must remember from epoch to epoch, kept in a file if one is named."""
+
+    def __init__(
+        self,
+        networks: nn.ModuleDict,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        path: Path | None,
+    ):
+        self.networks, self.optimizer, self.schedule, self.path = networks, optimizer, schedule, path
+        self.fitted: list[float] = []
+        self.held_out: list[float] = []
+        self.best = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
+        if path is not None and path.is_file():
+            kept = torch.load(path, weights_only=True)
+            networks.load_state_dict(kept["networks"])
+            optimizer.load_state_dict(kept["optimizer"])
+            schedule.load_state_dict(kept["schedule"])
+            self.fitted, self.held_out, self.best = kept["fitted"], kept["held_out"], kept["best"]
+
+    @property
+    def best_epoch(self) -> int:
+        return int(np.argmin(self.held_out))
+
+    def keep(self, fitted: float, held_out: float) -> None:
+        """Remember an epoch."""
+        self.fitted.append(fitted)
+        self.held_out.append(held_out)
+        if self.best_epoch == len(self.held_out) - 1:
+            self.best = {name: tensor.clone() for name, tensor in self.networks.state_dict().items()}
+        if self.path is not None:
+            kept = {
+                "networks": self.networks.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "fitted": self.fitted,
+                "held_out": self.held_out,
+                "best": self.best,
+            }
+            partial = self.path.with_name(f"{self.path.name}.part")
+            torch.save(kept, partial)
+            partial.replace(self.path)

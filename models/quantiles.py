@@ -1,0 +1,124 @@
+"""Multi-node quantile regression: one output node per quantile, trained together, calibrated on held-out places."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.errors import InputError
+
+DEFAULT_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+HIDDEN_WIDTH = 128
+
+
+def require_quantiles(quantiles: Sequence[float]) -> None:
+    """Raise InputError unless the quantiles rise within 0…1, are symmetric, and hold the median."""
+    rising = all(low < high for low, high in zip((0.0, *quantiles), (*quantiles, 1.0), strict=True))
+    symmetric = np.allclose(np.add(quantiles, quantiles[::-1]), 1.0)
+    if not rising or not symmetric or 0.5 not in quantiles:
+        raise InputError(
+            f"quantiles: {', '.join(map(str, quantiles))}; allowed are rising ones between 0 and 1, symmetric about "
+            "0.5 and with it, e.g. 0.05, 0.25, 0.5, 0.75, 0.95"
+        )
+
+
+class QuantileHead(nn.Module):
+    """Quantiles of a fraction from an encoder's features; by construction they cannot cross.
+
+    The lowest node is free, each further one adds an increment that cannot be negative (softplus).
+
+    Args:
+        width: Of the features.
+        quantiles: Rising, symmetric about 0.5.
+        dropout: Share of features and hidden units that training hides.
+    """
+
+    def __init__(self, width: int, quantiles: Sequence[float] = DEFAULT_QUANTILES, dropout: float = 0.2):
+        super().__init__()
+        require_quantiles(quantiles)
+        self.width = width
+        self.quantiles = tuple(quantiles)
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(width, HIDDEN_WIDTH),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(HIDDEN_WIDTH, len(quantiles)),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Quantiles [cell, quantile], rising along the second axis, of features [cell, width]; not yet within 0…1."""
+        nodes = self.layers(features)
+        return torch.cumsum(torch.cat([nodes[:, :1], functional.softplus(nodes[:, 1:])], dim=1), dim=1)
+
+
+def pinball(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """Mean pinball loss over all nodes together (Koenker & Bassett 1978).
+
+    Args:
+        predicted: [cell, quantile].
+        target: [cell].
+        quantiles: Of the nodes.
+    """
+    level = predicted.new_tensor(quantiles)
+    short = target[:, None] - predicted
+    return torch.maximum(level * short, (level - 1) * short).mean()
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """How far quantiles are moved so that intervals cover what they promise (Romano et al. 2019, 1905.03222).
+
+    Attributes:
+        quantiles: Rising, symmetric about 0.5.
+        shifts: Of each quantile, added; 0 for the median.
+    """
+
+    quantiles: tuple[float, ...]
+    shifts: tuple[float, ...]
+
+    @classmethod
+    def none(cls, quantiles: Sequence[float]) -> "Conformal":
+        """No shift at all."""
+        return cls(tuple(quantiles), (0.0,) * len(quantiles))
+
+    @classmethod
+    def fit(cls, predicted: np.ndarray, target: np.ndarray, quantiles: Sequence[float]) -> "Conformal":
+        """The shifts that make each symmetric pair cover its share of cells that were never trained on.
+
+        Args:
+            predicted: float [cell, quantile], of held-out places.
+            target: float [cell].
+            quantiles: Of the columns.
+        """
+        shifts = np.zeros(len(quantiles))
+        for low in range(len(quantiles) // 2):
+            high = len(quantiles) - 1 - low
+            missed = np.maximum(predicted[:, low] - target, target - predicted[:, high])
+            share = quantiles[high] - quantiles[low]
+            rank = min(1.0, np.ceil((len(missed) + 1) * share) / len(missed))
+            by = float(np.quantile(missed, rank, method="higher"))
+            shifts[low], shifts[high] = -by, by
+        return cls(tuple(quantiles), tuple(shifts.tolist()))
+
+    def apply(self, predicted: Tensor) -> Tensor:
+        """Shifted quantiles within 0…1, still rising: [cell, quantile] -> [cell, quantile]."""
+        moved = predicted + predicted.new_tensor(self.shifts)
+        middle = len(self.quantiles) // 2
+        # An inner pair that was moved more than an outer one would cross it: the outer one gives way.
+        below = torch.cummin(moved[:, : middle + 1].flip(1), dim=1).values.flip(1)
+        above = torch.cummax(moved[:, middle:], dim=1).values
+        return torch.cat([below, above[:, 1:]], dim=1).clamp(0, 1)
+
+
+def coverage(predicted: np.ndarray, target: np.ndarray) -> float:
+    """Share of cells whose target lies within the outermost quantiles: [cell, quantile], [cell]."""
+    return float(np.mean((target >= predicted[:, 0]) & (target <= predicted[:, -1])))
+
+
+def r2(predicted: np.ndarray, target: np.ndarray) -> float:
+    """Coefficient of determination: 1 - residual sum of squares / total sum of squares."""
+    return float(1 - np.sum((target - predicted) ** 2) / np.sum((target - target.mean()) ** 2))

@@ -1,0 +1,118 @@
+"""Networks learn from chips, stop on held-out blocks, and go on where they were stopped."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.encoder import Chips, Encoder
+from models.errors import InputError
+from models.fine_tuning import FineTuning, LabelledChips, fine_tune, predict, turned
+from models.specification import Band, InputSpecification, OutputSpecification
+
+BANDS = tuple(Band(name, "sentinel2", 0.0, 1.0) for name in ("green", "red", "nir"))
+
+
+@dataclass(frozen=True)
+class SmallSize:
+    """Of ``Small``."""
+
+    width: int = 8
+
+
+class Small(Encoder):
+    """One convolution and batch normalisation: enough to learn a mean with, and to have statistics to keep."""
+
+    family = "small"
+    size_type = SmallSize
+
+    def __init__(self) -> None:
+        super().__init__(SmallSize())
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+
+    @classmethod
+    def interface(cls, size: SmallSize) -> tuple[InputSpecification, OutputSpecification]:
+        specification = InputSpecification(BANDS, 10, 8, "part", 1, "nearest", masks_missing=False)
+        return specification, OutputSpecification(size.width, patch_px=8)
+
+    def _encode(self, x: Tensor, months: Tensor, years: Tensor, latlon: Tensor) -> Tensor:
+        return self.norm(self.conv(x[:, 0])).relu().mean(dim=(2, 3), keepdim=True)
+
+
+def labelled(count: int, seed: int) -> LabelledChips:
+    """Chips whose target is the mean of their second band, one block in four chips."""
+    random = np.random.default_rng(seed)
+    level = random.uniform(0.05, 0.5, count)
+    values = random.normal(0, 0.02, (count, 1, 3, 8, 8)) + level[:, None, None, None, None]
+    chips = Chips(values.astype(np.float32), np.array([5]), np.array([2023]), np.zeros((count, 2)))
+    return LabelledChips(chips, level.astype(np.float32), seed * 1000 + np.arange(count) // 4)
+
+
+def networks() -> tuple[Small, nn.Module]:
+    torch.manual_seed(1)
+    return Small(), nn.Linear(8, 1)
+
+
+def squared(predicted: Tensor, target: Tensor) -> Tensor:
+    return (predicted[:, 0] - target).square().mean()
+
+
+QUICK = FineTuning(epochs=12, batch=16, learning_rate=3e-2)
+
+
+def test_training_learns_and_keeps_the_epoch_that_was_best_on_held_out_blocks() -> None:
+    encoder, head = networks()
+    fit, check = labelled(96, seed=1), labelled(32, seed=2)
+    course = fine_tune(encoder, head, fit, check, squared, QUICK)
+    assert course.best_epoch == int(np.argmin(course.held_out))
+    found = float(squared(predict(encoder, head, check, 16), torch.as_tensor(check.targets)))
+    assert found == pytest.approx(min(course.held_out), rel=1e-4)
+    assert found < np.var(check.targets)
+
+
+def test_a_block_on_both_sides_is_refused() -> None:
+    encoder, head = networks()
+    with pytest.raises(InputError, match="both fitted and held out"):
+        fine_tune(encoder, head, labelled(8, seed=1), labelled(8, seed=1), squared, QUICK)
+
+
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+def test_a_training_that_was_stopped_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    fit, check = labelled(48, seed=1), labelled(16, seed=2)
+    whole = fine_tune(*networks(), fit, check, squared, QUICK)
+
+    def stop(epoch: int, fitted: float, held_out: float) -> None:
+        if epoch == 1:
+            raise StoppedError
+
+    state = tmp_path / "state.pt"
+    with pytest.raises(StoppedError):
+        fine_tune(*networks(), fit, check, squared, QUICK, state, stop)
+    assert state.exists()
+    resumed = fine_tune(*networks(), fit, check, squared, QUICK, state)
+    assert resumed.held_out == pytest.approx(whole.held_out, rel=1e-4)
+    assert not state.exists()
+
+
+def test_a_frozen_encoder_stays_as_it_is() -> None:
+    encoder, head = networks()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    frozen = FineTuning(epochs=2, batch=16, freeze_encoder=True)
+    fine_tune(encoder, head, labelled(32, seed=1), labelled(16, seed=2), squared, frozen)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_chips_are_turned_in_all_eight_ways_and_keep_their_values() -> None:
+    values = np.arange(64, dtype=np.float32).reshape(1, 1, 1, 8, 8).repeat(200, axis=0)
+    chips = Chips(values, np.array([5]), np.array([2023]), np.zeros((200, 2)))
+    found = turned(chips, torch.Generator().manual_seed(0)).values
+    assert len(np.unique(found[:, 0, 0, 0, :2], axis=0)) == 8
+    assert (np.sort(found.reshape(200, -1), axis=1) == np.arange(64)).all()
+    assert (values[0, 0, 0, 0, :2] == [0, 1]).all()
