@@ -1,17 +1,16 @@
 """Cut the chips of an encoder out of the composite of a tile."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
-from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
 from models.encoder import Chips
 from models.errors import TileError
 from models.specification import InputSpecification
 from transforms.chips import ChipLayout, TileChips
 from transforms.composite import Composite
+from transforms.geodesy import latlon_at
 from transforms.grid import Grid, Tile
 
 
@@ -96,16 +95,3 @@ class Cutter:
             for band in self.bands[~self.hidden]:
                 missing |= np.isnan(period[band])
         return np.pad(missing.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
-
-
-def latlon_at(geobox: GeoBox, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Latitude and longitude float64 [place, 2], degrees; 0.5 is the middle of the first row or column."""
-    grid = geobox.transform
-    lon, lat = to_lonlat(str(geobox.crs)).transform(grid.c + columns * grid.a, grid.f + rows * grid.e)
-    return np.stack([lat, lon], axis=-1)
-
-
-@lru_cache(maxsize=16)
-def to_lonlat(crs: str) -> Transformer:
-    """Transformer from a projected CRS to longitude and latitude, WGS 84."""
-    return Transformer.from_crs(crs, 4326, always_xy=True)

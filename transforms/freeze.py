@@ -10,7 +10,7 @@ from transforms.catalog import missing_bands, search
 from transforms.inputs import Inputs
 from transforms.plausibility import check_plausible
 from transforms.season import Period
-from transforms.sources import SCENE_CLASSIFICATION, SENSOR_BANDS, Source
+from transforms.sources import COMPOSITE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
 
 Bounds = tuple[float, float, float, float]
 
@@ -18,7 +18,7 @@ Bounds = tuple[float, float, float, float]
 def find_inputs(
     sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]
 ) -> tuple[Inputs, frozenset[str]]:
-    """The scenes over a box in a span of months, and the bands that none of them has.
+    """The scenes over a box in a span of months, and the Sentinel bands that none of them has.
 
     Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
     not: there the archive is damaged, and reading the band is a TileError.
@@ -35,17 +35,19 @@ def find_inputs(
     start, end = min(period.start for period in periods), max(period.end for period in periods)
     found = {}
     absent: set[str] = set()
-    for sensor, bands in SENSOR_BANDS.items():
-        if sensor not in sources:
-            absent |= set(bands)
-            continue
-        source = sources[sensor]
+    for sensor, source in sources.items():
         items = found[sensor] = search(source, bounds, start, end)
         if not items:
             raise InputError(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
                 f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
             )
+    for sensor in COMPOSITE_SENSORS:
+        bands = SENSOR_BANDS[sensor]
+        if sensor not in sources:
+            absent |= set(bands)
+            continue
+        source, items = sources[sensor], found[sensor]
         if sensor == "sentinel1":
             items = found[sensor] = with_all_polarisations(items, source)
         lacking = missing_bands(items, source, bands)
@@ -58,7 +60,7 @@ def find_inputs(
 
 def require_bands(specification: InputSpecification, name: str, absent: frozenset[str]) -> None:
     """Raise InputError if the archives lack a band that the encoder called ``name`` cannot do without."""
-    lacking = sorted(absent & set(specification.band_names))
+    lacking = sorted(absent & {band.name for band in specification.bands if band.sensor in COMPOSITE_SENSORS})
     if lacking and not specification.masks_missing:
         raise InputError(f"imagery: the archives lack {', '.join(lacking)}, which {name} needs")
     if len(lacking) == len(specification.bands):

@@ -21,6 +21,19 @@ def lonlat_bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
+def latlon_at(geobox: GeoBox, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Latitude and longitude float64 [place, 2], degrees; 0.5 is the middle of the first row or column."""
+    grid = geobox.transform
+    lon, lat = to_lonlat(str(geobox.crs)).transform(grid.c + columns * grid.a, grid.f + rows * grid.e)
+    return np.stack([lat, lon], axis=-1)
+
+
+@lru_cache(maxsize=16)
+def to_lonlat(crs: str) -> Transformer:
+    """Transformer from a projected CRS to longitude and latitude, WGS 84."""
+    return Transformer.from_crs(crs, 4326, always_xy=True)
+
+
 def widened(bounds: tuple[float, float, float, float], metres: float) -> tuple[float, float, float, float]:
     """A box in degrees with at least ``metres`` more on each side, as far as UTM reaches."""
     west, south, east, north = bounds

@@ -28,7 +28,11 @@ from transforms.sources import SCENE_CLASSIFICATION, Source
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
 LAYERS_AHEAD = 16  # being read while a stack is used: twice the readers, so that none waits; 4 MB each at 1000 x 1000
-PASS_HOURS = {"sentinel2": 24, "sentinel1": 12}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
+PASS_HOURS = {
+    "sentinel2": 24,
+    "sentinel1": 12,
+    "rgb": 24,
+}  # Sentinel-1 passes at 6 and at 18 h: two observations of one day
 NOWHERE = (slice(0, 0), slice(0, 0)), np.empty((0, 0), "uint8")  # a scene without a pixel in the tile
 
 Resampling = Literal["nearest", "bilinear"]
@@ -148,7 +152,7 @@ def _sample(
 
 def nearest(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:
     """The pixel of ``file`` under every pixel centre of ``geobox``: where it has any, and calibrated values there."""
-    rows, columns = (np.floor(axis).astype("int32") for axis in _positions(file, geobox))
+    rows, columns = (np.floor(axis).astype("int32") for axis in positions(file, geobox))
     row_inside, column_inside = (rows >= 0) & (rows < file.height), (columns >= 0) & (columns < file.width)
     inside = row_inside & column_inside
     if not inside.any():
@@ -174,27 +178,38 @@ def _picked(values: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
 
 
 def bilinear(asset: Asset, file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The weighted mean of the four pixels of ``file`` around every pixel centre, of those that have data.
-
-    NaN where the pixels with data weigh less than half, so that scenes do not grow beyond their edge.
-    """
-    rows, columns = (np.broadcast_to(axis - 0.5, geobox.shape) for axis in _positions(file, geobox))
-    top, left = np.floor(rows).astype("int32"), np.floor(columns).astype("int32")
-    first_row, last_row = max(top.min(), 0), min(top.max() + 1, file.height - 1)
-    first_column, last_column = max(left.min(), 0), min(left.max() + 1, file.width - 1)
+    """The weighted mean of the four pixels of ``file`` around every pixel centre; see ``interpolated``."""
+    rows, columns = (np.broadcast_to(axis - 0.5, geobox.shape) for axis in positions(file, geobox))
+    first_row, last_row = max(int(np.floor(rows.min())), 0), min(int(np.floor(rows.max())) + 1, file.height - 1)
+    first_column = max(int(np.floor(columns.min())), 0)
+    last_column = min(int(np.floor(columns.max())) + 1, file.width - 1)
     if first_row > last_row or first_column > last_column:
         return NOWHERE
     values = _window(asset, file, first_row, last_row, first_column, last_column)
+    return (slice(None), slice(None)), interpolated(values, rows - first_row, columns - first_column)
+
+
+def interpolated(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The weighted mean of the four pixels around positions, of those that have data, float32 of the positions' shape.
+
+    NaN where the pixels with data weigh less than half, so that scenes do not grow beyond their edge.
+
+    Args:
+        values: float32 [y, x], NaN for no data.
+        rows: Positions with fractions; 0 is the middle of the first row.
+        columns: The same for columns.
+    """
+    top, left = np.floor(rows).astype("int32"), np.floor(columns).astype("int32")
     values = np.pad(values, 1, constant_values=np.nan)
-    total, weights = np.zeros(geobox.shape, "float32"), np.zeros(geobox.shape, "float32")
+    total, weights = np.zeros(rows.shape, "float32"), np.zeros(rows.shape, "float32")
     for down, right in np.ndindex(2, 2):
-        row = np.clip(top + down - first_row + 1, 0, values.shape[0] - 1)
-        column = np.clip(left + right - first_column + 1, 0, values.shape[1] - 1)
+        row = np.clip(top + down + 1, 0, values.shape[0] - 1)
+        column = np.clip(left + right + 1, 0, values.shape[1] - 1)
         corner = values[row, column]
         weight = (1 - np.abs(rows - top - down)) * (1 - np.abs(columns - left - right)) * np.isfinite(corner)
         total += weight * np.nan_to_num(corner)
         weights += weight
-    return (slice(None), slice(None)), np.where(weights >= 0.5, total / np.maximum(weights, 0.5), np.nan)
+    return np.where(weights >= 0.5, total / np.maximum(weights, 0.5), np.nan)
 
 
 def _window(
@@ -204,7 +219,7 @@ def _window(
     return asset.calibrated(file.read(1, window=Window(int(first_column), int(first_row), *size)), file.nodata)
 
 
-def _positions(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+def positions(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of ``file``, with fractions, of each pixel centre; [y, 1] and [1, x] in one CRS, else both [y, x].
 
     Rounding to a millionth of a pixel decides centres that fall on a pixel edge alike in every tile.

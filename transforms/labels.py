@@ -40,15 +40,17 @@ class Classes:
 
 @dataclass(frozen=True)
 class LabelledPixels:
-    """Labelled 10 m pixels.
+    """Labelled pixels of 10 m, or cells of a coarser product.
 
     Attributes:
         table: One row a pixel: ``zone`` (name), ``column`` and ``row`` (counted from easting and northing 0, the row
-            northwards), ``label`` (bool), ``parcel`` (int, pixels that are not independent of each other), ``lon``,
-            ``lat`` (degrees).
+            northwards), ``label`` (bool for a class, float32 0…1 for a covered fraction), ``parcel`` (int, pixels that
+            are not independent of each other), ``lon``, ``lat`` (degrees, of the centre).
+        pixel_m: Side of a pixel.
     """
 
     table: pd.DataFrame
+    pixel_m: float = PIXEL_M
 
     def __len__(self) -> int:
         return len(self.table)
@@ -63,17 +65,18 @@ class LabelledPixels:
         """At most ``most`` pixels, drawn at random without changing their order."""
         if len(self.table) <= most:
             return self
-        return LabelledPixels(self.table.sample(most, random_state=seed).sort_index().reset_index(drop=True))
+        table = self.table.sample(most, random_state=seed).sort_index().reset_index(drop=True)
+        return LabelledPixels(table, self.pixel_m)
 
     def blocks(self, block_m: float) -> np.ndarray:
         """The square block int64 [pixel] that each pixel lies in; the same number is the same ground, in any file."""
-        side = block_m / PIXEL_M
+        side = block_m / self.pixel_m
         zone, column, row = (self.table[key].to_numpy() for key in ("zone", "column", "row"))
         blocks = (column // side).astype(np.int64), (row // side).astype(np.int64)
         return (zone.astype(np.int64) * BLOCKS_PER_SIDE + blocks[0]) * BLOCKS_PER_SIDE + blocks[1]
 
     def by_tile(self, grid: Grid) -> Iterator[tuple[Tile, np.ndarray, np.ndarray, np.ndarray]]:
-        """Tiles with their pixels: indices in ``table``, rows (from the north) and columns in the tile."""
+        """Tiles with their labelled pixels, of ``pixel_m``: indices in ``table``, rows (from the north) and columns."""
         size = grid.tile_px
         keys = [self.table["zone"], self.table["column"] // size, self.table["row"] // size]
         for key, part in self.table.groupby(keys, sort=True):

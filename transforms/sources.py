@@ -17,13 +17,19 @@ SCENE_CLASSIFICATION = "scl"
 VISIBLE_BANDS = ("blue", "green", "red")
 REFLECTANCE_BANDS = (*VISIBLE_BANDS, "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 BACKSCATTER_BANDS = ("vv", "vh")
-SENSOR_BANDS = {"sentinel2": (*REFLECTANCE_BANDS, SCENE_CLASSIFICATION), "sentinel1": BACKSCATTER_BANDS}
+COLOUR_BANDS = ("red", "green", "blue")
+SENSOR_BANDS = {
+    "sentinel2": (*REFLECTANCE_BANDS, SCENE_CLASSIFICATION),
+    "sentinel1": BACKSCATTER_BANDS,
+    "rgb": COLOUR_BANDS,
+}
+COMPOSITE_SENSORS = ("sentinel2", "sentinel1")  # reduced over time; pictures are looked at date by date
 
 FIRST_BASELINE_WITH_OFFSET = (4, 0)  # ESA adds 1000 counts to every band from processing baseline 04.00 on
 USE_INSTEAD = "use terrain-corrected backscatter, e.g. sentinel-1-rtc with profile planetary-computer-rtc"
 
 OffsetRule = Literal["none", "from baseline 04.00", "from metadata"]
-Unit = Literal["reflectance", "linear-power", "dB"]
+Unit = Literal["reflectance", "linear-power", "dB", "brightness"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,9 @@ class SourceProfile:
 
     Attributes:
         name: As written in the configuration.
-        sensor: ``sentinel2`` or ``sentinel1``.
+        sensor: ``sentinel2``, ``sentinel1`` or ``rgb``.
         assets: Asset key of each canonical band.
+        numbers: Number of a band in its asset, from 1; 1 for bands that are not in it.
         unit: What ``counts * scale + offset`` is.
         scale: Unit per count.
         offset_rule: Where the offset that is added after scaling comes from.
@@ -49,6 +56,7 @@ class SourceProfile:
     offset_rule: OffsetRule = "none"
     signing: Literal["none", "planetary-computer"] = "none"
     notes: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def offset(self, item: pystac.Item, band: str) -> float:
         """What is added to scaled counts of ``band`` in ``item``, in reflectance.
@@ -134,6 +142,18 @@ PROFILES = {
         ),
         SourceProfile(name="linear-power", sensor="sentinel1", assets=_BACKSCATTER, unit="linear-power"),
         SourceProfile(name="decibel", sensor="sentinel1", assets=_BACKSCATTER, unit="dB"),
+        *(
+            SourceProfile(
+                name=f"{key}-8bit",
+                sensor="rgb",
+                assets=dict.fromkeys(COLOUR_BANDS, key),
+                unit="brightness",
+                scale=1 / 255,
+                notes=f"8-bit pictures, red, green and blue in one asset {key!r}; 0 in all three is no data.",
+                numbers={band: number for number, band in enumerate(COLOUR_BANDS, 1)},
+            )
+            for key in ("visual", "rgb")
+        ),
     )
 }
 
@@ -143,7 +163,7 @@ class Source:
     """One imagery archive of the configuration.
 
     Attributes:
-        sensor: ``sentinel2`` or ``sentinel1``; also the source's name in an edition.
+        sensor: ``sentinel2``, ``sentinel1`` or ``rgb``; also the source's name in an edition.
         catalog: Path or URL of a STAC API or of a static catalogue.
         collection: Collection id in it.
         profile: A name in ``PROFILES``.

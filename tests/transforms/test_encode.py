@@ -16,8 +16,9 @@ from models.specification import Band, InputSpecification, OutputSpecification
 from transforms.cells import strips
 from transforms.chips import ChipLayout
 from transforms.composite import Composite
-from transforms.cutting import TileSeason, latlon_at
+from transforms.cutting import TileSeason
 from transforms.encode import Features, encode
+from transforms.geodesy import latlon_at
 from transforms.grid import Grid, Tile
 from transforms.season import Window
 
