@@ -20,6 +20,7 @@ lint: $(READY)  ## Style and types
 
 bench: $(READY)  ## Speed and memory
 	$(PYTHON) -m tests.evidence --only bench --print
+	$(PYTHON) -m tests.evidence --only throughput --print
 
 evidence: $(READY)  ## Measure every figure we claim and write docs/evidence.md; ONLY=flanders for some
 	$(PYTHON) -m tests.evidence $(if $(ONLY),--only $(ONLY))

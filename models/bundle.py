@@ -8,19 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
-from torch import Tensor
 
 from models.encoder import Encoder
 from models.errors import InputError
 from models.families import build, described
-from models.heads import Calibration, Head
 from models.specification import InputSpecification
+from models.tasks import ClassTask, QuantileTask, build_task
 from models.weights import file_sha256, require_sha256
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "bundle.json"
 ENCODER_FILE = "encoder.safetensors"
 HEAD_FILE = "head.safetensors"
@@ -73,8 +71,7 @@ class Bundle:
 
     Args:
         encoder: In evaluation mode.
-        head: In evaluation mode, for the encoder's width.
-        calibration: None where the probabilities are not calibrated.
+        task: What it answers; its head is for the encoder's width.
         conditions: What the head was trained under.
         provenance: Where it comes from.
         precision_loss: Lower precision -> by how much it changed a probability at most when it was checked, 0…1.
@@ -84,16 +81,14 @@ class Bundle:
     def __init__(
         self,
         encoder: Encoder,
-        head: Head,
-        calibration: Calibration | None,
+        task: ClassTask | QuantileTask,
         conditions: Conditions,
         provenance: Provenance,
         precision_loss: dict[str, float] | None = None,
         hash: str = "",  # noqa: A002
     ):
         self.encoder = encoder
-        self.head = head
-        self.calibration = calibration
+        self.task = task
         self.conditions = conditions
         self.provenance = provenance
         self.precision_loss = precision_loss or {}
@@ -104,16 +99,10 @@ class Bundle:
         """What the encoder expects of its input."""
         return self.encoder.specification
 
-    def to(self, device: torch.device) -> "Bundle":
-        """Move the networks to ``device``; returns the bundle."""
-        self.encoder.to(device)
-        self.head.to(device)
-        return self
-
-    @torch.inference_mode()
-    def probability(self, features: Tensor) -> Tensor:
-        """Probability float32 [cell] of the product's class, from feature vectors [cell, width]."""
-        return (self.calibration or Calibration()).probability(self.head(features)).float()
+    @property
+    def calibrated(self) -> bool:
+        """Whether what it says may be summed to hectares."""
+        return isinstance(self.task, QuantileTask) or self.task.calibration is not None
 
     def save(self, folder: Path) -> None:
         """Write the bundle; the folder appears whole or not at all, replacing one that was there."""
@@ -122,7 +111,7 @@ class Bundle:
             home = Path(scratch) / folder.name
             home.mkdir()
             (home / ENCODER_FILE).write_bytes(serialised(self.encoder.state_dict()))
-            (home / HEAD_FILE).write_bytes(serialised(self.head.state_dict()))
+            (home / HEAD_FILE).write_bytes(serialised(self.task.head.state_dict()))
             (home / CARD_FILE).write_text(self.provenance.card)
             (home / LICENCE_FILE).write_text(self.provenance.licence + "\n")
             (home / MANIFEST).write_text(json.dumps(self._manifest(home), indent=2) + "\n")
@@ -138,9 +127,8 @@ class Bundle:
             **origin,
             **described(self.encoder),
             "input": self.specification.as_json(),
-            "head": list(self.head.sizes),
+            "task": self.task.described(),
             "trained_under": asdict(self.conditions),
-            "calibration": asdict(self.calibration) if self.calibration else None,
             "precision_loss": self.precision_loss,
             "sha256": {name: file_sha256(home / name) for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE)},
         }
@@ -165,11 +153,10 @@ def load_bundle(folder: Path) -> Bundle:
         manifest = json.loads(raw)
         if manifest["format"] != FORMAT:
             raise InputError(f"{folder / MANIFEST}: format is {manifest['format']}, allowed is {FORMAT}; train it anew")
-        encoder, head = build(manifest), Head(manifest["head"])
+        encoder, task = build(manifest), build_task(manifest["task"])
         hashes, found = manifest["sha256"], InputSpecification.from_json(manifest["input"])
         seen = manifest["trained_under"]
         conditions = Conditions(**seen | {"absent_bands": tuple(seen["absent_bands"])})
-        calibration = Calibration(**manifest["calibration"]) if manifest["calibration"] else None
         loss = {name: float(value) for name, value in manifest["precision_loss"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST}: not a bundle manifest of this version ({error!r})") from error
@@ -180,7 +167,7 @@ def load_bundle(folder: Path) -> Bundle:
     if found != encoder.specification:
         raise InputError(f"{folder / MANIFEST}: input is not the input specification of family {encoder.family!r}")
     encoder.load_own(load_file(folder / ENCODER_FILE))
-    head.load_state_dict(load_file(folder / HEAD_FILE))
+    task.head.load_state_dict(load_file(folder / HEAD_FILE))
     provenance = Provenance(
         product=manifest["product"],
         encoder=manifest["encoder"],
@@ -189,4 +176,4 @@ def load_bundle(folder: Path) -> Bundle:
         trained_on=manifest["trained_on"],
         card=(folder / CARD_FILE).read_text(),
     )
-    return Bundle(encoder, head.eval(), calibration, conditions, provenance, loss, hashlib.sha256(raw).hexdigest())
+    return Bundle(encoder, task, conditions, provenance, loss, hashlib.sha256(raw).hexdigest())

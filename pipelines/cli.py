@@ -120,11 +120,16 @@ def export(
 
 @app.command()
 def train(config: Config, quiet: Quiet = False) -> None:
-    """Train a head on a frozen encoder and write its bundle."""
+    """Train a head on a frozen encoder, or both together, and write their bundle."""
+    from pipelines.fine_tune import run_fine_tuning
     from pipelines.train import run_training
 
-    result = run_training(load(config, TrainConfiguration), reporter(quiet))
-    for place, metrics in result.held_out.items():
+    loaded, report = load(config, TrainConfiguration), reporter(quiet)
+    if loaded.training.head == "quantiles":
+        for place, measured in run_fine_tuning(loaded, report).held_out.items():
+            print(f"{place}: {measured}")
+        return
+    for place, metrics in run_training(loaded, report).held_out.items():
         print(f"{place}: " + ", ".join(f"{metric} {estimate}" for metric, estimate in metrics.items()))
 
 

@@ -7,8 +7,11 @@ from typing import Annotated, Literal, Self, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
+from models.encoder import Encoder
 from models.errors import InputError
+from models.fine_tuning import FineTuning
 from models.inference import Precision
+from models.quantiles import DEFAULT_QUANTILES, require_quantiles
 from models.source import ModelSource
 from models.weights import find, weights_dir
 from pipelines.explain import explain
@@ -28,7 +31,7 @@ def beside_the_file(value: str, info: ValidationInfo) -> str:
 Location = Annotated[str, AfterValidator(beside_the_file)]
 
 
-ProductName = Literal["cropland"]
+ProductName = Literal["cropland", "building_coverage"]
 
 
 class Section(BaseModel):
@@ -111,12 +114,27 @@ class WindowSection(Section):
         return Window(self.start.month, self.start.year, self.months)
 
 
+class UntrainedSection(Section):
+    """A ResNet with random weights, to be trained together with its head."""
+
+    depth: Literal[18, 50] = Field(18, description="Of the ResNet.")
+    bands: list[str] = Field(description="Its bands, e.g. vv, vh, blue, … swir22.", min_length=1)
+    chip_px: int = Field(32, description="Side of what it sees around a cell, in 10 m pixels.", ge=8, le=512)
+
+    def encoder(self) -> Encoder:
+        """The encoder; raises InputError for an unknown band."""
+        from models.resnet import ResNet, ResNetSize
+
+        return ResNet(ResNetSize(self.depth, tuple(self.bands), "plain", self.chip_px)).eval()
+
+
 class EncoderSection(Section):
-    """A frozen encoder: a published checkpoint, or the encoder of a bundle of ours."""
+    """An encoder: a published checkpoint, the encoder of a bundle of ours, or one without any training."""
 
     name: str | None = Field(None, description="Name of a published checkpoint, e.g. presto; see 'stook models list'.")
     weights: Location | None = Field(None, description="The checkpoint's file; found in the weights folder if absent.")
     bundle: Location | None = Field(None, description="A bundle whose encoder is used instead of a checkpoint.")
+    untrained: UntrainedSection | None = Field(None, description="For training.fine_tuning: an encoder to start from.")
     options: dict[str, int | str] = Field(
         {}, description="What the checkpoint's family leaves open, e.g. {patch_px: 2, chip_px: 8}."
     )
@@ -124,14 +142,16 @@ class EncoderSection(Section):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.bundle is None) == (self.name is None):
-            raise ValueError("give either name or bundle")
-        if self.bundle is not None and (self.weights is not None or self.options):
-            raise ValueError("weights and options go with name, not with bundle")
+        if [self.name, self.bundle, self.untrained].count(None) != 2:
+            raise ValueError("give one of name, bundle and untrained")
+        if self.name is None and (self.weights is not None or self.options):
+            raise ValueError("weights and options go with name only")
         return self
 
     def source(self) -> ModelSource:
-        """Where it is read from; raises InputError if a checkpoint is unknown or absent."""
+        """Where it is read from; raises InputError if a checkpoint is unknown or absent, or has no weights."""
+        if self.untrained is not None:
+            raise InputError("encoder.untrained: has no weights; allowed here are name and bundle")
         if self.name is None:
             return ModelSource(str(self.bundle))
         path = self.weights or str(find(self.name, weights_dir()))
@@ -263,13 +283,16 @@ class MapConfiguration(Section):
 class LabelsSection(Section):
     """Labelled ground of one place and harvest year."""
 
-    file: Location = Field(description="Raster of classes, or a vector or CSV file of points (CSV: columns lon, lat).")
+    file: Location = Field(
+        description="Raster of classes, vector or CSV file of points (CSV: lon, lat), or footprints of buildings."
+    )
+    area: Location | None = Field(
+        None, description="For footprints: vector file of the ground in which every building has one."
+    )
     year: int = Field(description="Harvest year the labels describe.", ge=2015, le=2100)
     field: str | None = Field(None, description="Field of the class, for points.")
-    positive: list[int | str] = Field(description="Classes that are the product's.", min_length=1)
-    negative: list[int | str] = Field(
-        description="Classes that are not; every other value is unlabelled.", min_length=1
-    )
+    positive: list[int | str] = Field([], description="Classes that are the product's.")
+    negative: list[int | str] = Field([], description="Classes that are not; every other value is unlabelled.")
     parcels: Location | None = Field(
         None,
         description="Raster on the labels' grid; its connected equal values are resampled whole for intervals.",
@@ -281,12 +304,35 @@ class LabelsSection(Section):
     )
 
 
+class FineTuningSection(Section):
+    """How an encoder and a head of quantiles are trained together."""
+
+    epochs: int = Field(30, description="At most.", ge=1, le=1000)
+    patience: int = Field(6, description="Epochs without a better loss on held-out blocks before it stops.", ge=1)
+    batch: int = Field(64, description="Chips at once.", ge=2)
+    learning_rate: float = Field(0.001, description="Highest; it rises and falls in one cycle.", gt=0)
+    freeze_encoder: bool = Field(False, description="Train the head alone.")
+    checked_share: float = Field(0.15, description="Share of blocks held out to stop early.", gt=0, lt=0.5)
+    calibrated_share: float = Field(0.15, description="Share of blocks held out to calibrate intervals.", gt=0, lt=0.5)
+
+    def settings(self, seed: int) -> FineTuning:
+        """As data."""
+        return FineTuning(
+            epochs=self.epochs,
+            patience=self.patience,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            freeze_encoder=self.freeze_encoder,
+        )
+
+
 class TrainingSection(Section):
     """How a head is trained."""
 
     product: ProductName = Field(description="The product the head is for.")
     bundle: Location = Field(description="Folder to write the bundle to.")
-    encoder: EncoderSection = Field(description="The frozen encoder.")
+    encoder: EncoderSection = Field(description="The encoder; frozen, but for head quantiles.")
     window: WindowSection = Field(description="The months to read, relative to each label's harvest year.")
     labels: list[LabelsSection] = Field(description="Labelled places to train on.", min_length=1)
     held_out: list[LabelsSection] = Field(
@@ -301,7 +347,12 @@ class TrainingSection(Section):
     minimum_observations: int = Field(
         3, description="Labelled pixels with fewer clear observations are left out; 0 without Sentinel-2.", ge=0, le=254
     )
-    head: Literal["linear", "mlp"] = Field("linear", description="linear: logistic regression; mlp: one hidden layer.")
+    head: Literal["linear", "mlp", "quantiles"] = Field(
+        "linear",
+        description="linear: logistic regression; mlp: one hidden layer; quantiles: of building coverage.",
+    )
+    quantiles: list[float] = Field(list(DEFAULT_QUANTILES), description="Of head quantiles; symmetric about 0.5.")
+    fine_tuning: FineTuningSection = Field(FineTuningSection(), description="Of head quantiles.")
     strengths: list[Annotated[float, Field(gt=0)]] = Field(
         [0.001, 0.01, 0.1, 1.0, 10.0],
         description="Candidates for C, the inverse strength of the L2 penalty; a single one is taken as it is.",
@@ -313,6 +364,28 @@ class TrainingSection(Section):
         False, description="Fit Platt scaling on held-out blocks; the labels must be a fair sample of the ground."
     )
     seed: int = Field(0, description="Of thinning and start values.")
+
+    @model_validator(mode="after")
+    def _head_suits_product_and_labels(self) -> Self:
+        covered = self.product == "building_coverage"
+        if covered != (self.head == "quantiles"):
+            raise ValueError(
+                f"head: {self.head} does not suit {self.product}; quantiles are for building_coverage alone"
+            )
+        if not covered and self.encoder.untrained is not None:
+            raise ValueError("encoder.untrained: only head quantiles trains an encoder")
+        for section in (*self.labels, *self.held_out):
+            if covered != (section.area is not None):
+                raise ValueError(f"labels.area: {section.file}: footprints have an area, other labels have none")
+            if not covered and not (section.positive and section.negative):
+                raise ValueError(
+                    f"labels: {section.file}: name the classes that are positive and those that are negative"
+                )
+        try:
+            require_quantiles(self.quantiles)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class TrainConfiguration(Section):

@@ -97,7 +97,7 @@ def stored_vectors(section: LabelsSection, wanted: Encoding) -> EmbeddingStore:
     edition = Edition(folder / pointer["edition"])
     store = EmbeddingStore(edition, edition.plan)
     found = store.product.encoding
-    if replace(found, storage=None) != wanted:
+    if replace(found, storage=None, quantisation=None) != wanted:
         raise InputError(f"{edition.folder}: holds vectors of another encoder, window or stride than the training's")
     return store
 

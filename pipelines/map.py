@@ -1,12 +1,13 @@
 """``stook map`` and ``stook embed``: open or continue the edition of a season, run its tiles, publish it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
 from models.checkpoints import CHECKPOINTS
-from models.errors import UnreachableError
+from models.errors import InputError, TileError, UnreachableError
+from models.inference import Embedder
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
@@ -23,9 +24,11 @@ from transforms import map_store
 from transforms.editions import Edition, SeasonFolder
 from transforms.freeze import find_inputs, require_bands
 from transforms.geodesy import widened
+from transforms.inputs import Inputs
 from transforms.map_tiles import HALT_REASONS, MapTiles, job_of
-from transforms.plan import Plan, ProductPlan
+from transforms.plan import Plan, ProductPlan, Quantisation
 from transforms.products import EMBEDDING
+from transforms.quantisation import fit_quantisation
 from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
 from transforms.statistics import failed_share, statistics, write_statistics
@@ -118,7 +121,11 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     )
     told = [describe_model(product, absent) for product in plan.products]
     licences = {product.product: model.licence for product, model in zip(plan.products, told, strict=True)}
+    quantisation = quantisation_of(plan, region, inputs, absent)
     with folder.opening(plan) as (edition, manifest):
+        if quantisation is not None:
+            manifest["quantisation"] = asdict(quantisation)
+            plan = plan.quantised(quantisation)
         inputs.write(edition.inputs)
         region.write(edition.units)
         map_store.create(edition.maps, plan, tiles, {"licences": licences})
@@ -137,6 +144,17 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     opened = Edition(folder.folder / manifest["edition"])
     reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
     return opened
+
+
+def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str]) -> Quantisation | None:
+    """How vectors are brought to eight bits, if this edition stores them so."""
+    [first, *_] = plan.products
+    if first.product != EMBEDDING or first.encoding.storage != "int8":
+        return None
+    try:
+        return fit_quantisation(plan, first.encoding, region, inputs, absent, Embedder(first.model.encoder()))
+    except TileError as error:
+        raise InputError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -163,7 +181,7 @@ def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
     require_bands(bundle.specification, bundle.provenance.encoder, absent)
     # A calibration holds for what the head was trained on; without a band its percents are other percents.
     unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
-    return ModelFacts(bundle.provenance.licence, bundle.calibration is not None and not unseen)
+    return ModelFacts(bundle.provenance.licence, bundle.calibrated and not unseen)
 
 
 def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:

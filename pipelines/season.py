@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from models.encoder import Encoder
 from models.errors import InputError
 from models.source import ModelSource
+from models.tasks import QuantileTask
 from pipelines.configuration import EmbeddingsSection, MapConfiguration, ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
 from transforms.plan import Encoding, Plan, ProductPlan
@@ -16,6 +18,7 @@ from transforms.region import Region, read_region
 from transforms.season import Season
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
+EXACT: dict[str, Any] = {"storage": None, "quantisation": None}
 MOST_PRECISION_LOSS = 0.01  # of a probability: what a lower precision may change at most, when it was checked
 
 
@@ -66,7 +69,8 @@ def map_products(config: MapConfiguration, year: int) -> tuple[ProductPlan, ...]
     """
     if not config.products:
         raise InputError("products: is empty; 'stook map' needs at least one")
-    embeddings = embedding_plan(config.embeddings, config, year).encoding if config.embeddings else None
+    stored = embeddings_folder(config, year).current() if config.embeddings else None
+    embeddings = stored.plan.products[0].encoding if stored else None
     return tuple(product_plan(name, config, year, embeddings) for name in sorted(config.products))
 
 
@@ -95,7 +99,8 @@ def product_plan(
         name: Of the product.
         config: The configuration.
         year: Harvest year.
-        embeddings: What is stored; a product of the same encoding takes on its rounding.
+        embeddings: What is stored and published; a product of the same encoding takes on its rounding, so that tiles
+            of which nothing is stored, or something else, give the same map as the others.
 
     Raises:
         InputError: If the bundle is unusable, for another product, or was trained on another window or cloud mask.
@@ -125,9 +130,10 @@ def product_plan(
         )
     encoding = Encoding.of(bundle.encoder, window, year, trained.stride_px, trained.absent_bands, section.precision)
     require_suited(bundle.encoder, encoding, config, f"products.{name}.bundle")
-    if embeddings is not None and replace(encoding, storage=embeddings.storage, absent_bands=()) == embeddings:
-        encoding = replace(encoding, storage=embeddings.storage)
-    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations)
+    if embeddings is not None and replace(encoding, absent_bands=()) == replace(embeddings, **EXACT):
+        encoding = replace(encoding, storage=embeddings.storage, quantisation=embeddings.quantisation)
+    quantiles = bundle.task.head.quantiles if isinstance(bundle.task, QuantileTask) else ()
+    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations, quantiles)
 
 
 def require_suited(encoder: Encoder, encoding: Encoding, config: MapConfiguration, field: str) -> None:

@@ -10,7 +10,7 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.map import thresholds_of
 from pipelines.season import published_edition
-from transforms.statistics import METHOD, statistics, write_table
+from transforms.statistics import statistics, write_table
 
 SHOWN = {
     "area_ha": "class ha",
@@ -19,6 +19,9 @@ SHOWN = {
     "not_mapped_too_few_observations_ha": "too few obs. ha",
     "not_mapped_failed_ha": "failed ha",
     "total_ha": "total ha",
+}
+COVERED = {"area_ha": "covered ha", "low_ha": "from", "high_ha": "to"} | {
+    column: heading for column, heading in SHOWN.items() if column != "area_ha"
 }
 
 
@@ -43,15 +46,18 @@ def run_statistics(config: MapConfiguration, year: int, threshold: int | None, t
 
 def print_table(table: pd.DataFrame) -> None:
     """Print the table, hectares to one decimal."""
-    for (product, season, threshold), part in table.groupby(["product", "season", "threshold_percent"]):
-        shown = Table(title=f"{product}, {season}, at {threshold} % or more", title_justify="left", box=None)
+    for (product, season, threshold), part in table.groupby(["product", "season", "threshold_percent"], dropna=False):
+        covered = part["threshold_percent"].isna().all()
+        columns = COVERED if covered else SHOWN
+        title = f"{product}, {season}" + ("" if covered else f", at {threshold} % or more")
+        shown = Table(title=title, title_justify="left", box=None)
         shown.add_column("level")
         shown.add_column("unit")
-        for heading in SHOWN.values():
+        for heading in columns.values():
             shown.add_column(heading, justify="right")
         for _, row in part.iterrows():
-            shown.add_row(row["level"], row["name"], *(f"{row[column]:,.1f}" for column in SHOWN))
+            shown.add_row(row["level"], row["name"], *(f"{row[column]:,.1f}" for column in columns))
         Console(width=120).print(shown)
+        print(f"Method: {part['method'].iloc[0]}.")
     if table["provisional"].any():
         print("PROVISIONAL: the season was not over when it was mapped.")
-    print(f"Method: {METHOD}.")

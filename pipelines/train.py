@@ -13,6 +13,7 @@ from models.errors import InputError
 from models.heads import Calibration
 from models.inference import Embedder, Precision
 from models.metrics import Estimate, evaluate
+from models.tasks import ClassTask
 from models.training import choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.card import model_card
 from pipelines.configuration import EncoderSection, TrainConfiguration
@@ -81,8 +82,7 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     window = training.window.window()
     bundle = Bundle(
         encoder=origin.encoder.cpu(),
-        head=head,
-        calibration=calibration,
+        task=ClassTask(head, calibration),
         conditions=Conditions(
             start_month=window.start_month,
             months=window.months,
@@ -111,7 +111,7 @@ def precision_loss(config: TrainConfiguration, bundle: Bundle, precision: Precis
     for each in ("float32", precision):
         embedder = Embedder(bundle.encoder, batch=config.run.batch, precision=each)
         seen, _ = features_of(config, section, labels, embedder)
-        probabilities.append(bundle.probability(torch.as_tensor(seen.samples.features)))
+        probabilities.append(bundle.task.shares(torch.as_tensor(seen.samples.features)))
     bundle.encoder.cpu()
     return float((probabilities[0] - probabilities[1]).abs().max())
 
@@ -135,6 +135,8 @@ class Origin:
 
 def origin_of(section: EncoderSection) -> Origin:
     """The configured encoder; raises InputError if it is unusable."""
+    if section.untrained is not None:
+        return Origin(section.untrained.encoder(), f"ResNet-{section.untrained.depth}, trained here", None, "")
     source = section.source()
     if source.checkpoint is None:
         bundle = source.bundle()

@@ -15,7 +15,7 @@ from typing import Any
 
 from models.errors import InputError
 from transforms.ledger import Ledger
-from transforms.plan import Plan
+from transforms.plan import Plan, Quantisation
 from transforms.repeating import repeating
 from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
 
@@ -72,14 +72,20 @@ class Edition:
 
     @property
     def plan(self) -> Plan:
-        """What the edition is made of."""
-        return Plan.from_json(self.manifest["plan"])
+        """What the edition is made of, with what was found out when it was opened."""
+        manifest = self.manifest
+        plan = Plan.from_json(manifest["plan"])
+        found = manifest.get("quantisation")
+        return plan if found is None else plan.quantised(Quantisation(tuple(found["offset"]), tuple(found["spread"])))
 
     @property
     def embeddings(self) -> "Edition | None":
-        """The published feature vectors of the same season, or None."""
-        pointer = read_json(self.folder.parent / EMBEDDINGS / POINTER)
-        return Edition(self.folder.parent / EMBEDDINGS / pointer["edition"]) if pointer else None
+        """The published feature vectors of the same season, or None, also once they were deleted to free the disk."""
+        home = self.folder.parent / EMBEDDINGS
+        pointer = read_json(home / POINTER)
+        return (
+            Edition(home / pointer["edition"]) if pointer and (home / pointer["edition"] / MANIFEST).exists() else None
+        )
 
     @property
     def halt(self) -> Path:

@@ -8,13 +8,14 @@ import torch
 import zarr
 from torch import Tensor
 
+from models.errors import TileError
 from transforms import map_store
 from transforms.cells import strips
 from transforms.editions import Edition
 from transforms.encode import Features, TileView
 from transforms.grid import Tile
-from transforms.plan import Plan, ProductPlan, Storage
-from transforms.products import EMBEDDING, layers_of
+from transforms.plan import Encoding, Plan, ProductPlan, Quantisation, Storage
+from transforms.products import EMBEDDING, NODATA, layers_of
 
 INT8_MOST = 127
 
@@ -32,28 +33,50 @@ class Packed:
     scale: Tensor | None
 
 
-def pack(vectors: Tensor, storage: Storage) -> Packed:
+def pack(vectors: Tensor, storage: Storage, quantisation: Quantisation | None = None) -> Packed:
     """Round float32 vectors [cell, width] to what is stored.
 
-    ``int8`` divides each vector by a scale of its own, its greatest absolute value / 127, so that no component is off
-    by more than half the scale. It depends on nothing but the vector: the result is the same whatever the tile.
+    ``int8`` shifts and divides each number as the quantisation says, then divides each vector by a scale of its own,
+    its greatest absolute value / 127, so that no number is off by more than half the scale times its spread. It depends
+    on nothing but the vector: the result is the same whatever the tile.
+
+    Raises:
+        TileError: If a number is beyond what ``float16`` holds.
     """
     if storage != "int8":
-        return Packed(vectors.to(getattr(torch, storage)), None)
-    scale = vectors.abs().amax(dim=1) / INT8_MOST
+        values = vectors.to(getattr(torch, storage))
+        if torch.isinf(values).any():
+            greatest = vectors.abs().nan_to_num(0.0).max()
+            raise TileError(f"embeddings.storage: {storage} cannot hold {greatest:.4g}; float32 and int8 can")
+        return Packed(values, None)
+    offset, spread = _affine(quantisation, vectors)
+    standard = (vectors - offset) / spread
+    scale = standard.abs().amax(dim=1) / INT8_MOST
     divisor = torch.where(scale > 0, scale, 1.0)
-    return Packed(torch.round(vectors / divisor[:, None]).to(torch.int8), scale)
+    return Packed(torch.round(standard / divisor[:, None]).to(torch.int8), scale)
 
 
-def unpack(packed: Packed) -> Tensor:
+def unpack(packed: Packed, quantisation: Quantisation | None = None) -> Tensor:
     """The float32 vectors [cell, width] that stored ones stand for."""
     values = packed.values.float()
-    return values if packed.scale is None else values * packed.scale[:, None]
+    if packed.scale is None:
+        return values
+    offset, spread = _affine(quantisation, values)
+    return values * packed.scale[:, None] * spread + offset
 
 
-def rounded(part: Features, storage: Storage | None) -> Features:
+def _affine(quantisation: Quantisation | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    if quantisation is None:
+        return like.new_zeros(()), like.new_ones(())
+    return like.new_tensor(quantisation.offset), like.new_tensor(quantisation.spread)
+
+
+def rounded(part: Features, encoding: Encoding) -> Features:
     """Features as they come back from the store, whether they go there or not: both give the same map."""
-    return part if storage is None else Features(part.rows, part.columns, unpack(pack(part.vectors, storage)))
+    if encoding.storage is None:
+        return part
+    vectors = unpack(pack(part.vectors, encoding.storage, encoding.quantisation), encoding.quantisation)
+    return Features(part.rows, part.columns, vectors)
 
 
 class EmbeddingStore:
@@ -76,13 +99,14 @@ class EmbeddingStore:
     def write(self, tile: Tile, parts: Iterator[Features]) -> np.ndarray:
         """Write the vectors of a tile; returns the cells that have one, bool [cell row, cell column]."""
         layers = layers_of(self.product)[:-1]  # observations are the tile job's
-        side, width = self.cells.tile_px, self.product.encoding.width
+        encoding = self.product.encoding
+        side, width = self.cells.tile_px, encoding.width
         window = self.extents[tile.zone].slices(self.cells, tile)
         arrays = [self._array(tile, layer.name) for layer in layers]
         scales = np.full((side, side), np.nan, np.float32)
         known = np.zeros((side, side), bool)
         for strip, part in zip(strips(side, width), parts, strict=True):
-            packed = pack(part.vectors, self.product.encoding.storage or "float32")
+            packed = pack(part.vectors, encoding.storage or "float32", encoding.quantisation)
             block = np.full((width, strip.stop - strip.start, side), layers[0].nodata, layers[0].dtype)
             block[:, part.rows - strip.start, part.columns] = packed.values.numpy().T
             place = slice(window[0].start + strip.start, window[0].start + strip.stop)
@@ -95,8 +119,11 @@ class EmbeddingStore:
         return known
 
     def view(self, tile: Tile) -> TileView:
-        """What heads see of a tile."""
+        """What heads see of a tile; where the store does not reach, as of ground without imagery."""
         layer = layers_of(self.product)[-1].name
+        if tile not in self.extents.get(tile.zone, ()):
+            nowhere = np.full((self.cells.tile_px, self.cells.tile_px), NODATA, np.uint8)
+            return TileView(nowhere, lambda _: iter(()))
         clear = np.asarray(self._array(tile, layer)[self.extents[tile.zone].slices(self.cells, tile)])
         return TileView(clear, lambda wanted: self.read(tile, wanted))
 
@@ -114,7 +141,7 @@ class EmbeddingStore:
                 continue
             block = np.asarray(vectors[:, place, window[1]])[:, rows, columns].T
             scale = None if scales is None else torch.as_tensor(np.asarray(scales)[strip][rows, columns])
-            found = unpack(Packed(torch.as_tensor(block), scale))
+            found = unpack(Packed(torch.as_tensor(block), scale), self.product.encoding.quantisation)
             known = torch.isfinite(found[:, 0]).numpy()
             yield Features(rows[known] + strip.start, columns[known], found[known])
 

@@ -1,5 +1,6 @@
 """The map store: Zarr v3, one group per zone and resolution, one shard per tile and array."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,19 @@ def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[s
             cells = plan.cells(product)
             group = root.require_group(group_name(tiles.zone.name, cells.resolution_m))
             for layer in layers_of(product):
-                _create_array(group, layer, cells, tiles, told)
+                _create_array(group, layer, cells, tiles, told | _explained(layer, product))
             if "x" not in group:
                 _create_coordinates(group, cells, tiles)
+
+
+def _explained(layer: Layer, product: ProductPlan) -> dict[str, Any]:
+    """What a reader must know to read a layer with a leading dimension."""
+    if layer.dimension == "quantile":
+        return {"quantiles": list(product.quantiles)}
+    quantisation = product.encoding.quantisation
+    if layer.depth is None or quantisation is None:
+        return {}
+    return {"offset": list(quantisation.offset), "spread": list(quantisation.spread)}
 
 
 def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange, told: Mapping[str, Any]) -> None:
@@ -66,12 +77,12 @@ def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange
     shard: tuple[int, ...] = (side, side)
     chunk: tuple[int, ...] = (inner, inner)
     names: tuple[str, ...] = ("y", "x")
-    if layer.features is not None:
+    if layer.depth is not None:
         # Vectors come and go strip by strip: a shard is a strip, a chunk the vectors of a square of cells.
-        rows = strip_rows(side, layer.features)
+        rows = strip_rows(side, layer.depth)
         across = max(width for width in range(1, rows + 1) if side % width == 0)
-        shape, shard = (layer.features, *shape), (layer.features, rows, side)
-        chunk, names = (layer.features, rows, across), ("feature", *names)
+        shape, shard = (layer.depth, *shape), (layer.depth, rows, side)
+        chunk, names = (layer.depth, rows, across), (layer.dimension, *names)
     group.create_array(
         layer.name,
         shape=shape,
@@ -90,7 +101,8 @@ def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange
             "spatial:registration": "pixel",
             "long_name": layer.title,
             "units": layer.unit,
-            "_FillValue": layer.nodata,
+            # NaN needs no naming, is no JSON, and keeps xarray from opening the array.
+            **({} if math.isnan(layer.nodata) else {"_FillValue": layer.nodata}),
             "first_tile": [tiles.ix0, tiles.iy0],
             "tile_px": side,
         },
@@ -139,7 +151,7 @@ def write_blank(path: Path, plan: Plan, product: ProductPlan, tile: Tile, window
         height = (array.shards or array.chunks)[-2]
         for start in range(rows.start, rows.stop, height):
             place: tuple[slice, ...] = slice(start, start + height), columns
-            if layer.features is not None:
-                place = slice(0, layer.features), *place
+            if layer.depth is not None:
+                place = slice(0, layer.depth), *place
             blank = np.full([span.stop - span.start for span in place], layer.nodata, layer.dtype)
             write_shard(array, place, blank)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -24,6 +24,19 @@ Storage = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)
+class Quantisation:
+    """What vectors are shifted and divided by before they are brought to eight bits, see ``transforms.quantisation``.
+
+    Attributes:
+        offset: Of each number.
+        spread: Of each number, greater than 0.
+    """
+
+    offset: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Encoding:
     """How a season becomes feature vectors. Products with equal encodings share one pass of the encoder.
 
@@ -37,6 +50,7 @@ class Encoding:
         absent_bands: Those of them that are left out because the head never saw them.
         precision: Of its matrix products.
         storage: What vectors are rounded to, stored or not; None for not at all.
+        quantisation: How, where that is ``int8``.
     """
 
     encoder: str
@@ -48,6 +62,7 @@ class Encoding:
     absent_bands: tuple[str, ...] = ()
     precision: Precision = "float32"
     storage: Storage | None = None
+    quantisation: Quantisation | None = None
 
     @classmethod
     def of(
@@ -89,6 +104,7 @@ class ProductPlan:
         model_hash: The bundle's hash; of a checkpoint, the encoder's fingerprint.
         encoding: How the season is encoded.
         minimum_observations: Cells with fewer clear observations are nodata.
+        quantiles: That the model answers with; empty where it answers with a probability.
     """
 
     product: str
@@ -96,6 +112,7 @@ class ProductPlan:
     model_hash: str
     encoding: Encoding
     minimum_observations: int
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,16 @@ class Plan:
     def halo_px(self) -> int:
         """How far beyond a tile some encoder looks."""
         return max(product.encoding.layout.halo_px for product in self.products)
+
+    def quantised(self, quantisation: Quantisation) -> "Plan":
+        """The same with the quantisation of every encoding that is stored as ``int8`` known."""
+        products = (
+            replace(product, encoding=replace(product.encoding, quantisation=quantisation))
+            if product.encoding.storage == "int8"
+            else product
+            for product in self.products
+        )
+        return replace(self, products=tuple(products))
 
     def cells(self, product: ProductPlan) -> Grid:
         """The grid of a product's cells: the same tiles, larger pixels."""

@@ -1,6 +1,6 @@
 """The products: what each map layer is called, holds and looks like. One place for all of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transforms.plan import Encoding, ProductPlan
 
@@ -23,7 +23,8 @@ class Layer:
         colours: Value -> red, green, blue; values between are interpolated. Empty for what is not a picture.
         dtype: Of the values.
         nodata: What stands where there is no value.
-        features: Length of a leading dimension ``feature``; None for a plain image.
+        depth: Length of a leading dimension; None for a plain image.
+        dimension: Name of the leading dimension.
     """
 
     name: str
@@ -32,27 +33,28 @@ class Layer:
     colours: dict[int, tuple[int, int, int]]
     dtype: str = "uint8"
     nodata: float = NODATA
-    features: int | None = None
+    depth: int | None = None
+    dimension: str = "feature"
 
 
 @dataclass(frozen=True)
 class Product:
-    """A map and the count of clear observations behind it; both uint8 with nodata 255.
+    """A map and the count of observations behind it; both uint8 with nodata 255.
 
     Attributes:
         name: In configurations, stores and tables.
-        probability: The map itself, percent.
-        observations: Clear Sentinel-2 observations, 255 where no scene has data at all.
+        map: The map itself, percent: the probability of a class, or quantiles of a covered share.
+        observations: What each cell was seen by, 255 where there is no imagery at all.
     """
 
     name: str
-    probability: Layer
+    map: Layer
     observations: Layer
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[Layer, Layer]:
         """Every array of the product."""
-        return (self.probability, self.observations)
+        return self.map, self.observations
 
 
 OBSERVATION_COLOURS = {0: (165, 30, 40), 10: (240, 220, 140), 40: (30, 80, 160), 254: (10, 20, 60)}
@@ -61,7 +63,7 @@ OBSERVATION_COLOURS = {0: (165, 30, 40), 10: (240, 220, 140), 40: (30, 80, 160),
 PRODUCTS = {
     "cropland": Product(
         name="cropland",
-        probability=Layer(
+        map=Layer(
             name="cropland",
             title="Probability of cropland",
             unit="percent",
@@ -73,7 +75,23 @@ PRODUCTS = {
             unit="count",
             colours=OBSERVATION_COLOURS,
         ),
-    )
+    ),
+    "building_coverage": Product(
+        name="building_coverage",
+        map=Layer(
+            name="building_coverage",
+            title="Quantiles of the share of a cell under roofs",
+            unit="percent",
+            colours={0: (250, 248, 240), 10: (245, 200, 150), 30: (215, 90, 60), 60: (120, 15, 45), 100: (60, 0, 30)},
+            dimension="quantile",
+        ),
+        observations=Layer(
+            name="building_coverage_clear_observations",
+            title="Clear Sentinel-2 observations",
+            unit="count",
+            colours=OBSERVATION_COLOURS,
+        ),
+    ),
 }
 
 
@@ -81,7 +99,13 @@ def layers_of(product: ProductPlan) -> tuple[Layer, ...]:
     """Every array that a planned product writes, the map itself first."""
     if product.product == EMBEDDING:
         return embedding_layers(product.encoding)
-    return PRODUCTS[product.product].layers
+    image, observations = PRODUCTS[product.product].layers
+    return replace(image, depth=len(product.quantiles) or None), observations
+
+
+def spread_of(product: str) -> str:
+    """Name, in the ledger's areas, of the width of a product's outermost interval."""
+    return f"{product}_spread"
 
 
 def embedding_layers(encoding: Encoding) -> tuple[Layer, ...]:
@@ -90,12 +114,12 @@ def embedding_layers(encoding: Encoding) -> tuple[Layer, ...]:
     whole = dtype == "int8"
     vectors = Layer(
         name=EMBEDDING,
-        title="Feature vectors" + (", to be multiplied with embedding_scale" if whole else ""),
+        title="Feature vectors" + (": value * embedding_scale * spread + offset" if whole else ""),
         unit="1",
         colours={},
         dtype=dtype,
         nodata=-128 if whole else float("nan"),
-        features=encoding.width,
+        depth=encoding.width,
     )
     scale = Layer("embedding_scale", "Factor of each cell's vector", "1", {}, "float32", float("nan"))
     observations = Layer("embedding_clear_observations", "Clear Sentinel-2 observations", "count", OBSERVATION_COLOURS)

@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from models.errors import InputError
 from transforms.editions import Edition
-from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
+from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS, spread_of
 from transforms.region import Region
 from transforms.store import replacing
 from transforms.unit import Unit
@@ -17,12 +20,18 @@ from transforms.unit import Unit
 DM2_PER_HA = 1_000_000
 WHOLE_REGION = "region"
 METHOD = "pixel count at a threshold; not a design-based estimate"
+COVERAGE_METHOD = (
+    "sum of the cells' median shares; the interval takes errors within a tile as wholly correlated and those of "
+    "different tiles as independent; not a design-based estimate"
+)
 NOT_MAPPED = {
     "no_imagery": NO_IMAGERY,
     "too_few_observations": TOO_FEW_OBSERVATIONS,
     "failed": FAILED,
 }
+ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has
 Histogram = dict[int, int]
+Place = tuple[str, str]
 
 
 def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
@@ -40,16 +49,19 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
         InputError: If a tile has no record yet.
     """
     manifest, plan, region = edition.manifest, edition.plan, Region.read(edition.units)
-    histograms = unit_histograms(edition, set(manifest["tiles"]))
+    names = {unit.id: unit.name for unit in region.units}
+    sums = ledger_sums(edition, region)
     rows = []
     for product in plan.products:
-        sums: dict[tuple[str, str], Histogram] = defaultdict(lambda: defaultdict(int))
-        for unit in region.units:
-            for place in (*places(unit), (WHOLE_REGION, plan.name)):
-                for value, area in histograms[unit.id][product.product].items():
-                    sums[place][value] += area
-        names = {unit.id: unit.name for unit in region.units}
-        for (level, place_id), histogram in sorted(sums.items(), key=lambda entry: level_order(entry[0])):
+        calibrated = manifest["calibrated"][product.product]
+        for place in sorted(sums.histograms[product.product], key=level_order):
+            level, place_id = place
+            histogram = sums.histograms[product.product][place]
+            if product.quantiles:
+                covered, squares = sums.covered[product.product][place], sums.squares[product.product][place]
+                figures = coverage_of(histogram, covered, squares if calibrated else None, product.quantiles)
+            else:
+                figures = areas_of(histogram, thresholds[product.product], calibrated)
             rows.append(
                 {
                     "level": level,
@@ -58,56 +70,131 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
                     "product": product.product,
                     "season": str(plan.season),
                     "provisional": plan.provisional,
-                    "threshold_percent": thresholds[product.product],
-                    **areas_of(histogram, thresholds[product.product], manifest["calibrated"][product.product]),
-                    "method": METHOD,
+                    "threshold_percent": None if product.quantiles else thresholds[product.product],
+                    **figures,
+                    "method": COVERAGE_METHOD if product.quantiles else METHOD,
                 }
             )
-    return pd.DataFrame(rows).astype({"expected_ha": float})
+    return pd.DataFrame(rows).astype(dict.fromkeys(ESTIMATES, float) | {"threshold_percent": "Int64"})
 
 
-def places(unit: Unit) -> list[tuple[str, str]]:
+def places(unit: Unit) -> list[Place]:
     """Level and id of the rows that count a unit, but for the region's: its own and those of the parents it has."""
     parents = [(f"parent {n}", parent) for n, parent in enumerate(unit.parents, 1) if parent is not None]
     return [("unit", unit.id), *parents]
 
 
-def unit_histograms(edition: Edition, tiles: set[str]) -> dict[str, dict[str, Histogram]]:
-    """Unit -> product -> class value -> dm², over all tiles; one record in memory at a time."""
-    sums: dict[str, dict[str, Histogram]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-    found = 0
+@dataclass(frozen=True)
+class Sums:
+    """What the records of an edition add up to, by product and place (level and id).
+
+    Attributes:
+        histograms: Class value -> dm².
+        covered: Median share times area, dm²; the sum of a parent's units, each rounded by itself.
+        squares: Of products with quantiles, the sum over tiles of (interval width times area)², (percent · dm²)².
+    """
+
+    histograms: dict[str, dict[Place, Histogram]]
+    covered: dict[str, dict[Place, int]]
+    squares: dict[str, dict[Place, float]]
+
+
+def ledger_sums(edition: Edition, region: Region) -> Sums:
+    """Add up all tiles, one record in memory at a time.
+
+    Raises:
+        InputError: If a tile has no record yet.
+    """
+    plan = edition.plan
+    around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
+    spreads = {spread_of(product.product): product.product for product in plan.products if product.quantiles}
+    units: dict[str, dict[str, Histogram]] = {
+        product.product: {unit: defaultdict(int) for unit in around} for product in plan.products
+    }
+    squares: dict[str, dict[Place, float]] = {product: defaultdict(float) for product in spreads.values()}
+    tiles, found = len(edition.manifest["tiles"]), 0
     for record in edition.ledger.records():
         found += 1
-        for unit, products in record.areas.items():
-            for product, histogram in products.items():
+        widths: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in spreads.values()}
+        for unit, layers in record.areas.items():
+            for layer, histogram in layers.items():
+                if layer in spreads:
+                    width = sum(value * area for value, area in histogram.items() if value <= 100)
+                    for place in around[unit]:
+                        widths[spreads[layer]][place] += width
+                else:
+                    for value, area in histogram.items():
+                        units[layer][unit][value] += area
+        for product, by_place in widths.items():
+            for place, width in by_place.items():
+                squares[product][place] += width**2
+    if found < tiles:
+        raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")
+    histograms: dict[str, dict[Place, Histogram]] = {}
+    covered: dict[str, dict[Place, int]] = {}
+    for product, by_unit in units.items():
+        histograms[product], covered[product] = defaultdict(lambda: defaultdict(int)), defaultdict(int)
+        for unit, histogram in by_unit.items():
+            built = round(sum(value * area for value, area in histogram.items() if value <= 100) / 100)
+            for place in around[unit]:
+                covered[product][place] += built
                 for value, area in histogram.items():
-                    sums[unit][product][value] += area
-    if found < len(tiles):
-        raise InputError(f"{edition.folder}: {len(tiles) - found} of {len(tiles)} tiles are not mapped yet")
-    return sums
+                    histograms[product][place][value] += area
+    return Sums(histograms, covered, squares)
 
 
-def level_order(place: tuple[str, str]) -> tuple[int, str, str]:
+def level_order(place: Place) -> tuple[int, str, str]:
     """Units first, then nearer before farther parents, the region last; by id within a level."""
     level, place_id = place
     return (0 if level == "unit" else 2 if level == WHOLE_REGION else 1, level, place_id)
 
 
 def areas_of(histogram: Histogram, threshold: int, calibrated: bool) -> dict[str, Any]:
-    """Columns of areas of one histogram of class values."""
+    """Columns of areas of a class, from one histogram of its values."""
+    area = sum(area for value, area in histogram.items() if threshold <= value <= 100)
+    # Summed probabilities mean hectares only if 30 % means three in ten.
+    expected = sum(value * area for value, area in histogram.items() if value <= 100) / 100 if calibrated else None
+    return columns_of(histogram, area) | {"expected_ha": None if expected is None else expected / DM2_PER_HA}
+
+
+def coverage_of(
+    histogram: Histogram, covered: int, squares: float | None, quantiles: tuple[float, ...]
+) -> dict[str, Any]:
+    """Columns of areas of a covered share.
+
+    Args:
+        histogram: Median -> dm².
+        covered: Median share times area, dm².
+        squares: See ``Sums``; None where the intervals do not hold.
+        quantiles: Whose outermost are the interval's ends.
+    """
+    columns = columns_of(histogram, covered)
+    if squares is None:
+        return columns
+    # An interval that is so wide, of a normal distribution, has this standard deviation; its ends are so far away.
+    reach = float(norm.ppf(quantiles[-1]))
+    error = np.sqrt(squares) / 100 / (2 * reach) / DM2_PER_HA
+    area, mapped = columns["area_ha"], columns["mapped_ha"]
+    return columns | {
+        "standard_error_ha": error,
+        "low_ha": max(0.0, area - reach * error),
+        "high_ha": min(mapped, area + reach * error),
+    }
+
+
+def columns_of(histogram: Histogram, area: int) -> dict[str, Any]:
+    """Columns that every product has, in hectares and as exact integers in dm²."""
     dm2 = {
         "total": sum(histogram.values()),
         "mapped": sum(area for value, area in histogram.items() if value <= 100),
-        "area": sum(area for value, area in histogram.items() if threshold <= value <= 100),
+        "area": area,
         **{f"not_mapped_{cause}": histogram.get(value, 0) for cause, value in NOT_MAPPED.items()},
     }
-    # Summed probabilities mean hectares only if 30 % means three in ten.
-    expected = sum(value * area for value, area in histogram.items() if value <= 100) / 100 if calibrated else None
-    return {
-        **{f"{name}_ha": area / DM2_PER_HA for name, area in dm2.items()},
-        "expected_ha": None if expected is None else expected / DM2_PER_HA,
-        **{f"{name}_dm2": area for name, area in dm2.items()},
-    }
+    return (
+        {f"{name}_ha": area / DM2_PER_HA for name, area in dm2.items()}
+        | dict.fromkeys(ESTIMATES)
+        | {f"{name}_dm2": area for name, area in dm2.items()}
+    )
 
 
 def failed_share(table: pd.DataFrame) -> float:

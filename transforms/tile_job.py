@@ -24,8 +24,8 @@ from transforms.geodesy import lonlat_bounds
 from transforms.grid import Tile
 from transforms.inputs import Inputs
 from transforms.ledger import ProductRecord, TileRecord
-from transforms.plan import Encoding, Plan, ProductPlan, digest
-from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of
+from transforms.plan import Encoding, ProductPlan, digest
+from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of, spread_of
 from transforms.region import Region
 from transforms.view import encoded_view
 
@@ -83,7 +83,7 @@ class TileJob:
         manifest = edition.manifest
         self.edition = edition
         self.machine = machine
-        self.plan = Plan.from_json(manifest["plan"])
+        self.plan = edition.plan
         self.extents = map_store.extents(Tile.parse(name) for name in manifest["tiles"])
         self.absent_bands = frozenset(manifest["absent_bands"])
         self.region = Region.read(edition.units)
@@ -200,15 +200,20 @@ class TileJob:
             season: list[TileSeason] = []  # read when the first encoding of the group asks for it
             for encoding in dict.fromkeys(product.encoding for product in together):
                 products = [product for product in together if product.encoding == encoding]
-                view = self._stored_view(ground, encoding, watch)
-                if view is None:
-                    with watch.step("read"):
-                        season = season or [self._read(ground.tile, together)]
-                    embedder = self.embedders[encoding.encoder, encoding.precision]
-                    absent = self._absent(encoding)
-                    view = encoded_view(season[0], embedder, encoding.layout, ground.owned, absent, encoding.storage)
-                    batches |= {product.product: embedder.batch for product in products}
+                stored = self._stored_view(ground, encoding, watch)
+                if stored is not None:
+                    classes |= self._infer(ground.tile, products, stored, watch)
+                    continue
+                with watch.step("read"):
+                    season = season or [self._read(ground.tile, together)]
+                embedder = self.embedders[encoding.encoder, encoding.precision]
+                absent = self._absent(encoding)
+                # What goes into the store is rounded there.
+                rounding = None if products[0].product == EMBEDDING else encoding
+                view = encoded_view(season[0], embedder, encoding.layout, ground.owned, absent, rounding)
                 classes |= self._infer(ground.tile, products, view, watch)
+                # Only now is it known what the memory held.
+                batches |= {product.product: embedder.batch for product in products}
         with watch.step("areas"):
             return ground.areas(classes)
 
@@ -246,31 +251,38 @@ class TileJob:
         """Put the heads on the vectors and write what they say; returns product -> values to count areas over."""
         seen = view.clear != NODATA
         wanted = {product.product: seen & (view.clear >= product.minimum_observations) for product in products}
-        values = {product.product: np.full(view.clear.shape, NODATA, np.uint8) for product in products}
+        values = {
+            product.product: np.full((len(product.quantiles) or 1, *view.clear.shape), NODATA, np.uint8)
+            for product in products
+        }
         anywhere = np.logical_or.reduce(list(wanted.values()))
         with ACCELERATOR, watch.step("encode"):
             if products[0].product == EMBEDDING:
                 store = EmbeddingStore(self.edition, self.plan, mode="r+")
-                values[EMBEDDING][store.write(tile, view.features(anywhere))] = 100
+                values[EMBEDDING][:, store.write(tile, view.features(anywhere))] = 100
             else:
                 for part in view.features(anywhere):
                     for name, percent in values.items():
-                        percent[part.rows, part.columns] = percent_of(self.bundles[name], part)
+                        percent[:, part.rows, part.columns] = percent_of(self.bundles[name], part)
+        classes: dict[str, np.ndarray] = {}
         with watch.step("write"):
             for product in products:
                 percent = values[product.product]
-                percent[~wanted[product.product]] = NODATA
-                images = (view.clear,) if product.product == EMBEDDING else (percent, view.clear)
-                self._write(tile, product, images)
-        return {name: class_image(percent, view.clear) for name, percent in values.items()}
+                percent[:, ~wanted[product.product]] = NODATA
+                if product.product == EMBEDDING:
+                    self._write(tile, product, view.clear)
+                else:
+                    self._write(tile, product, percent if product.quantiles else percent[0], view.clear)
+                classes |= class_images(product, percent, view.clear)
+        return classes
 
-    def _write(self, tile: Tile, product: ProductPlan, images: tuple[np.ndarray, ...]) -> None:
+    def _write(self, tile: Tile, product: ProductPlan, *images: np.ndarray) -> None:
         """Write the last layers of a product, one image each."""
         cells = self.plan.cells(product)
         window = self.extents[tile.zone].slices(cells, tile)
         for layer, image in zip(layers_of(product)[-len(images) :], images, strict=True):
             array = map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, layer.name, mode="r+")
-            map_store.write_shard(array, window, image)
+            map_store.write_shard(array, (*(slice(0, depth) for depth in image.shape[:-2]), *window), image)
 
     def _give_up(self, ground: TileCoverage) -> AreaTable:
         """All ground of the tile as failed; shards that an earlier step may have written become nodata again."""
@@ -278,6 +290,7 @@ class TileJob:
             window = self.extents[ground.tile.zone].slices(self.plan.cells(product), ground.tile)
             map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         names = [product.product for product in self.plan.products]
+        names += [spread_of(product.product) for product in self.plan.products if product.quantiles]
         return {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
 
 
@@ -287,19 +300,31 @@ def _reading(product: ProductPlan) -> tuple[object, ...]:
 
 
 def percent_of(bundle: Bundle, part: Features) -> np.ndarray:
-    """Probability of the bundle's class, uint8 [cell], percent rounded to the nearest.
+    """What the bundle says, uint8 [layer, cell], percent rounded to the nearest.
 
     Raises:
         TileError: If the head answers with something that is not a number.
     """
-    probability = bundle.probability(part.vectors).numpy()
-    unknown = ~np.isfinite(probability)
+    shares = bundle.task.shares(part.vectors).numpy()
+    unknown = ~np.isfinite(shares).all(axis=0)
     if unknown.any():
         raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} cells")
-    return np.rint(100 * probability).astype(np.uint8)
+    return np.rint(100 * shares).astype(np.uint8)
+
+
+def class_images(product: ProductPlan, percent: np.ndarray, clear: np.ndarray) -> dict[str, np.ndarray]:
+    """Values to count areas over, uint8 [y, x]; where there is no percent [layer, y, x], the value says why.
+
+    Of quantiles, the median and, beside it, the width of the outermost interval.
+    """
+    if not product.quantiles:
+        return {product.product: class_image(percent[0], clear)}
+    width = np.where(percent[0] == NODATA, NODATA, percent[-1] - percent[0]).astype(np.uint8)
+    median = percent[product.quantiles.index(0.5)]
+    return {product.product: class_image(median, clear), spread_of(product.product): class_image(width, clear)}
 
 
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """Values to count areas over: percent, or why there is none, from the two published layers, uint8 [y, x]."""
+    """Percent, or why there is none, from the two published layers, uint8 [y, x]."""
     unmapped = np.where(clear == NODATA, NO_IMAGERY, TOO_FEW_OBSERVATIONS)
     return np.where(percent == NODATA, unmapped, percent).astype(np.uint8)

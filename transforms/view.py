@@ -10,7 +10,7 @@ from transforms.chips import ChipLayout
 from transforms.cutting import TileSeason
 from transforms.embeddings import rounded
 from transforms.encode import Features, TileView, encode
-from transforms.plan import Storage
+from transforms.plan import Encoding
 from transforms.products import NODATA
 
 
@@ -20,7 +20,7 @@ def encoded_view(
     layout: ChipLayout,
     owned: np.ndarray,
     absent: frozenset[str] = frozenset(),
-    storage: Storage | None = None,
+    rounding: Encoding | None = None,
 ) -> TileView:
     """The view of a composite through an encoder.
 
@@ -32,13 +32,13 @@ def encoded_view(
         layout: How its chips lie.
         owned: Which pixels are the region's, bool [y, x]; cells without any are not encoded.
         absent: Bands to leave out although the composite may have them.
-        storage: What vectors are rounded to.
+        rounding: Whose storage vectors are rounded as; None for not at all.
     """
     clear = cells_fewest(season.inner(season.composite.clear_observations), layout.cell_px)
     seen = cells_all(season.inner(season.composite.observed), layout.cell_px) & cells_any(owned, layout.cell_px)
 
     def features(wanted: np.ndarray) -> Iterator[Features]:
         for part in encode(embedder, layout, season, wanted, absent):
-            yield rounded(part, storage)
+            yield part if rounding is None else rounded(part, rounding)
 
     return TileView(np.where(seen, clear, NODATA).astype(np.uint8), features)

@@ -51,7 +51,7 @@ def draw(folder: Path, scenes: list[Path], truth: list[Path], exported: Path, un
         return whole
 
     colour = np.stack([mosaic([scene / f"{band}.tif" for scene in scenes], 0) for band in ("red", "green", "blue")], -1)
-    colours = palette(PRODUCTS["cropland"].probability)
+    colours = palette(PRODUCTS["cropland"].map)
     panels = {
         "clearest scene of the growing season (true colour)": np.where(
             colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1

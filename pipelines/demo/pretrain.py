@@ -18,6 +18,7 @@ from models.encoder import Chips
 from models.inference import Embedder
 from models.metrics import Estimate, evaluate
 from models.presto import Presto, PrestoSize, with_ndvi
+from models.tasks import ClassTask
 from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.configuration import ImagerySection, WindowSection
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
@@ -180,7 +181,7 @@ def main() -> None:
     origin = "small Presto trained on simulated imagery"
     provenance = Provenance("cropland", origin, None, LICENCE, "simulated places", card(metrics, choice.strength))
     conditions = Conditions(start_month=PERIODS[0].first.month, months=len(PERIODS))
-    Bundle(encoder, head, calibration, conditions, provenance).save(BUNDLE)
+    Bundle(encoder, ClassTask(head, calibration), conditions, provenance).save(BUNDLE)
 
 
 if __name__ == "__main__":

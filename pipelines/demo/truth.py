@@ -47,7 +47,7 @@ def tiles_with_truth(edition: Edition, truth: dict[int, dict[str, Path]]) -> Ite
     tiles = [Tile.parse(name) for name in edition.manifest["tiles"]]
     extents = map_store.extents(tiles)
     for tile in tiles:
-        array = map_store.open_layer(edition.maps, tile.zone.name, plan.grid.resolution_m, CROPLAND.probability.name)
+        array = map_store.open_layer(edition.maps, tile.zone.name, plan.grid.resolution_m, CROPLAND.map.name)
         window = extents[tile.zone].slices(plan.grid, tile)
         with rasterio.open(truth[tile.zone.epsg]["cropland"]) as file:
             bounds = plan.grid.bounds(tile)

@@ -26,9 +26,12 @@ BOOK = ROOT / "docs" / "evidence.md"
 HEADING = """# Evidence
 
 Every figure we claim, the command that measures it, and where and when it was last measured. Written by
-`make evidence`; `make evidence ONLY=word` measures those whose name begins with the word. Figures of `demo`, `tiles`,
-`kill`, `failures` and `bench` come from **simulated** imagery; those of `flanders` from real imagery; those of `presto`
-and `areas` from no imagery at all.
+`make evidence`; `make evidence ONLY=word` measures those whose name begins with the word.
+
+**Real** imagery and labels: `flanders`, `galileo.flanders`, the speeds of `galileo`, `normalisation`, `embed.flanders`,
+and `simulator`, which holds the simulation against them. **Simulated** imagery: `demo`, `tiles`, `kill`, `failures`,
+`bench` and the rest of `embed`. Answers of the reference implementations: `presto`, `satmae`, `galileo.golden`. Random
+weights and random numbers: `throughput`. Real checkpoints and made-up attacks: `weights`. Real boundaries: `areas`.
 
 | figure | value | note | command | machine | date |
 |---|---|---|---|---|---|

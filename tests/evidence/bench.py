@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pystac
+import torch
 import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
@@ -29,7 +30,7 @@ from odc.geo.geom import box
 from scipy.ndimage import zoom
 from shapely.geometry import mapping
 
-from models.bundle import Bundle
+from models.encoder import Chips, Encoder
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import write_random_bundle
 from transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
@@ -258,11 +259,11 @@ def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
         tile_seconds.append(round(time.perf_counter() - start, 3))
         return summary
 
-    def stand_in(bundle: Bundle, values: np.ndarray, months: np.ndarray, latlon: np.ndarray) -> np.ndarray:
-        time.sleep(len(values) / 1e6 * encoder_s_per_mpx)
-        return np.full(len(values), 0.5, "float32")
+    def stand_in(encoder: Encoder, chips: Chips) -> torch.Tensor:
+        time.sleep(len(chips) / 1e6 * encoder_s_per_mpx)  # a chip of this bundle's is a pixel
+        return torch.zeros((len(chips), encoder.output.width, 1, 1))
 
-    for owner, method, replacement in ((TileJob, "run", timed), (Bundle, "predict", stand_in)):
+    for owner, method, replacement in ((TileJob, "run", timed), (Encoder, "embed", stand_in)):
         setattr(owner, method, replacement)
     start = time.perf_counter()
     result = run_map(load(config, MapConfiguration), YEAR, JsonReporter())

@@ -12,6 +12,8 @@ from models.encoder import Chips
 from models.errors import InputError
 from models.heads import Calibration, Head
 from models.presto import Presto, PrestoSize
+from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from models.tasks import ClassTask, QuantileTask
 
 CONDITIONS = Conditions(start_month=11, months=3, absent_bands=("vv",), cloud_dilation_px=2)
 
@@ -20,7 +22,7 @@ def make_bundle(calibration: Calibration | None = None) -> Bundle:
     torch.manual_seed(0)
     provenance = Provenance("cropland", "tiny", None, "Apache-2.0", "nowhere", "# card\n")
     encoder, head = Presto(PrestoSize(32, 1, 2)).eval(), Head([32, 8, 1]).eval()
-    return Bundle(encoder, head, calibration, CONDITIONS, provenance, {"bfloat16": 0.002})
+    return Bundle(encoder, ClassTask(head, calibration), CONDITIONS, provenance, {"bfloat16": 0.002})
 
 
 def some_pixels() -> Chips:
@@ -29,7 +31,7 @@ def some_pixels() -> Chips:
 
 
 def probability(bundle: Bundle) -> torch.Tensor:
-    return bundle.probability(bundle.encoder.embed(some_pixels())[:, :, 0, 0])
+    return bundle.task.shares(bundle.encoder.embed(some_pixels())[:, :, 0, 0])
 
 
 def test_a_bundle_predicts_the_same_after_writing_and_reading(tmp_path: Path) -> None:
@@ -37,10 +39,21 @@ def test_a_bundle_predicts_the_same_after_writing_and_reading(tmp_path: Path) ->
     bundle.save(tmp_path / "b")
     again = load_bundle(tmp_path / "b")
     assert torch.equal(probability(bundle), probability(again))
-    assert again.calibration == Calibration(0.7, -0.2)
+    assert isinstance(again.task, ClassTask) and again.task.calibration == Calibration(0.7, -0.2)
     assert again.provenance == bundle.provenance
     assert again.conditions == CONDITIONS
     assert again.precision_loss == {"bfloat16": 0.002}
+
+
+def test_a_bundle_of_quantiles_answers_the_same_after_writing_and_reading(tmp_path: Path) -> None:
+    bundle = make_bundle()
+    shifts = Conformal(DEFAULT_QUANTILES, (-0.02, -0.01, 0.0, 0.01, 0.02))
+    bundle.task = QuantileTask(QuantileHead(32).eval(), shifts, {"r2": 0.9})
+    bundle.save(tmp_path / "b")
+    again = load_bundle(tmp_path / "b")
+    assert torch.equal(probability(bundle), probability(again))
+    assert probability(again).shape == (5, 5)
+    assert isinstance(again.task, QuantileTask) and again.task.measured == {"r2": 0.9}
 
 
 def test_equal_contents_have_equal_hashes_and_other_contents_others(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import rasterio
+import shapely
 import torch
 import yaml
 from pyproj import Transformer
@@ -18,6 +20,7 @@ from models.bundle import Bundle, Conditions, Provenance
 from models.encoder import Encoder
 from models.heads import Head
 from models.presto import Presto, PrestoSize
+from models.tasks import ClassTask
 from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.place import YEAR, write_place
 from pipelines.season import region_of
@@ -101,11 +104,29 @@ class SmallSeason:
         self.config.write_text(yaml.safe_dump(content, sort_keys=False))
         return self
 
-    def hurried(self, months: int = 2) -> "SmallSeason":
-        """Shorten the window to a few months from June, so that a tile takes less than a second; returns the season."""
-        window = {"start": {"month": 6, "year": 0}, "months": months}
-        write_random_bundle(self.folder / "bundle", Conditions(start_month=6, months=months))
+    def hurried(self, months: int = 2, start_month: int = 6) -> "SmallSeason":
+        """Shorten the window to a few months, so that a tile takes less than a second; returns the season.
+
+        From June on much is cloudy, in January nothing is.
+        """
+        window = {"start": {"month": start_month, "year": 0}, "months": months}
+        write_random_bundle(self.folder / "bundle", Conditions(start_month, months))
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
+
+    def narrowed(self, east: float = 36.0016) -> "SmallSeason":
+        """Shrink the region to a unit on each side of the meridian, one tile of 1 km per zone; returns the season.
+
+        With tiles of 500 m the western one lies in four. ``east`` is the eastern border; scenes end at 36.0051 degrees.
+        """
+        south, north = 9.0006, 9.0034
+        units = {"west": shapely.box(35.9965, south, 36.0, north), "east": shapely.box(36.0, south, east, north)}
+        table = gpd.GeoDataFrame(
+            {"unit_id": list(units), "name": list(units), "parent_id": "both", "country_id": "all"},
+            geometry=list(units.values()),
+            crs=4326,
+        )
+        table.to_file(self.folder / "districts.geojson", driver="GeoJSON")
+        return self.configure(grid__tile_px=100)
 
     def damage_one_tile(self) -> Damage:
         """Spoil one block of a red band of June, in ground that a single tile reads."""
@@ -162,7 +183,7 @@ def write_random_bundle(
         "cropland", "random weights", None, "Apache-2.0", "nothing", "# Random weights, for tests\n"
     )
     encoder = encoder or Presto(PrestoSize(16, 1, 2, 2.0)).eval()
-    Bundle(encoder, Head([encoder.output.width, 1]).eval(), None, conditions, provenance).save(folder)
+    Bundle(encoder, ClassTask(Head([encoder.output.width, 1]).eval()), conditions, provenance).save(folder)
 
 
 def write_small_season(folder: Path) -> SmallSeason:

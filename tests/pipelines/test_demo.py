@@ -55,7 +55,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
 def test_the_bundle_is_small_calibrated_and_says_that_it_is_simulated() -> None:
     assert sum(path.stat().st_size for path in BUNDLE.iterdir()) < MOST_BYTES
     bundle = load_bundle(BUNDLE)
-    assert bundle.calibration is not None
+    assert bundle.calibrated
     assert "simulated" in bundle.provenance.licence
     assert "SIMULATED" in bundle.provenance.card
 

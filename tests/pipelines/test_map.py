@@ -1,8 +1,6 @@
 """``stook map`` from the archive to published maps and areas, on the small simulated season."""
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import rasterio
-import zarr
 from pyproj import Geod
-from typer.testing import CliRunner
 
-from models.errors import InputError, StookError
-from pipelines.cli import app
+from models.errors import InputError
 from pipelines.map import open_edition
 from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
+from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
 from transforms import map_store
 from transforms.areas import TileCoverage
@@ -33,36 +29,6 @@ TILES = 12
 LAYERS = ("cropland", "cropland_clear_observations")
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command ended with and printed.
-
-    Attributes:
-        status: Exit status.
-        output: Standard output.
-    """
-
-    status: int
-    output: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The JSON lines."""
-        return [json.loads(line) for line in self.output.splitlines()]
-
-    def event(self, name: str) -> dict[str, Any]:
-        """The last event of a name."""
-        return [event for event in self.events if event["event"] == name][-1]
-
-
-def stook(*words: object) -> Told:
-    """Run the command in this process; what it refuses is raised."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(result.exception, StookError):
-        raise result.exception
-    return Told(result.exit_code, result.stdout)
-
-
 def stook_map(season: SmallSeason, *options: str) -> Told:
     return stook("map", season.config, "--year", season.year, "--quiet", *options)
 
@@ -73,18 +39,6 @@ def folder_of(season: SmallSeason) -> SeasonFolder:
 
 def edition_of(season: SmallSeason) -> Edition:
     return published_edition(season.configuration, season.year)
-
-
-def arrays(edition: Edition) -> dict[str, np.ndarray]:
-    members = zarr.open_group(edition.maps, mode="r").members(max_depth=None)
-    return {path: np.asarray(member[:]) for path, member in members if isinstance(member, zarr.Array)}
-
-
-def assert_same_maps(one: Edition, other: Edition) -> None:
-    a, b = arrays(one), arrays(other)
-    assert a.keys() == b.keys()
-    for path in a:
-        np.testing.assert_array_equal(a[path], b[path], err_msg=path)
 
 
 def assert_same_table(one: pd.DataFrame, other: pd.DataFrame) -> None:

@@ -1,17 +1,26 @@
 """Training goes from labels and imagery to a bundle that maps, and says how good it is elsewhere."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
 
 from models.bundle import Conditions, load_bundle
+from models.encoder import Chips
 from models.errors import InputError
+from models.presto import Presto
 from pipelines.configuration import TrainConfiguration, load
 from pipelines.demo.place import WINDOW
 from pipelines.progress import JsonReporter
+from pipelines.season import embeddings_folder, plan_of, published_edition, region_of
 from pipelines.train import TrainResult, run_training
-from tests.pipelines.small_season import SmallSeason
+from tests.pipelines.command import stook
+from tests.pipelines.small_season import SmallSeason, write_random_bundle
 
 
 def training(season: SmallSeason, folder: Path, **changes: object) -> TrainConfiguration:
@@ -66,10 +75,10 @@ def test_the_card_names_data_licence_method_and_accuracy(trained: TrainResult) -
 def test_only_a_calibrated_training_writes_a_calibration(
     trained: TrainResult, pristine_season: SmallSeason, tmp_path: Path
 ):
-    assert trained.bundle.calibration is not None
+    assert trained.bundle.calibrated
     config = training(pristine_season, tmp_path, strengths=[0.1], held_out=[])
     plain = run_training(config, JsonReporter())
-    assert plain.bundle.calibration is None
+    assert not plain.bundle.calibrated
     assert "nothing is claimed" in plain.bundle.provenance.card
     assert load_bundle(tmp_path / "trained").hash == plain.bundle.hash
     again = run_training(config, JsonReporter())
@@ -100,3 +109,117 @@ def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSe
 
 def test_the_bundle_remembers_what_it_was_trained_under(trained: TrainResult) -> None:
     assert trained.bundle.conditions == Conditions(start_month=1, months=12, absent_bands=(), cloud_dilation_px=0)
+
+
+JUNE_AND_JULY = {"start": {"month": 6, "year": 0}, "months": 2}
+
+
+@pytest.fixture(scope="module")
+def embedded(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """A small region with its vectors stored exactly; read only."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("embedded") / "season").hurried().narrowed()
+    section = {"encoder": {"bundle": "bundle"}, "window": JUNE_AND_JULY, "storage": "float32"}
+    season.configure(embeddings=section, run={"mode": "memory"})
+    assert stook("embed", season.config, "--year", season.year, "--quiet").status == 0
+    return season
+
+
+def training_on_points(season: SmallSeason, folder: Path, stored: bool, **changes: object) -> TrainConfiguration:
+    """A training on a hundred points of the small region, and one beyond it, from imagery or from stored vectors."""
+    random = np.random.default_rng(4)
+    lon, lat = random.uniform(35.9967, 35.9998, 100), random.uniform(9.0008, 9.0032, 100)
+    table = pd.DataFrame({"lon": lon, "lat": lat, "kind": (random.random(100) < (lat - 9.0008) / 0.0024).astype(int)})
+    if stored:
+        table.loc[len(table)] = [36.3, 9.1, 1]
+    table.to_csv(folder / "points.csv", index=False)
+    labels = {"file": str(folder / "points.csv"), "field": "kind", "year": season.year, "licence": "simulated"}
+    labels |= {"positive": [1], "negative": [0]}
+    if stored:
+        labels["embeddings"] = str(embeddings_folder(season.configuration, season.year).folder)
+    section = {"labels": [labels], "held_out": [], "strengths": [0.1], "window": JUNE_AND_JULY}
+    return training(season, folder, **(section | {"minimum_observations": 0} | changes))
+
+
+def test_stored_vectors_give_the_head_that_imagery_gives(
+    embedded: SmallSeason, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_imagery = run_training(training_on_points(embedded, tmp_path, stored=False), JsonReporter()).bundle
+    capsys.readouterr()
+    monkeypatch.setattr(Presto, "embed", None)  # nothing is encoded any more
+    from_store = run_training(training_on_points(embedded, tmp_path, stored=True), JsonReporter()).bundle
+    vectors = torch.randn((200, from_store.encoder.output.width), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(from_store.task.shares(vectors), from_imagery.task.shares(vectors), atol=1e-4)
+    assert from_store.task.shares(vectors).std() > 0.01
+    assert from_store.conditions == from_imagery.conditions
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [place] = [event for event in told if event["event"] == "place_read"]
+    assert place["unseen"] == 1  # where no vectors are stored there is no label either
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda season: write_random_bundle(season.folder / "bundle", seed=6), "another encoder, window or stride"),
+        (
+            lambda season: (season.output / "embeddings/current.json").unlink(),
+            "holds no published vectors; 'stook embed'",
+        ),
+    ],
+    ids=["another encoder", "none"],
+)
+def test_vectors_that_are_not_the_trainings_own_are_refused(
+    spoil: Callable[[SmallSeason], object], reason: str, embedded: SmallSeason, tmp_path: Path
+) -> None:
+    season = embedded.copy(tmp_path / "season")
+    spoil(season)
+    with pytest.raises(InputError, match=reason):
+        run_training(training_on_points(season, tmp_path, stored=True), JsonReporter())
+
+
+def test_a_lower_precision_that_is_asked_for_is_checked_and_recorded(embedded: SmallSeason, tmp_path: Path) -> None:
+    config = training_on_points(embedded, tmp_path, stored=True, precisions=["bfloat16"])
+    section = config.training.labels[0]
+    points = pd.read_csv(section.file)
+    points[:100].to_csv(section.file, index=False)  # the check reads imagery, which the last point has not
+    assert 0 < run_training(config, JsonReporter()).bundle.precision_loss["bfloat16"] < 0.1
+    assert load_bundle(tmp_path / "trained").precision_loss.keys() == {"bfloat16"}
+
+
+@pytest.mark.parametrize(("loss", "reason"), [(None, "never checked"), (0.02, "off by 0.020 of a probability")])
+def test_a_map_in_lower_precision_is_refused_unless_it_was_checked(
+    loss: float | None, reason: str, embedded: SmallSeason, tmp_path: Path
+) -> None:
+    season = checked(embedded.copy(tmp_path / "season"), loss)
+    config = season.configuration
+    with pytest.raises(InputError, match=f"products.cropland.precision: bfloat16 is {reason}.*allowed are float32"):
+        plan_of(config, season.year, region_of(config), provisional=False)
+
+
+def checked(season: SmallSeason, loss: float | None) -> SmallSeason:
+    """Ask for a map in lower precision, with a bundle in which such a loss is recorded."""
+    bundle = load_bundle(season.folder / "bundle")
+    bundle.precision_loss = {} if loss is None else {"bfloat16": loss}
+    bundle.save(season.folder / "checked")
+    return season.configure(products__cropland__bundle="checked", products__cropland__precision="bfloat16")
+
+
+def test_a_map_in_checked_precision_records_device_and_the_batch_that_the_memory_held(
+    embedded: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    season = checked(embedded.copy(tmp_path / "season"), loss=0.004).configure(run={"mode": "memory", "batch": 256})
+    embed, lower = Presto.embed, []
+
+    def in_little_memory(encoder: Presto, chips: Chips) -> torch.Tensor:
+        if len(chips) > 64:
+            raise torch.OutOfMemoryError("simulated")
+        lower.append(torch.is_autocast_enabled("cpu"))
+        return embed(encoder, chips)
+
+    monkeypatch.setattr(Presto, "embed", in_little_memory)
+    assert stook("map", season.config, "--year", season.year, "--quiet").status == 0
+    assert lower and all(lower)
+    edition = published_edition(season.configuration, season.year)
+    records = list(edition.ledger.records())
+    assert len(records) == 2
+    assert {(record.device, record.batches["cropland"]) for record in records} == {("cpu", 64)}
+    assert edition.plan.products[0].encoding.precision == "bfloat16"

@@ -1,6 +1,7 @@
 """Editions appear whole, are filled by one run, and are shown by moving a pointer."""
 
 import os
+import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_a_plan_is_read_back_from_its_edition(folder: SeasonFolder) -> None:
     edition = opened(folder, plan)
     assert edition.plan == plan
     assert edition.plan.key == plan.key == edition.manifest["key"]
+
+
+def test_vectors_of_the_season_are_found_until_somebody_deletes_them(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    assert edition.embeddings is None
+    home = SeasonFolder(folder.output, "place", "main-2019/embeddings")
+    vectors = opened(home, make_plan("c" * 64))
+    assert edition.embeddings is None  # not published yet
+    home.publish(vectors)
+    assert edition.embeddings == vectors
+    shutil.rmtree(vectors.folder)
+    assert edition.embeddings is None
 
 
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:

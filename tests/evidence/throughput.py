@@ -1,0 +1,120 @@
+"""The encoder as a tile runs it against the plain loop that anyone would write, from the same NumPy chips.
+
+The plain loop is ``torch.no_grad`` over batches of 64, with the same scaling and the same network; what is measured is
+what ``models.inference`` adds and gains: its batch, ``inference_mode``, the answers put into one tensor. Weights are
+random: they do not change the work.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.encoder import Chips, Encoder
+from models.galileo import Galileo, GalileoSize
+from models.inference import Embedder
+from models.presto import Presto, PrestoSize
+from models.resnet import ResNet, ResNetSize
+from models.satmae import GroupSize, SatMAEGroup
+from models.softcon import SENTINEL2_BANDS, SoftCon, SoftConSize
+from tests.evidence.figure import Experiment, Figure
+
+PLAIN_BATCH = 64
+REPETITIONS = 5
+MONTHS = 12
+
+
+@dataclass(frozen=True)
+class Runner:
+    """An encoder to be measured.
+
+    Attributes:
+        name: Second word of the figure.
+        build: Makes it.
+        chips: How many are encoded; whole batches of the plain loop.
+        words: What it is, for the note.
+    """
+
+    name: str
+    build: Callable[[], Encoder]
+    chips: int
+    words: str
+
+
+def resnet() -> ResNet:
+    """The smaller of the published depths, on the bands that SoftCon's has."""
+    return ResNet(ResNetSize(18, tuple(band.name for band in SENTINEL2_BANDS), "ssl4eo"))
+
+
+RUNNERS = (
+    Runner("presto", lambda: Presto(PrestoSize()), 1024, "the published size, 12 months"),
+    Runner("galileo", lambda: Galileo(GalileoSize(chip_px=1)), 512, "nano, single pixels, 12 months"),
+    Runner(
+        "satmae",
+        lambda: SatMAEGroup(GroupSize(width=768, depth=1, heads=12)),
+        PLAIN_BATCH,
+        "group of ViT-B's width, 1 block of its 12",
+    ),
+    Runner("softcon", lambda: SoftCon(SoftConSize(depth=2)), PLAIN_BATCH, "of ViT-S/14's width, 2 blocks of its 12"),
+    Runner("resnet", resnet, PLAIN_BATCH, "ResNet-18, 13 bands of 224 px"),
+)
+
+
+def run(scratch: Path) -> Iterator[Figure]:
+    """Chips per second relative to the plain loop, of every family."""
+    for runner in RUNNERS:
+        torch.manual_seed(0)
+        encoder = runner.build().eval()
+        chips, embedder = simulated(encoder, runner.chips), Embedder(encoder, torch.device("cpu"))
+        ways = {"ours": partial(embedder, chips.__getitem__, len(chips)), "plain": partial(plain, encoder, chips)}
+        seconds = interleaved(ways)
+        rate = len(chips) / seconds["ours"]
+        note = (
+            f"target ≥ 0.95; {runner.words}; {rate:.3g} chips a second in batches of {min(embedder.batch, len(chips))}"
+            f" against {PLAIN_BATCH}; random weights, best of {REPETITIONS} in turn"
+        )
+        yield Figure(f"throughput.{runner.name}.relative", seconds["plain"] / seconds["ours"], note)
+
+
+def interleaved(ways: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """The least time of each way, which are taken in turn, each first every other time, after one round to warm up."""
+    least = dict.fromkeys(ways, float("inf"))
+    for repetition in range(-1, REPETITIONS):
+        for name in list(ways)[:: 1 if repetition % 2 else -1]:
+            start = time.perf_counter()
+            ways[name]()
+            if repetition >= 0:
+                least[name] = min(least[name], time.perf_counter() - start)
+    return least
+
+
+@torch.no_grad()
+def plain(encoder: Encoder, chips: Chips) -> Tensor:
+    """Feature vectors, as the authors' own examples get them: batch by batch."""
+    vectors = []
+    months, years = torch.as_tensor(chips.months), torch.as_tensor(chips.years)
+    for start in range(0, len(chips), PLAIN_BATCH):
+        part = chips[start : start + PLAIN_BATCH]
+        x = encoder.specification.scaled(torch.as_tensor(part.values))
+        latlon = torch.as_tensor(part.latlon, dtype=torch.float32)
+        vectors.append(encoder._encode(x, months, years, latlon))
+    return torch.cat(vectors)
+
+
+def simulated(encoder: Encoder, count: int) -> Chips:
+    """Chips of uniform noise in plausible units, nothing missing."""
+    random, specification = np.random.default_rng(0), encoder.specification
+    periods = MONTHS if specification.period == "month" else specification.most_periods
+    values = random.random((count, periods, len(specification.bands), *(specification.chip_px,) * 2), np.float32)
+    radar = [band.sensor == "sentinel1" for band in specification.bands]
+    values[:, :, radar] *= -20
+    latlon = np.tile([[50.8, 3.0]], (count, 1))
+    return Chips(values, 1 + np.arange(periods) % 12, np.full(periods, 2019), latlon)
+
+
+EXPERIMENT = Experiment("throughput", run)

@@ -1,0 +1,102 @@
+"""Building coverage: quantiles per cell of 100 m, hectares with an interval that add up, beside cropland in one run."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+from models.bundle import Bundle, Conditions, Provenance
+from models.errors import InputError
+from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from models.resnet import ResNet, ResNetSize
+from models.tasks import QuantileTask
+from tests.pipelines.command import stook
+from tests.pipelines.small_season import SmallSeason
+from transforms.editions import Edition, SeasonFolder
+from transforms.products import NODATA
+
+DRY = Conditions(start_month=1, months=2, stride_px=10)  # without a cloud
+WINDOW = {"start": {"month": 1, "year": 0}, "months": 2}
+
+
+def write_building_bundle(folder: Path) -> None:
+    """Random weights, spread so that cells differ."""
+    torch.manual_seed(3)
+    encoder = ResNet(ResNetSize(18, ("vv", "red", "nir"), "plain", chip_px=16)).eval()
+    encoder.conv1.weight.data *= 100
+    head = QuantileHead(512).eval()
+    provenance = Provenance("building_coverage", "random weights", None, "Apache-2.0", "nothing", "# for tests\n")
+    shifts = Conformal(DEFAULT_QUANTILES, (-0.05, -0.02, 0.0, 0.02, 0.05))
+    Bundle(encoder, QuantileTask(head, shifts), DRY, provenance).save(folder)
+
+
+@pytest.fixture(scope="module")
+def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """Both products of two dry months, mapped; read only."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("buildings") / "season").hurried(2, 1).narrowed()
+    write_building_bundle(season.folder / "buildings")
+    buildings = {"bundle": "buildings", "window": WINDOW, "minimum_observations": 0}
+    season.configure(products__building_coverage=buildings, run={"mode": "memory"})
+    assert stook("map", season.config, "--year", season.year).status == 0
+    return season
+
+
+@pytest.fixture
+def edition(mapped: SmallSeason) -> Edition:
+    found = SeasonFolder(mapped.output.parents[1], mapped.output.parent.name, mapped.output.name).current()
+    assert found is not None
+    return found
+
+
+def test_quantiles_of_cells_rise_and_open_in_xarray(edition: Edition) -> None:
+    cells = xr.open_zarr(edition.maps, group="32637/100m", consolidated=False, mask_and_scale=False)
+    layer = cells["building_coverage"]
+    assert layer.dims == ("quantile", "y", "x")
+    assert layer.attrs["quantiles"] == list(DEFAULT_QUANTILES)
+    values = layer.values.astype(int)
+    known = values[0] != NODATA
+    assert known.any() and (values[:, known] <= 100).all()
+    assert (np.diff(values[:, known], axis=0) >= 0).all()
+    assert (values[:, ~known] == NODATA).all()
+    assert "cropland" in xr.open_zarr(edition.maps, group="32637/10m", consolidated=False)
+
+
+def test_hectares_add_up_and_lie_within_their_interval(edition: Edition) -> None:
+    table = pd.read_parquet(edition.folder / "statistics.parquet")
+    built = table[table["product"] == "building_coverage"].set_index(["level", "id"])
+    units = built.loc["unit"]
+    whole = built.loc["region"].iloc[0]
+    assert units["area_dm2"].sum() == whole["area_dm2"]
+    assert (units["low_ha"] <= units["area_ha"]).all() and (units["area_ha"] <= units["high_ha"]).all()
+    assert whole["standard_error_ha"] > 0
+    # Units that share no tile are independent of each other: their squares add up.
+    assert whole["standard_error_ha"] == pytest.approx(np.sqrt((units["standard_error_ha"] ** 2).sum()))
+    assert built["threshold_percent"].isna().all()
+    cropland = table[table["product"] == "cropland"].set_index(["level", "id"])
+    assert (cropland["total_dm2"] == built["total_dm2"]).all()
+    assert cropland["low_ha"].isna().all()
+
+
+def test_the_hectares_are_those_of_the_median(edition: Edition) -> None:
+    table = pd.read_parquet(edition.folder / "statistics.parquet")
+    row = table[(table["product"] == "building_coverage") & (table["id"] == "east")].iloc[0]
+    median = xr.open_zarr(edition.maps, group="32637/100m", consolidated=False, mask_and_scale=False)[
+        "building_coverage"
+    ].values[2]
+    shares = median[median != NODATA] / 100
+    assert shares.min() * row["mapped_ha"] <= row["area_ha"] <= shares.max() * row["mapped_ha"]
+
+
+def test_the_statistics_are_printed_with_their_interval_and_method(mapped: SmallSeason) -> None:
+    told = stook("statistics", mapped.config, "--year", mapped.year)
+    assert told.status == 0
+    assert "covered ha" in told.output and "wholly correlated" in told.output
+
+
+def test_a_bundle_of_quantiles_is_no_cropland(mapped: SmallSeason, tmp_path: Path) -> None:
+    spoilt = mapped.copy(tmp_path / "season").configure(products__cropland__bundle="buildings")
+    with pytest.raises(InputError, match="is for building_coverage, not cropland"):
+        stook("map", spoilt.config, "--year", spoilt.year)

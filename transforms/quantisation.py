@@ -1,0 +1,75 @@
+"""How feature vectors are brought to eight bits: offset and spread of each number, from a sample of the region.
+
+Some numbers of a vector hardly differ between places however large they are, and what tells places apart is small. One
+scale for all of them would spend its steps on the constant ones.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pyproj import Transformer
+from torch import Tensor
+
+from models.inference import Embedder
+from transforms.composite import CompositeSettings, composite
+from transforms.cutting import TileSeason
+from transforms.features import training_grid
+from transforms.geodesy import lonlat_bounds
+from transforms.grid import Zone
+from transforms.inputs import Inputs
+from transforms.plan import Encoding, Plan, Quantisation
+from transforms.products import NODATA
+from transforms.region import Region
+from transforms.view import encoded_view
+
+PLACES = 16
+VECTORS_PER_PLACE = 500
+FEWEST_VECTORS = 100
+READERS = 8
+
+
+def fit_quantisation(
+    plan: Plan, encoding: Encoding, region: Region, inputs: Inputs, absent: frozenset[str], embedder: Embedder
+) -> Quantisation:
+    """Mean and standard deviation of each number over cells around points of the region's units.
+
+    With too few cells to tell, each number is taken as it is.
+    """
+    parts = list(_sample(plan, encoding, region, inputs, absent, embedder))
+    vectors = torch.cat(parts) if parts else torch.zeros((0, encoding.width))
+    if len(vectors) < FEWEST_VECTORS:
+        return Quantisation((0.0,) * encoding.width, (1.0,) * encoding.width)
+    spread = vectors.std(dim=0)
+    spread = torch.where(spread > 0, spread, 1.0)
+    return Quantisation(tuple(vectors.mean(dim=0).tolist()), tuple(spread.tolist()))
+
+
+def _sample(
+    plan: Plan, encoding: Encoding, region: Region, inputs: Inputs, absent: frozenset[str], embedder: Embedder
+) -> Iterator[Tensor]:
+    """Vectors [cell, width] around up to ``PLACES`` units, evenly spaced in the region's order."""
+    grid, layout = training_grid(encoding.layout.cell_px), encoding.layout
+    settings = CompositeSettings(
+        bands=encoding.bands,
+        periods=encoding.periods,
+        cloud_dilation_px=plan.cloud_dilation_px,
+        absent_bands=absent,
+        resampling=encoding.resampling,
+        readers=READERS,
+    )
+    units = region.units
+    for number in np.unique(np.linspace(0, len(units) - 1, PLACES).round().astype(int)):
+        point = units[number].geometry.representative_point()
+        zone = Zone.at(point.x, point.y)
+        x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(point.x, point.y)
+        tile = grid.tile_at(zone, x, y)
+        geobox = grid.geobox(tile, layout.halo_px)
+        season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings)
+        everywhere = np.ones((grid.tile_px, grid.tile_px), bool)
+        view = encoded_view(TileSeason(grid, tile, season, layout.halo_px), embedder, layout, everywhere, absent)
+        cells = np.flatnonzero(view.clear != NODATA)
+        wanted = np.zeros(view.clear.shape, bool)
+        if len(cells):
+            wanted.flat[cells[np.linspace(0, len(cells) - 1, VECTORS_PER_PLACE).astype(int)]] = True
+            yield from (part.vectors for part in view.features(wanted))
