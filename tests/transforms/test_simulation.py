@@ -1,3 +1,6 @@
+import hashlib
+import importlib
+import pkgutil
 from datetime import date, timedelta
 
 import numpy as np
@@ -6,7 +9,8 @@ import pytest
 import rasterio
 from pyproj import Transformer
 
-from transforms.simulation import atmosphere, phenology
+from transforms import simulation
+from transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
 from transforms.simulation.atmosphere import SceneClass
 from transforms.simulation.districts import districts, write_units
 from transforms.simulation.landscape import Cover, Landscape, Place
@@ -18,7 +22,7 @@ from transforms.simulation.zones import grid_code, scene_grid, zone_parts
 
 PLACE = Place(width_m=1600, height_m=1800, seed=3)
 YEAR = 2023
-WEATHER = Weather.of(PLACE.seed, YEAR)
+WEATHER = Weather.of(PLACE, YEAR)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,20 @@ def sky_of(view, day):
 
 def median_by_month(curves, where):
     return {month: float(np.median(ndvi[where])) for month, ndvi in curves.items()}
+
+
+class TestVersion:
+    def test_it_is_counted_up_when_a_constant_of_the_simulator_changes(self):
+        # If this fails: count SIMULATOR_VERSION up, and put the new version and digest here.
+        recorded = (2, "a362652ca5d7e938")
+        text = set()
+        for name in (module.name for module in pkgutil.iter_modules(simulation.__path__)):
+            for key, value in vars(importlib.import_module(f"{simulation.__name__}.{name}")).items():
+                plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+                if key.isupper() and not isinstance(plain, str | pystac.Extent | pystac.TemporalExtent):
+                    text.add(f"{key} = {plain!r}")
+        digest = hashlib.sha256("\n".join(sorted(text)).encode()).hexdigest()[:16]
+        assert (SIMULATOR_VERSION, digest) == recorded
 
 
 class TestChance:
@@ -139,6 +157,12 @@ class TestPhenology:
         assert max(crop.values()) > 0.6
         assert crop[11] < 0.4 and crop[3] < 0.3
 
+    def test_a_shifted_season_is_the_same_season_on_other_dates(self, landscape):
+        late = Weather(WEATHER.onset_day, WEATHER.end_day, shift_days=60)
+        early = Weather(WEATHER.onset_day, WEATHER.end_day, shift_days=-60)
+        first = phenology.materials(landscape.ground, date(YEAR, 7, 1), early)
+        np.testing.assert_array_equal(first, phenology.materials(landscape.ground, date(YEAR, 10, 29), late))
+
     def test_grass_is_greener_than_crops_out_of_season(self, landscape, monthly_ndvi):
         crop, grass = (
             median_by_month(monthly_ndvi, landscape.ground.cover == cover) for cover in (Cover.CROPLAND, Cover.GRASS)
@@ -155,10 +179,11 @@ class TestPhenology:
         assert min(median_by_month(monthly_ndvi, landscape.ground.cover == Cover.TREES).values()) > 0.4
         assert max(median_by_month(monthly_ndvi, landscape.ground.cover == Cover.WATER).values()) < 0.2
 
-    def test_roofs_scatter_most_and_moist_soil_more_than_dry(self):
+    def test_walls_scatter_most_and_moist_soil_more_than_dry(self):
         each = np.eye(len(Material), dtype=np.float32)[..., None]
         dry, moist = phenology.backscatter(each, 0.0)[..., 0], phenology.backscatter(each, 1.0)[..., 0]
-        assert dry[0].argmax() == Material.METAL
+        walls = phenology.backscatter(each, 0.0, np.ones(each.shape[1:], np.float32))[..., 0] - dry
+        assert (walls > 4 * dry).all()
         assert (moist[:, Material.PALE_SOIL] > 2 * dry[:, Material.PALE_SOIL]).all()
         assert (moist[:, Material.CANOPY] == dry[:, Material.CANOPY]).all()
 
@@ -197,7 +222,8 @@ class TestScenes:
     def test_radar_speckle_has_the_stated_looks(self, landscape, view):
         day = date(YEAR, 1, 5)
         vv = radar_scene(landscape, view, day, WEATHER)["vv"]
-        mean = phenology.backscatter(block_mean(view.materials(day, WEATHER)), 0.03)[0]
+        shares = block_mean(view.materials(day, WEATHER))
+        mean = phenology.backscatter(shares, 0.03, view.walls, view.roughness)[0]
         ratio = vv / mean
         assert vv.dtype == np.float32
         assert ratio.mean() ** 2 / ratio.var() == pytest.approx(7, rel=0.15)
@@ -213,6 +239,7 @@ class TestScenes:
         path = write_archive(landscape, tmp_path / "archive", YEAR, Revisit(optical_days=120, radar_days=180))
         catalog = pystac.Catalog.from_file(path)
         assert "imulated" in catalog.description
+        assert f"simulator {SIMULATOR_VERSION}" in catalog.description
         items = {collection.id: list(collection.get_items()) for collection in catalog.get_children()}
         assert {name: len(found) for name, found in items.items()} == {"sentinel-2-l2a": 8, "sentinel-1-rtc": 6}
         optical = items["sentinel-2-l2a"][0]

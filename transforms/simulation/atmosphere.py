@@ -81,7 +81,7 @@ def simulate_sky(place: Place, when: date, rain: float) -> Sky:
     depth = billows - np.quantile(billows, 1 - covered)
     opacity = np.clip(depth / 0.55, 0, 1) ** 0.8 if covered > 0.01 else np.zeros(shape, np.float32)
 
-    east, north = _shadow_offset(place.latitude, when)
+    east, north = shadow_offset(place.latitude, when)
     height_m = rng.uniform(500, 1400)
     step = (-north * height_m / SKY_RESOLUTION_M, east * height_m / SKY_RESOLUTION_M)
     shadow = ndimage.gaussian_filter(ndimage.shift(opacity, step, order=1, mode="nearest"), 1.0)
@@ -119,7 +119,7 @@ def classify(observed: np.ndarray, sky: Sky) -> np.ndarray:
     return classes
 
 
-def _shadow_offset(latitude: float, when: date) -> tuple[float, float]:
+def shadow_offset(latitude: float, when: date) -> tuple[float, float]:
     """Metres east and north that a shadow falls per metre of height, in mid-morning."""
     declination = np.radians(23.44) * np.sin(2 * np.pi * (when.timetuple().tm_yday - 81) / 365)
     phi = np.radians(latitude)

@@ -11,6 +11,7 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
 
 ALL_TIMES = pystac.TemporalExtent([None, None])
 GLOBAL_EXTENT = pystac.Extent(pystac.SpatialExtent([-180.0, -90.0, 180.0, 90.0]), ALL_TIMES)
@@ -37,6 +38,7 @@ class CatalogueWriter:
         geobox: GeoBox,
         nodata: float,
         properties: Mapping[str, Any] | None = None,
+        footprint: BaseGeometry | None = None,
     ) -> None:
         """Write one acquisition: a COG per band and its STAC item.
 
@@ -44,17 +46,19 @@ class CatalogueWriter:
             collection: Collection id, e.g. ``sentinel-2-l2a``; created on first use.
             item_id: Unique within the collection.
             time: Acquisition time, UTC, with a time zone.
-            bands: Asset key -> array [y, x]; one of half the shape of ``geobox`` is a band of twice the pixel size.
+            bands: Asset key -> array [y, x] or, for assets of several bands, [band, y, x]; one of half the shape of
+                ``geobox`` has twice the pixel size.
             geobox: Grid of the full-resolution bands.
             nodata: Value of pixels without data, in every band.
             properties: Further item properties, e.g. ``s2:processing_baseline``.
+            footprint: Where there is data, in longitude and latitude; the whole of ``geobox`` if None.
         """
         parent = self.catalog.get_child(collection)
         if parent is None:
             parent = pystac.Collection(id=collection, description=self.catalog.description, extent=GLOBAL_EXTENT)
             self.catalog.add_child(parent)
         crs = str(geobox.crs)
-        footprint = geobox.extent.to_crs("EPSG:4326").geom
+        footprint = footprint or geobox.extent.to_crs("EPSG:4326").geom
         item = pystac.Item(
             id=item_id,
             geometry=mapping(footprint),
@@ -65,9 +69,9 @@ class CatalogueWriter:
         home = self.folder / collection / item_id
         home.mkdir(parents=True, exist_ok=True)
         for key, array in bands.items():
-            band_box = geobox.zoom_to(array.shape)
+            band_box = geobox.zoom_to(array.shape[-2:])
             write_cog(home / f"{key}.tif", array, band_box.transform, crs, nodata)
-            grid = {"proj:shape": list(array.shape), "proj:transform": list(band_box.transform)[:6]}
+            grid = {"proj:shape": list(array.shape[-2:]), "proj:transform": list(band_box.transform)[:6]}
             href = str(home / f"{key}.tif")
             item.add_asset(key, pystac.Asset(href=href, media_type=pystac.MediaType.COG, extra_fields=grid))
         parent.add_item(item)
@@ -82,7 +86,8 @@ class CatalogueWriter:
 
 
 def write_cog(path: Path, array: np.ndarray, transform: Affine, crs: str, nodata: float) -> None:
-    """Write ``array`` [y, x] as a cloud-optimised GeoTIFF."""
-    profile = {"driver": "COG", "crs": crs, "transform": transform, "nodata": nodata, "dtype": array.dtype, "count": 1}
-    with rasterio.open(path, "w", height=array.shape[0], width=array.shape[1], compress="DEFLATE", **profile) as file:
-        file.write(array, 1)
+    """Write ``array`` [y, x] or [band, y, x] as a cloud-optimised GeoTIFF."""
+    count, height, width = array.shape if array.ndim == 3 else (1, *array.shape)
+    profile = {"driver": "COG", "crs": crs, "transform": transform, "nodata": nodata, "dtype": array.dtype}
+    with rasterio.open(path, "w", count=count, height=height, width=width, compress="DEFLATE", **profile) as file:
+        file.write(array.reshape(count, height, width))

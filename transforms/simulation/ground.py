@@ -1,11 +1,13 @@
 """What can stand on simulated ground, and where: covers, crops, the place, and the properties of every pixel."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 from odc.geo.geom import Geometry, box
+
+from transforms.simulation.country import SAVANNA, Country
 
 
 class Cover(IntEnum):
@@ -37,6 +39,7 @@ class Place:
         width_m: East to west.
         height_m: North to south.
         seed: Another seed is another landscape.
+        country: How people live and farm there.
     """
 
     longitude: float = 36.0
@@ -44,6 +47,7 @@ class Place:
     width_m: float = 3000.0
     height_m: float = 4000.0
     seed: int = 7
+    country: Country = SAVANNA
 
     @property
     def frame(self) -> str:
@@ -57,20 +61,37 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Parcels:
+    """Who farms what; arrays [y, x] on the grid of the ground.
+
+    Attributes:
+        number: int32, 1, 2, … for cropland by parcel, 0 elsewhere.
+        furrows: float32, direction of the parcel's longer side, radians from east.
+    """
+
+    number: np.ndarray
+    furrows: np.ndarray
+
+
+@dataclass(frozen=True)
 class Ground:
     """What stands at every pixel; all arrays [y, x], float32 where nothing else is said.
 
     Attributes:
-        cover: uint8 code of ``Cover``, 0 beyond the simulated ground.
+        cover: uint8 code of ``Cover``, 0 beyond the simulated ground; built-up where roofs have half of the pixel.
         crop: uint8 code of ``Crop``, meaningful on cropland.
         sowing_day: Day of the year on cropland, before the weather of the year shifts it.
         ploughed_days: Days before sowing at which cropland is ploughed.
         vigour: How well crop or grass grows, about 0.3…1.2.
         weeds: Share of the gaps in a crop, or of a fallow, that weeds take, 0…1.
         soil: Tone of the soil, 0 black clay … 1 pale sand.
+        red: Share of the soil that is laterite, 0…1.
         wetness: 0 upland … 1 valley bottom, green far into the dry season.
         woody: Share of the pixel under trees and shrubs, 0…1.
-        metal: Share of a roof that is corrugated iron; the rest is thatch.
+        roof: Share of the pixel under roofs, exactly that of the houses' polygons, 0…1.
+        roofing: uint8 code of ``Roof`` of the largest roof.
+        roughness: How much more than others of its kind it scatters radar back, dB.
+        walls: Double bounce of the pixel's houses towards Sentinel-1, by share of the pixel.
     """
 
     cover: np.ndarray
@@ -80,9 +101,13 @@ class Ground:
     vigour: np.ndarray
     weeds: np.ndarray
     soil: np.ndarray
+    red: np.ndarray
     wetness: np.ndarray
     woody: np.ndarray
-    metal: np.ndarray
+    roof: np.ndarray
+    roofing: np.ndarray
+    roughness: np.ndarray
+    walls: np.ndarray
 
     def take(self, rows: np.ndarray, columns: np.ndarray) -> "Ground":
         """The ground at integer positions; cover 0 where they lie outside."""
@@ -91,7 +116,17 @@ class Ground:
         at = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
         taken = {field.name: getattr(self, field.name)[at] for field in fields(self)}
         taken["cover"] = np.where(known, taken["cover"], 0).astype(np.uint8)
+        taken["roof"] = np.where(known, taken["roof"], 0).astype(np.float32)
         return Ground(**taken)
+
+    def without_roofs_and_trees(self) -> "Ground":
+        """The ground below roofs and crowns."""
+        return replace(self, roof=np.zeros_like(self.roof), woody=np.zeros_like(self.woody))
+
+    @cached_property
+    def roofed(self) -> np.ndarray:
+        """Flat positions of pixels with a roof."""
+        return np.flatnonzero(self.roof > 0)
 
     @cached_property
     def patches(self) -> tuple[tuple[Cover, np.ndarray, "Ground"], ...]:

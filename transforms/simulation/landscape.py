@@ -10,7 +10,8 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from transforms.simulation.ground import Cover, Crop, Ground, Place
+from transforms.simulation.ground import Cover, Crop, Ground, Parcels, Place
+from transforms.simulation.settlements import Houses
 from transforms.simulation.sketch import Sketch
 
 __all__ = ["Cover", "Crop", "Ground", "Landscape", "Place"]
@@ -27,12 +28,16 @@ class Landscape:
         place: Where it is.
         geobox: Grid of ``ground`` in the place's own frame, 5 m.
         ground: What stands there.
+        parcels: Who farms it.
+        houses: Every house.
         town: Position (x, y) of the town in the frame, metres.
     """
 
     place: Place
     geobox: GeoBox
     ground: Ground
+    parcels: Parcels
+    houses: Houses
     town: tuple[float, float]
 
     @classmethod
@@ -41,8 +46,8 @@ class Landscape:
         place = place or Place()
         outline = place.rectangle(MARGIN_M)
         geobox = GeoBox.from_bbox(outline.boundingbox, crs=place.frame, resolution=GROUND_RESOLUTION_M)
-        ground, town = Sketch(place, geobox).finish()
-        return cls(place, geobox, ground, town)
+        sketch = Sketch(place, geobox).finish()
+        return cls(place, geobox, sketch.ground, sketch.parcels, sketch.houses, sketch.town)
 
     def locate(self, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
         """Metres (east, north) in the place's frame of the pixel centres of ``geobox``, float64 [y, x]."""

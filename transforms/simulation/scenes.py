@@ -1,4 +1,4 @@
-"""A year of simulated Sentinel-2 and Sentinel-1 over a landscape, written as an archive."""
+"""A year of simulated Sentinel-2 and Sentinel-1 over a landscape, written as an archive, with close views if wanted."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +10,17 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from transforms.simulation import atmosphere, phenology
+from transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
 from transforms.simulation.atmosphere import Sky
+from transforms.simulation.campaign import Campaign
 from transforms.simulation.catalogue import CatalogueWriter
 from transforms.simulation.landscape import Ground, Landscape
 from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS, Weather
+from transforms.simulation.pictures import write_pictures
 from transforms.simulation.zones import grid_code, scene_grid, zone_parts
 
 OPTICAL_COLLECTION, RADAR_COLLECTION = "sentinel-2-l2a", "sentinel-1-rtc"
-DESCRIPTION = "Simulated Sentinel-2 L2A and Sentinel-1 RTC scenes of a fictional savanna. Nothing here is real imagery."
+DESCRIPTION = f"Simulated scenes of a fictional place (simulator {SIMULATOR_VERSION}). Nothing here is real imagery."
 FULL_RESOLUTION_BANDS = ("blue", "green", "red", "nir")  # 10 m; the others and SCL are 20 m
 COUNTS_PER_REFLECTANCE = 10_000  # no offset: profile ``scaled-1e-4``
 OPTICAL_BLUR_PIXELS = 0.45  # standard deviation of the point spread function at 10 m
@@ -41,7 +43,7 @@ class Revisit:
 
 @dataclass(frozen=True)
 class View:
-    """What one zone sees of a landscape.
+    """What the Sentinels see of a landscape in one zone.
 
     Attributes:
         epsg: The zone.
@@ -49,6 +51,8 @@ class View:
         ground: The ground at ``SUPERSAMPLING`` times that resolution.
         x: Metres east in the place's frame of the pixels of ``grid``, [y, x].
         y: Metres north.
+        walls: Double bounce of the houses in 20 m pixels, float32 [y, x].
+        roughness: Of the ground in 20 m pixels, dB.
     """
 
     epsg: int
@@ -56,19 +60,29 @@ class View:
     ground: Ground
     x: np.ndarray
     y: np.ndarray
+    walls: np.ndarray
+    roughness: np.ndarray
 
     @classmethod
     def of(cls, landscape: Landscape, epsg: int) -> "View":
         """The view of the zone ``epsg``."""
         grid = scene_grid(landscape.place, epsg)
-        return cls(epsg, grid, landscape.at(grid.zoom_out(1 / SUPERSAMPLING)), *landscape.locate(grid))
+        ground = landscape.at(grid.zoom_out(1 / SUPERSAMPLING))
+        walls, roughness = (block_mean(layer, 2 * SUPERSAMPLING) for layer in (ground.walls, ground.roughness))
+        return cls(epsg, grid, ground, *landscape.locate(grid), walls, roughness)
 
     def materials(self, day: date, weather: Weather) -> np.ndarray:
         """Shares of materials [material, y, x] in the 10 m pixels."""
         return block_mean(phenology.materials(self.ground, day, weather), SUPERSAMPLING)
 
 
-def write_archive(landscape: Landscape, folder: Path, year: int = 2023, revisit: Revisit | None = None) -> Path:
+def write_archive(
+    landscape: Landscape,
+    folder: Path,
+    year: int = 2023,
+    revisit: Revisit | None = None,
+    campaign: Campaign | None = None,
+) -> Path:
     """Write one calendar year of scenes: one per date, satellite and UTM zone of the place.
 
     Args:
@@ -76,17 +90,18 @@ def write_archive(landscape: Landscape, folder: Path, year: int = 2023, revisit:
         folder: Where ``catalog.json`` will stand.
         year: Calendar year; its weather is drawn from the place's seed.
         revisit: How often each satellite looks.
+        campaign: The high-resolution passes; without it the archive has none.
 
     Returns:
         Path of ``catalog.json``.
     """
     revisit = revisit or Revisit()
     writer = CatalogueWriter(Path(folder), DESCRIPTION)
-    weather = Weather.of(landscape.place.seed, year)
+    weather = Weather.of(landscape.place, year)
     views = [View.of(landscape, epsg) for epsg in zone_parts(landscape.place)]
     with ThreadPoolExecutor() as pool:
         for day in _every(revisit.optical_days, year, first=3):
-            sky = atmosphere.simulate_sky(landscape.place, day, weather.rain(day.timetuple().tm_yday))
+            sky = atmosphere.simulate_sky(landscape.place, day, weather.rain(weather.season_day(day)))
             optical = pool.map(lambda view: optical_scene(landscape, view, day, weather, sky), views)  # noqa: B023
             for view, bands in zip(views, optical, strict=True):
                 _write_optical(writer, view, day, bands)
@@ -94,6 +109,8 @@ def write_archive(landscape: Landscape, folder: Path, year: int = 2023, revisit:
             radar = pool.map(lambda view: radar_scene(landscape, view, day, weather), views)  # noqa: B023
             for view, bands in zip(views, radar, strict=True):
                 _write_radar(writer, view, day, bands)
+    if campaign is not None:
+        write_pictures(writer, landscape, campaign, year)
     return writer.save()
 
 
@@ -122,7 +139,7 @@ def optical_scene(landscape: Landscape, view: View, day: date, weather: Weather,
 def radar_scene(landscape: Landscape, view: View, day: date, weather: Weather) -> dict[str, np.ndarray]:
     """One Sentinel-1 acquisition: ``vv`` and ``vh``, linear power float32 [y, x] at 20 m, NaN without data."""
     shares = block_mean(view.materials(day, weather))
-    power = phenology.backscatter(shares, _moisture(landscape, day, weather))
+    power = phenology.backscatter(shares, _moisture(landscape, day, weather), view.walls, view.roughness)
     rng = np.random.default_rng([landscape.place.seed, day.toordinal(), view.epsg, 5])
     calibration = 10 ** (rng.normal(0, 0.15, (2, 1, 1)) / 10)
     speckle = rng.gamma(RADAR_LOOKS, 1 / RADAR_LOOKS, power.shape)
@@ -170,7 +187,7 @@ def _write_radar(writer: CatalogueWriter, view: View, day: date, bands: Mapping[
 def _moisture(landscape: Landscape, day: date, weather: Weather) -> float:
     """Moisture of the topsoil, 0…1: the season's rain, or the lack of it, in the days before."""
     shower = np.random.default_rng([landscape.place.seed, day.toordinal(), 6]).uniform(0.45, 1.1)
-    return float(np.clip(weather.rain(day.timetuple().tm_yday + 4) * shower, 0.03, 1))
+    return float(np.clip(weather.rain(weather.season_day(day) + 4) * shower, 0.03, 1))
 
 
 def _every(days: int, year: int, first: int) -> list[date]:

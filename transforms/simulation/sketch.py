@@ -6,14 +6,13 @@ a hash of (seed, block, row, column). Most parcels of smallholders have 0.1 to 0
 
 import numpy as np
 from odc.geo.geobox import GeoBox
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from transforms.simulation.ground import Cover, Ground, Place
+from transforms.simulation.coverage import Overlaps
+from transforms.simulation.ground import Cover, Ground, Parcels, Place
 from transforms.simulation.noise import fractal_noise, key_of, normal, uniform
-
-BLOCK_HA = 9.0
-HAMLETS_PER_KM2 = 0.8
-TOWN_RADIUS_M = 330.0
+from transforms.simulation.settlements import RIM, RIVER_DISTANCE_M, Houses, Settlements, crowding
 
 
 class Sketch:
@@ -22,29 +21,46 @@ class Sketch:
     Args:
         place: Its size and seed.
         geobox: Grid to draw on, in the place's frame; all layers are arrays [y, x] of its shape.
+
+    Attributes:
+        ground: What stands where, once finished; so are the others.
+        parcels: Who farms it.
+        houses: Every house.
+        town: Position (x, y) of the town's centre.
     """
 
+    ground: Ground
+    parcels: Parcels
+    houses: Houses
+    town: tuple[float, float]
+
     def __init__(self, place: Place, geobox: GeoBox):
-        self.place, self.shape = place, (geobox.shape.y, geobox.shape.x)
+        self.place, self.geobox = place, geobox
+        self.shape = (geobox.shape.y, geobox.shape.x)
         self.resolution_m = float(geobox.resolution.x)
         self.rng = np.random.default_rng([place.seed, 1])
         columns, rows = np.meshgrid(np.arange(self.shape[1]) + 0.5, np.arange(self.shape[0]) + 0.5)
         self.x, self.y = (np.asarray(axis, np.float32) for axis in geobox.transform @ (columns, rows))
 
-    def finish(self) -> tuple[Ground, tuple[float, float]]:
-        """All layers, later ones over earlier ones: savanna, fields, tree lines, paths, river, settlements."""
+    def finish(self) -> "Sketch":
+        """Draw all layers, later ones over earlier ones: savanna, fields, tree lines, paths, river, settlements."""
+        country = self.place.country
         river_m, stream_m = self._valleys()
         relief = self._noise(900, 3)
         valley_m = np.minimum(river_m, stream_m * 1.6)
         wetness = np.clip(np.exp(-valley_m / 130) * 0.9 - relief * 0.08, 0, 1)
-        towards, town = self._settlements(river_m)
+        unfit = valley_m < RIVER_DISTANCE_M
+        settlements = Settlements.scatter(self.place, self.rng, unfit, self.resolution_m)
+        self.houses = Houses.build(self.place, settlements, unfit, self.resolution_m)
+        self.town = (float(settlements.x[0]), float(settlements.y[0]))
+        overlaps = Overlaps.of(self.houses.polygons, self.geobox)
         block, edge_m, edge_key = self._blocks()
-        parcel, parcel_edge_m, large = self._parcels(block)
+        parcel, parcel_edge_m, large, furrows = self._parcels(block)
 
         # Fields thicken towards settlements and good soil; the savanna keeps whole blocks.
         fertile = self._noise(700, 2)
-        appeal = -0.1 + 0.9 * fertile + 1.6 * np.exp(-towards[0] / 350) - 0.8 * (valley_m < 40) + 0.5 * large
-        block_appeal = (np.bincount(block.ravel(), appeal.ravel()) / np.bincount(block.ravel()).clip(1))[block]
+        appeal = -0.1 + 0.9 * fertile + 1.6 * self._nearness(settlements) - 0.8 * (valley_m < 40) + 0.5 * large
+        block_appeal = _mean_of_each(block, appeal)
         farmed = uniform(parcel, 1) < 0.93 / (1 + np.exp(-3.0 * (block_appeal + 0.35 * normal(parcel, 2))))
         in_farmland = block_appeal > -0.1
         tree_noise, shrub_noise = self._noise(32, 2), self._noise(260, 3)
@@ -63,11 +79,11 @@ class Sketch:
             cover[trees], woody[trees] = Cover.TREES, 0.75
         paths = (uniform(edge_key, 5) < 0.55) & (edge_m < 2.6) & ~hedge
         cover[paths], woody[paths] = Cover.BARE, 0.0
-        self._build(cover, woody, towards)
-        water = river_m < 9 + 4 * self._noise(300)
+        roof = self._build(cover, woody, settlements, overlaps)
+        water = (river_m < 9 + 4 * self._noise(300)) & (roof == 0)
         cover[water], woody[water] = Cover.WATER, 0.0
 
-        crop = np.digitize(uniform(parcel, 6) + 0.1 * fertile, [0.42, 0.78]).astype(np.uint8)
+        crop = np.digitize(uniform(parcel, 6) + 0.1 * _mean_of_each(block, fertile), country.crops).astype(np.uint8)
         sowing = np.array([150, 183, 174], np.float32)[crop] + 15 * normal(parcel, 7) - 6 * wetness
         fallow = in_farmland & ~farmed
         grazing = np.clip(0.72 + 0.18 * self._noise(350, 2) + 0.2 * normal(parcel, 8) * fallow, 0.2, 1.1)
@@ -76,20 +92,29 @@ class Sketch:
         tended = np.where(failed, 0.25, tended)
         weeds = np.clip(0.32 + 0.27 * normal(parcel, 10) + 0.6 * failed, 0, 1) * (farmed | fallow)
         within = 1 + 0.09 * self._noise(45, 3) - 0.2 * (parcel_edge_m < 4)
-        soil = 0.5 + 0.22 * self._noise(1000, 2) + 0.05 * self._noise(30, 2) - 0.15 * wetness
-        ground = Ground(
+        soil = country.soil_tone + 0.22 * self._noise(1000, 2) + 0.05 * self._noise(30, 2) - 0.15 * wetness
+        red = country.soil_red + 0.2 * self._noise(1400, 2) - 0.3 * wetness
+        self.ground = Ground(
             cover=cover,
             crop=crop,
             sowing_day=sowing,
             ploughed_days=np.clip(24 + 12 * normal(parcel, 12), 3, 60),
             vigour=(np.where(farmed, tended, grazing) * within).astype(np.float32),
             weeds=weeds.astype(np.float32),
-            soil=np.clip(soil + 0.15 * normal(parcel, 11) * farmed, 0, 1).astype(np.float32),
+            soil=np.clip(soil + 0.2 * normal(parcel, 11) * farmed + 0.2 * (cover == Cover.BARE), 0, 1).astype(
+                np.float32
+            ),
+            red=np.clip(red, 0, 1).astype(np.float32),
             wetness=wetness.astype(np.float32),
             woody=woody.astype(np.float32),
-            metal=np.clip(0.45 + 0.5 * self._noise(10), 0, 1),
+            roof=roof,
+            roofing=overlaps.largest(self.houses.roof),
+            roughness=(0.8 * normal(parcel, 14) * (farmed | fallow) + 0.5 * self._noise(90, 3)).astype(np.float32),
+            walls=overlaps.total(self.houses.walls) * crowding(roof, self.resolution_m),
         )
-        return ground, town
+        number = np.unique(np.where(cover == Cover.CROPLAND, parcel, 0), return_inverse=True)[1].reshape(self.shape)
+        self.parcels = Parcels(number.astype(np.int32), furrows)
+        return self
 
     def _noise(self, scale_m: float, octaves: int = 1) -> np.ndarray:
         return fractal_noise(self.rng, self.shape, scale_m / self.resolution_m, octaves)
@@ -108,27 +133,21 @@ class Sketch:
         stream_m = np.abs(self.y - course) + 1e4 * (self.x < middle + bend + small)
         return river_m, stream_m + 12 * self._noise(120)
 
-    def _settlements(self, river_m: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-        """Array [3, y, x] (metres to the nearest centre, its radius, its number), and the town's position."""
-        half_x, half_y = self.place.width_m / 2, self.place.height_m / 2
-        town = (0.36 * half_x + self.rng.normal(0, 0.06 * half_x), 0.12 * half_y + self.rng.normal(0, 0.05 * half_y))
-        count = 2 + round(HAMLETS_PER_KM2 * half_x * half_y * 4e-6)
-        centres, radii = [town], [min(TOWN_RADIUS_M, 0.24 * half_x)]
-        for x, y in self.rng.uniform(-1, 1, (40 * count, 2)) * (half_x, half_y):
-            apart = np.hypot(*(np.array(centres) - (x, y)).T)
-            row = int((self.y[0, 0] - y) / self.resolution_m)
-            column = int((x - self.x[0, 0]) / self.resolution_m)
-            if river_m[row, column] > 110 and (apart > 420 + np.array(radii)).all() and len(centres) <= count:
-                centres.append((x, y))
-                radii.append(self.rng.uniform(70, 150))
-        distance_m = np.stack([np.hypot(self.x - x, self.y - y) for x, y in centres])
-        number = (distance_m / np.array(radii)[:, None, None]).argmin(0)
-        nearest = np.take_along_axis(distance_m, number[None], 0)[0]
-        return np.stack([nearest, np.array(radii)[number], number]), town
+    def _nearness(self, settlements: Settlements) -> np.ndarray:
+        """Pull of the settlements on fields, by distance and size, about 0…1; lone farmsteads have none."""
+        pull = np.zeros(self.shape, np.float32)
+        lone = len(self.place.country.settlements) - 1
+        for x, y, radius, kind in zip(
+            settlements.x, settlements.y, settlements.radius_m, settlements.kind, strict=True
+        ):
+            if kind < lone:
+                reach = 350 * min(1.0, 0.4 + radius / 250)
+                pull = np.maximum(pull, np.exp(-np.hypot(self.x - x, self.y - y) / reach))
+        return pull
 
     def _blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Block number, metres to the block's edge, and a key of the edge (the same on both sides)."""
-        spacing = np.sqrt(BLOCK_HA) * 100
+        spacing = np.sqrt(self.place.country.block_ha) * 100
         reach_x, reach_y = (float(np.abs(axis).max()) + 1.5 * spacing for axis in (self.x, self.y))
         knots = np.stack(np.meshgrid(np.arange(-reach_x, reach_x, spacing), np.arange(-reach_y, reach_y, spacing)), -1)
         seeds = knots.reshape(-1, 2) + self.rng.uniform(-0.45, 0.45, (knots.size // 2, 2)) * spacing
@@ -137,15 +156,16 @@ class Sketch:
         low, high = nearest.min(-1), nearest.max(-1)
         return nearest[..., 0], (distance[..., 1] - distance[..., 0]) / 2, key_of(self.place.seed, low, high)
 
-    def _parcels(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Key of the parcel, metres to its edge, and whether its block belongs to a large farm."""
+    def _parcels(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Key of the parcel, metres to its edge, whether it is a large farm's, and the direction of its longer side."""
+        country = self.place.country
         key = key_of(self.place.seed, block)
         estate = self._noise(1500)
-        large = (np.bincount(block.ravel(), estate.ravel()) / np.bincount(block.ravel()).clip(1))[block] > 1.15
+        large = _mean_of_each(block, estate) > 1.15
         angle = np.pi * uniform(key, 20)
         u = self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(70)
         v = self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(70)
-        width = np.where(large, 120, 52) * np.exp(0.28 * normal(key, 21))
+        width = np.where(large, country.estate_m, country.parcel_m) * np.exp(0.28 * normal(key, 21))
         row = np.floor(u / width).astype(int)
         strip = key_of(key.view(np.int64), row)
         length = width * np.where(large, 1.9, 1.75) * np.exp(0.35 * normal(strip, 22))
@@ -153,30 +173,42 @@ class Sketch:
         column = np.floor(along).astype(int)
         across = (0.5 - np.abs(u / width - row - 0.5)) * width
         ends = (0.5 - np.abs(along - column - 0.5)) * length
-        return key_of(strip.view(np.int64), column), np.minimum(across, ends), large
+        furrows = (angle + np.pi / 2).astype(np.float32)  # strips run along v
+        return key_of(strip.view(np.int64), column), np.minimum(across, ends), large, furrows
 
-    def _build(self, cover: np.ndarray, woody: np.ndarray, towards: np.ndarray) -> None:
-        """Houses, yards and streets into ``cover`` and ``woody``, dense at the centres, scattered at the rims."""
-        distance_m, radius_m, number = towards
-        home = key_of(self.place.seed, number.astype(int), 99)
-        town = number == 0
-        angle = np.pi * uniform(home, 30)
-        plot_m = np.where(town, 20.0, 25.0)
-        u = (self.x * np.cos(angle) + self.y * np.sin(angle) + 3 * self._noise(60)) / plot_m
-        v = (self.y * np.cos(angle) - self.x * np.sin(angle) + 3 * self._noise(60)) / plot_m
-        plot = key_of(home.view(np.int64), np.floor(u).astype(int), np.floor(v).astype(int))
-        density = np.clip(1.25 - distance_m / radius_m + 0.22 * self._noise(120, 2), 0, 1)
-        lived_in = uniform(plot, 31) < density
-        street = town & (density > 0.2) & ((u % 5 < 0.4) | (v % 6 < 0.4))
-        size = 0.45 + 0.3 * uniform(plot, 32) + 0.12 * town
-        house = lived_in & (np.abs(u % 1 - 0.5) < size / 2) & (np.abs(v % 1 - 0.5) < size / 2)
-        yard = lived_in & ~house
-        garden = uniform(plot, 33)
+    def _build(self, cover: np.ndarray, woody: np.ndarray, settlements: Settlements, houses: Overlaps) -> np.ndarray:
+        """Yards and streets into ``cover`` and ``woody``; returns the share of roofs, float32 [y, x]."""
+        roof = houses.total()
+        metres = ndimage.distance_transform_edt(roof == 0) * self.resolution_m
+        yard = metres < 7.5 + 2.5 * self._noise(25)
+        square = key_of(self.place.seed, 7, (self.x // 11).astype(int), (self.y // 11).astype(int))
+        garden = uniform(square, 33)
+        street = np.zeros(self.shape, bool)
+        for lattice in settlements.each(self.place):
+            near = self._window(lattice.x, lattice.y, RIM * 1.3 * lattice.radius_m)
+            street[near] |= lattice.streets(self.x[near], self.y[near])
         for where, kind, canopy in (
-            (yard & (garden < 0.35), Cover.BARE, 0.05),
-            (yard & (garden >= 0.35) & (garden < 0.75), Cover.GRASS, 0.15),
-            (yard & (garden >= 0.75), Cover.TREES, 0.7),
+            (yard & (garden < 0.55), Cover.BARE, 0.04),
+            (yard & (garden >= 0.55) & (garden < 0.84), Cover.GRASS, 0.12),
+            (yard & (garden >= 0.84), Cover.TREES, 0.7),
             (street, Cover.BARE, 0.0),
-            (house & ~street, Cover.BUILT, 0.0),
         ):
             cover[where], woody[where] = kind, canopy
+        woody *= 1 - np.minimum(1.5 * roof, 1)  # crowns do not hide roofs
+        cover[roof >= 0.5] = Cover.BUILT
+        return roof
+
+    def _window(self, x: float, y: float, reach_m: float) -> tuple[slice, slice]:
+        """Rows and columns within ``reach_m`` of a position."""
+        row = (self.y[0, 0] - y) / self.resolution_m
+        column = (x - self.x[0, 0]) / self.resolution_m
+        reach = reach_m / self.resolution_m
+        return (
+            slice(max(int(row - reach), 0), max(int(row + reach) + 1, 0)),
+            slice(max(int(column - reach), 0), max(int(column + reach) + 1, 0)),
+        )
+
+
+def _mean_of_each(block: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means over blocks, at every pixel."""
+    return (np.bincount(block.ravel(), values.ravel()) / np.bincount(block.ravel()).clip(1))[block]
