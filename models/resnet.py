@@ -35,7 +35,8 @@ BANDS: dict[Scaling, dict[str, Band]] = {
 }
 
 UNITS_PER_STAGE = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
-STAGE_WIDTHS = (64, 128, 256, 512)
+STAGES = 4
+PUBLISHED_WIDTH = 64
 MOCO_QUERY = "module.encoder_q."
 
 
@@ -50,6 +51,7 @@ class ResNetSize:
             (reflectance, and decibels brought to 0…1; for encoders that are trained here).
         chip_px: Side of the image.
         resolution_m: Of its pixels.
+        width: Channels of the first stage, doubled in each further one; 64 as published, less for a smaller network.
 
     Raises:
         InputError: If there is no such depth, scaling or band.
@@ -60,6 +62,7 @@ class ResNetSize:
     scaling: Scaling = "plain"
     chip_px: int = 224
     resolution_m: float = 10
+    width: int = PUBLISHED_WIDTH
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))  # a list, where it comes from JSON
@@ -84,11 +87,11 @@ class ResNet(Encoder):
     def __init__(self, size: ResNetSize):
         super().__init__(size)
         unit = Bottleneck if size.depth == 50 else BasicUnit
-        self.conv1 = nn.Conv2d(len(size.bands), 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        stages, given = [], 64
-        for number, (width, units) in enumerate(zip(STAGE_WIDTHS, UNITS_PER_STAGE[size.depth], strict=True)):
-            stride = 1 if number == 0 else 2
+        self.conv1 = nn.Conv2d(len(size.bands), size.width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(size.width)
+        stages, given = [], size.width
+        for number, units in enumerate(UNITS_PER_STAGE[size.depth]):
+            width, stride = size.width * 2**number, 1 if number == 0 else 2
             first = unit(given, width, stride)
             given = width * unit.expansion
             stages.append(nn.Sequential(first, *(unit(given, width, 1) for _ in range(units - 1))))
@@ -111,13 +114,15 @@ class ResNet(Encoder):
             levels=LEVELS if size.scaling == "ssl4eo" else None,
         )
         unit = Bottleneck if size.depth == 50 else BasicUnit
-        return specification, OutputSpecification(STAGE_WIDTHS[-1] * unit.expansion, patch_px=size.chip_px)
+        return specification, OutputSpecification(
+            size.width * 2 ** (STAGES - 1) * unit.expansion, patch_px=size.chip_px
+        )
 
     @property
     def values_per_chip(self) -> int:
-        """The first feature map, 64 deep at half the resolution, or the image."""
+        """The first feature map, at half the resolution, or the image."""
         half = -(-self.size.chip_px // 2)
-        return max(64 * half**2, len(self.size.bands) * self.size.chip_px**2)
+        return max(self.size.width * half**2, len(self.size.bands) * self.size.chip_px**2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Vectors [batch, width] of scaled images [batch, band, y, x]."""

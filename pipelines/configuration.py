@@ -120,12 +120,13 @@ class UntrainedSection(Section):
     depth: Literal[18, 50] = Field(18, description="Of the ResNet.")
     bands: list[str] = Field(description="Its bands, e.g. vv, vh, blue, … swir22.", min_length=1)
     chip_px: int = Field(32, description="Side of what it sees around a cell, in 10 m pixels.", ge=8, le=512)
+    width: int = Field(64, description="Channels of its first stage; 64 is the usual ResNet.", ge=4, le=256)
 
     def encoder(self) -> Encoder:
         """The encoder; raises InputError for an unknown band."""
         from models.resnet import ResNet, ResNetSize
 
-        return ResNet(ResNetSize(self.depth, tuple(self.bands), "plain", self.chip_px)).eval()
+        return ResNet(ResNetSize(self.depth, tuple(self.bands), "plain", self.chip_px, width=self.width)).eval()
 
 
 class EncoderSection(Section):

@@ -56,14 +56,17 @@ def export(edition: Edition, folder: Path) -> list[Path]:
 
 
 def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
-    """Write one array as a COG with nodata, a palette and descriptive tags; the file appears whole."""
-    height, width = array.shape
+    """Write one array as a COG with nodata, a palette or named bands, and descriptive tags; the file appears whole."""
+    *depth, height, width = array.shape
+    names = [f"{layer.title}: {value:g}" for value in cast(list[float], array.attrs.get("quantiles", []))] or [
+        layer.title
+    ]
     transform = cast(list[float], array.attrs["spatial:transform"])
     profile = {
         "driver": "GTiff",
         "height": height,
         "width": width,
-        "count": 1,
+        "count": len(names),
         "dtype": "uint8",
         "nodata": NODATA,
         "crs": array.attrs["proj:code"],
@@ -76,21 +79,22 @@ def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str])
         plain = Path(scratch) / "plain.tif"
         with rasterio.open(plain, "w", **profile) as file:
             for window, values in rows_of_shards(array):
-                file.write(values, 1, window=window)
-            file.write_colormap(1, palette(layer))
+                file.write(values if depth else values[np.newaxis], window=window)
+            if not depth:  # palettes are for single bands
+                file.write_colormap(1, palette(layer))
             file.update_tags(**tags, unit=layer.unit)
-            file.set_band_description(1, layer.title)
+            file.descriptions = names
         with replacing(path) as target:
             rasterio.shutil.copy(plain, target, driver="COG", compress="DEFLATE", overview_resampling="nearest")
 
 
 def rows_of_shards(array: zarr.Array) -> Iterator[tuple[Window, np.ndarray]]:
-    """The array, one row of shards at a time."""
-    height, width = array.shape
-    step = (array.shards or array.chunks)[0]
+    """The array [y, x] or [layer, y, x], one row of shards at a time."""
+    height, width = array.shape[-2:]
+    step = (array.shards or array.chunks)[-2]
     for start in range(0, height, step):
         stop = min(start + step, height)
-        yield Window(0, start, width, stop - start), np.asarray(array[start:stop])
+        yield Window(0, start, width, stop - start), np.asarray(array[..., start:stop, :])
 
 
 def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
@@ -131,27 +135,34 @@ def write_mosaic(parts: list[Path], path: Path) -> Path:
         ):
             rasterio.shutil.copy(view, view_path, driver="VRT")
         views.append(view_path)
-    path.write_text(mosaic_xml(views, (west, pixel, north), width, height))
+    with rasterio.open(parts[0]) as source:
+        bands = source.count
+    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, bands))
     return path
 
 
-def mosaic_xml(views: list[Path], origin: tuple[float, float, float], width: int, height: int) -> str:
+def mosaic_xml(views: list[Path], origin: tuple[float, float, float], width: int, height: int, bands: int = 1) -> str:
     """A VRT that lays rasters of one grid over each other, later ones on top, nodata open."""
     west, pixel, north = origin
+    layers = "".join(_mosaic_band(views, band) for band in range(1, bands + 1))
+    return f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
+  <SRS dataAxisToSRSAxisMapping="2,1">{LONLAT}</SRS>
+  <GeoTransform>{west!r}, {pixel!r}, 0.0, {north!r}, 0.0, {-pixel!r}</GeoTransform>
+{layers}</VRTDataset>
+"""
+
+
+def _mosaic_band(views: list[Path], band: int) -> str:
     sources = "".join(
         f"""    <ComplexSource>
       <SourceFilename relativeToVRT="1">{escape(view.name)}</SourceFilename>
-      <SourceBand>1</SourceBand>
+      <SourceBand>{band}</SourceBand>
       <NODATA>{NODATA}</NODATA>
     </ComplexSource>
 """
         for view in views
     )
-    return f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
-  <SRS dataAxisToSRSAxisMapping="2,1">{LONLAT}</SRS>
-  <GeoTransform>{west!r}, {pixel!r}, 0.0, {north!r}, 0.0, {-pixel!r}</GeoTransform>
-  <VRTRasterBand dataType="Byte" band="1">
+    return f"""  <VRTRasterBand dataType="Byte" band="{band}">
     <NoDataValue>{NODATA}</NoDataValue>
 {sources}  </VRTRasterBand>
-</VRTDataset>
 """

@@ -1,5 +1,6 @@
 """A picture of the simulated place: what it looks like, what is there, what the map says."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import geopandas as gpd
@@ -20,24 +21,32 @@ MARGIN_DEG = 0.002
 BRIGHTEST = 0.22  # reflectance shown as white
 
 
-def draw(folder: Path, scenes: list[Path], truth: list[Path], exported: Path, units: Path, title: str) -> Path:
-    """Draw true colour, truth and map side by side with the districts' borders; returns the PNG's path.
+def draw(
+    folder: Path,
+    scenes: list[Path],
+    truth: dict[int, dict[str, Path]],
+    exported: dict[str, Path],
+    units: Path,
+    title: str,
+) -> Path:
+    """Draw true colour, truths and maps side by side with the districts' borders; returns the PNG's path.
 
     Args:
         folder: Where ``map.png`` is written.
         scenes: Folders of one clear scene per zone, with ``red``, ``green`` and ``blue``.
-        truth: Truth raster per zone.
-        exported: VRT of the exported map, in degrees.
+        truth: EPSG code -> layer -> raster.
+        exported: Product -> VRT of the exported map, in degrees.
         units: The districts.
         title: Says that all of it is simulated.
     """
     borders = gpd.read_file(units)
-    with rasterio.open(exported) as file:
+    with rasterio.open(exported["cropland"]) as file:
         bounds, shape, transform = file.bounds, file.shape, file.transform
         percent = file.read(1)
-    extent = (bounds.left, bounds.right, bounds.bottom, bounds.top)
+    with rasterio.open(exported["building_coverage"]) as file:
+        coverage_bounds, median = file.bounds, file.read(file.count // 2 + 1)
 
-    def mosaic(paths: list[Path], nodata: int) -> np.ndarray:
+    def mosaic(paths: Iterable[Path], nodata: float) -> np.ndarray:
         whole = np.full(shape, nodata, np.float32)
         for path in paths:
             with (
@@ -47,23 +56,34 @@ def draw(folder: Path, scenes: list[Path], truth: list[Path], exported: Path, un
                 ) as view,
             ):
                 values = view.read(1)
-                whole = np.where(whole == nodata, values, whole)
+                whole = np.where(np.isnan(whole) | (whole == nodata), values, whole)
         return whole
 
     colour = np.stack([mosaic([scene / f"{band}.tif" for scene in scenes], 0) for band in ("red", "green", "blue")], -1)
-    colours = palette(PRODUCTS["cropland"].map)
-    panels = {
-        "clearest scene of the growing season (true colour)": np.where(
-            colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1
+    share = mosaic((files["buildings"] for files in truth.values()), np.nan)
+    roofs = np.where(np.isnan(share), NODATA, np.rint(100 * np.nan_to_num(share)))
+    crops, built = (palette(PRODUCTS[name].map) for name in ("cropland", "building_coverage"))
+    panels = (
+        (
+            "clearest scene of the growing season (true colour)",
+            np.where(colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1),
+            bounds,
         ),
-        "truth: cropland": painted(mosaic(truth, NODATA), TRUTH_COLOURS),
-        "map: probability of cropland": painted(percent, colours),
-    }
-    figure = Figure(figsize=(15, 7), layout="constrained")
-    for axes, (name, image) in zip(np.atleast_1d(figure.subplots(1, 3)), panels.items(), strict=True):
-        panel(axes, name, image, extent, borders)
-    shown = ScalarMappable(Normalize(0, 100), ListedColormap(np.array([colours[v] for v in range(101)]) / 255))
-    figure.colorbar(shown, ax=figure.axes, label="probability of cropland, percent", shrink=0.6, aspect=30)
+        ("truth: cropland", painted(mosaic((f["cropland"] for f in truth.values()), NODATA), TRUTH_COLOURS), bounds),
+        ("map: probability of cropland", painted(percent, crops), bounds),
+        ("truth: share of a cell under roofs", painted(roofs, built), bounds),
+        ("map: share of a cell under roofs (median)", painted(median, built), coverage_bounds),
+    )
+    figure = Figure(figsize=(22, 7), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    for place, (name, image, box) in zip(axes, panels, strict=True):
+        panel(place, name, image, (box.left, box.right, box.bottom, box.top), borders)
+    for colours, places, most, label in (
+        (crops, axes[1:3], 100, "probability of cropland, percent"),
+        (built, axes[3:], 60, "share under roofs, percent"),
+    ):
+        scale = ListedColormap(np.array([colours[value] for value in range(most + 1)]) / 255)
+        figure.colorbar(ScalarMappable(Normalize(0, most), scale), ax=list(places), label=label, shrink=0.6, aspect=30)
     figure.suptitle(title)
     figure.savefig(folder / "map.png", dpi=110)
     return folder / "map.png"

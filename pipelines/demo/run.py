@@ -12,7 +12,7 @@ from models.errors import InputError, TileError
 from pipelines.configuration import MapConfiguration, load
 from pipelines.demo.picture import draw
 from pipelines.demo.place import YEAR, write_place
-from pipelines.demo.truth import Comparison, compare
+from pipelines.demo.truth import BuildingComparison, Comparison, compare, compare_buildings
 from pipelines.map import MapResult, run_map
 from pipelines.progress import TerminalReporter
 from transforms.export import export
@@ -45,17 +45,23 @@ def run_demo(folder: Path) -> dict[str, float]:
     if not result.published:
         raise TileError(f"the demonstration could not map its own scenes: {next(iter(result.failed.values()))}")
     comparison = compare(result.edition, place.truth)
-    print_districts(result, comparison)
+    buildings = compare_buildings(result.edition, place.truth, place.footprints)
+    print_districts(result, comparison, buildings)
     maps = export(result.edition, folder / "exports")
     picture = draw(
         folder,
         scenes=clearest_scenes(folder / "archive"),
-        truth=[files["cropland"] for files in place.truth.values()],
-        exported=next(path for path in maps if path.name.endswith("cropland.vrt")),
+        truth=place.truth,
+        exported={name: next(path for path in maps if path.name.endswith(f"{name}.vrt")) for name in config.products},
         units=folder / "districts.geojson",
         title=TITLE,
     )
-    figures = {"demo.auc": comparison.auc, "demo.seconds": time.perf_counter() - start}
+    figures = {
+        "demo.auc": comparison.auc,
+        "demo.buildings_r2": buildings.r2,
+        "demo.buildings_interval_coverage": buildings.covered,
+        "demo.seconds": time.perf_counter() - start,
+    }
     print(f"picture: {picture}\nmaps for a GIS: {folder / 'exports'}")
     print(f"again: stook statistics {place.config} --year {YEAR}")
     for name, value in figures.items():
@@ -63,23 +69,37 @@ def run_demo(folder: Path) -> dict[str, float]:
     return figures
 
 
-def print_districts(result: MapResult, comparison: Comparison) -> None:
-    """Print hectares on the map beside the true ones, per district."""
+def print_districts(result: MapResult, cropland: Comparison, buildings: BuildingComparison) -> None:
+    """Print hectares on the maps beside the true ones, per district."""
     table = statistics(result.edition, {"cropland": 50})
-    region = Region.read(result.edition.units)
-    shown = Table(title="Cropland of the SIMULATED districts, hectares", title_justify="left", box=None)
-    for heading in ("district", "on the map (50 % or more)", "sum of probabilities", "truth", "not mapped", "in all"):
-        shown.add_column(heading, justify="left" if heading == "district" else "right")
+    table = table[table["level"] != "region"]
     members: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for unit in region.units:
+    for unit in Region.read(result.edition.units).units:
         for place in places(unit):
             members[place].append(unit.id)
-    for _, row in table[table["level"] != "region"].iterrows():
-        truth = sum(comparison.truth_ha[unit] for unit in members[row["level"], row["id"]])
-        not_mapped = row["total_ha"] - row["mapped_ha"]
-        figures = (row["area_ha"], row["expected_ha"], truth, not_mapped, row["total_ha"])
-        shown.add_row(row["name"], *(f"{value:,.1f}" for value in figures))
-    Console(width=110).print(shown)
+
+    def show(title: str, product: str, headings: dict[str, str], truth: dict[str, float]) -> None:
+        shown = Table(title=title, title_justify="left", box=None)
+        for heading in ("district", *headings.values(), "truth", "not mapped", "in all"):
+            shown.add_column(heading, justify="left" if heading == "district" else "right")
+        for _, row in table[table["product"] == product].iterrows():
+            true = sum(truth[unit] for unit in members[row["level"], row["id"]])
+            figures = (*(row[name] for name in headings), true, row["total_ha"] - row["mapped_ha"], row["total_ha"])
+            shown.add_row(row["name"], *(f"{value:,.1f}" for value in figures))
+        Console(width=110).print(shown)
+
+    show(
+        "Cropland of the SIMULATED districts, hectares",
+        "cropland",
+        {"area_ha": "on the map (50 % or more)", "expected_ha": "sum of probabilities"},
+        cropland.truth_ha,
+    )
+    show(
+        "Ground under roofs in the SIMULATED districts, hectares",
+        "building_coverage",
+        {"area_ha": "on the map", "low_ha": "from", "high_ha": "to"},
+        buildings.truth_ha,
+    )
 
 
 def clearest_scenes(archive: Path) -> list[Path]:

@@ -190,5 +190,5 @@ def write_small_season(folder: Path) -> SmallSeason:
     """Simulate the small season in ``folder``."""
     write_random_bundle(folder / "bundle")
     revisit = Revisit(optical_days=30, radar_days=60)
-    place = write_place(folder, SMALL_PLACE, TILE_PX, folder / "bundle", revisit)
+    place = write_place(folder, SMALL_PLACE, TILE_PX, {"cropland": folder / "bundle"}, revisit)
     return SmallSeason(place.config, YEAR)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import torch
 import xarray as xr
 
@@ -100,3 +101,17 @@ def test_a_bundle_of_quantiles_is_no_cropland(mapped: SmallSeason, tmp_path: Pat
     spoilt = mapped.copy(tmp_path / "season").configure(products__cropland__bundle="buildings")
     with pytest.raises(InputError, match="is for building_coverage, not cropland"):
         stook("map", spoilt.config, "--year", spoilt.year)
+
+
+def test_an_export_has_a_band_for_each_quantile(mapped: SmallSeason, tmp_path: Path) -> None:
+    assert stook("export", mapped.config, "--year", mapped.year, "--to", tmp_path).status == 0
+    [cog] = tmp_path.glob("*building_coverage_32637.tif")
+    with rasterio.open(cog) as file:
+        assert file.count == len(DEFAULT_QUANTILES) and file.nodata == NODATA
+        assert file.descriptions[2].endswith("0.5")
+        low, high = file.read(1), file.read(5)
+        assert (low <= high).all()
+    [mosaic] = tmp_path.glob("*main-*_building_coverage.vrt")
+    with rasterio.open(mosaic) as file:
+        assert file.count == len(DEFAULT_QUANTILES)
+        assert (file.read(1) != NODATA).any()
