@@ -80,6 +80,7 @@ def fine_tune(
     loss: Loss,
     settings: FineTuning,
     resume: Path | None = None,
+    identity: str = "",
     told: Callable[[int, float, float], None] | None = None,
 ) -> Course:
     """Train in place; afterwards both networks have the weights of the epoch that was best on ``check``.
@@ -91,7 +92,9 @@ def fine_tune(
         check: Held-out blocks.
         loss: Of predictions and targets [chip].
         settings: How.
-        resume: File that keeps the state after each epoch; a training that was stopped goes on from it.
+        resume: File that keeps the state after each epoch; a training that was stopped goes on from it. The caller
+            removes it once the result is safe.
+        identity: Of the training; a state of another one is ignored.
         told: Called after each epoch with its number and both losses.
 
     Raises:
@@ -108,7 +111,7 @@ def fine_tune(
     optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * -(-len(fit.targets) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps)
-    state = _State(networks, optimizer, schedule, resume)
+    state = _State(networks, optimizer, schedule, resume, identity)
     for epoch in range(len(state.held_out), settings.epochs):
         random = torch.Generator().manual_seed(settings.seed * 1000 + epoch)  # the same whether resumed or not
         torch.manual_seed(settings.seed * 1000 + epoch)
@@ -116,7 +119,7 @@ def fine_tune(
         if settings.freeze_encoder:
             encoder.eval()
         losses = []
-        for batch in torch.randperm(len(fit.targets), generator=random).split(settings.batch):
+        for batch in batches(len(fit.targets), settings.batch, random):
             part = fit.take(batch.numpy())
             error = loss(_predicted(encoder, head, part, random), torch.as_tensor(part.targets))
             optimizer.zero_grad()
@@ -131,9 +134,15 @@ def fine_tune(
             break
     networks.load_state_dict(state.best)
     networks.eval()
-    if resume is not None:
-        resume.unlink(missing_ok=True)
     return Course(tuple(state.fitted), tuple(state.held_out), state.best_epoch)
+
+
+def batches(count: int, size: int, random: torch.Generator) -> list[Tensor]:
+    """Indices of ``count`` chips in random order, ``size`` at a time; never one alone, which has no variance."""
+    parts = list(torch.randperm(count, generator=random).split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def held_out_loss(encoder: Encoder, head: nn.Module, check: LabelledChips, loss: Loss, batch: int) -> float:
@@ -182,13 +191,17 @@ class _State:
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         path: Path | None,
+        identity: str,
     ):
         self.networks, self.optimizer, self.schedule, self.path = networks, optimizer, schedule, path
+        self.identity = identity
         self.fitted: list[float] = []
         self.held_out: list[float] = []
         self.best = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
         if path is not None and path.is_file():
             kept = torch.load(path, weights_only=True)
+            if kept["identity"] != identity:
+                return
             networks.load_state_dict(kept["networks"])
             optimizer.load_state_dict(kept["optimizer"])
             schedule.load_state_dict(kept["schedule"])
@@ -206,6 +219,7 @@ class _State:
             self.best = {name: tensor.clone() for name, tensor in self.networks.state_dict().items()}
         if self.path is not None:
             kept = {
+                "identity": self.identity,
                 "networks": self.networks.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),

@@ -11,10 +11,9 @@ from models.errors import TileError
 
 Precision = Literal["float32", "bfloat16"]
 
-# Numbers in the largest activation of a batch. On a CPU that is 8 MiB, and 32 MiB where a feed-forward layer is four
-# times as wide: beyond it glibc gives every tensor fresh pages, and caches are left behind; with 2**24, Presto ran at
-# 0.6 of its speed. But the layers of wide encoders are read from memory once a batch, which pays from a few chips on,
-# however large. An accelerator starts with all of its bound and halves when its memory does not suffice.
+# Numbers in the largest activation of a batch. CPUs lose by more: with 2**24, batches of 512, Presto and Galileo on
+# single pixels ran at 0.63 of the speed of batches of 64, which this gives. Wide encoders want a few chips at least. An
+# accelerator starts with all of its bound and halves when its memory does not suffice.
 CPU_BATCH_VALUES = 2**21
 CPU_LEAST_BATCH = 8
 ACCELERATOR_BATCH_VALUES = 2**28

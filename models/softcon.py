@@ -93,9 +93,8 @@ class SoftCon(Encoder):
 
     @property
     def values_per_chip(self) -> int:
-        """The hidden layer of the feed-forward part, four times as wide as the tokens, or the image."""
-        tokens = self.pos_embed.shape[1]
-        return max(4 * self.size.width * tokens, len(self.specification.bands) * CHIP_PX**2)
+        """Width times the tokens, or the image."""
+        return max(self.size.width * self.pos_embed.shape[1], len(self.specification.bands) * CHIP_PX**2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Class token [batch, width] of scaled images [batch, band, 224, 224]."""

@@ -369,6 +369,10 @@ class TrainingSection(Section):
     @model_validator(mode="after")
     def _head_suits_product_and_labels(self) -> Self:
         covered = self.product == "building_coverage"
+        without = ("precisions", "calibrate", "strengths", "minimum_observations")
+        for field in without if covered else ("quantiles", "fine_tuning"):
+            if field in self.model_fields_set:
+                raise ValueError(f"{field}: has no meaning for {self.product}; take it out")
         if covered != (self.head == "quantiles"):
             raise ValueError(
                 f"head: {self.head} does not suit {self.product}; quantiles are for building_coverage alone"

@@ -1,5 +1,6 @@
 """``stook train`` for covered shares: an encoder and its quantiles, from footprints to a bundle."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from torch import Tensor
 from models.bundle import Bundle, Conditions, Provenance, load_bundle
 from models.encoder import Encoder
 from models.errors import InputError
-from models.fine_tuning import Course, LabelledChips, fine_tune, predict
+from models.families import fingerprint
+from models.fine_tuning import Course, FineTuning, LabelledChips, fine_tune, predict
 from models.quantiles import Conformal, QuantileHead, coverage, pinball, r2
 from models.tasks import QuantileTask
 from pipelines.configuration import LabelsSection, TrainConfiguration
@@ -87,8 +89,15 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
     torch.manual_seed(seed)
     origin = origin_of(training.encoder)
     encoder = origin.encoder
+    if layout_of(training, encoder).blended or encoder.specification.masks_missing:
+        raise InputError(
+            f"training.encoder: {origin.name} is for single pixels or patches; head quantiles needs one vector per "
+            "chip, of an encoder such as untrained, satmae-group or softcon"
+        )
     parts = [chips_of(config, section, encoder, reporter) for section in training.labels]
     labelled, absent = joined([part for part, _ in parts]), frozenset.intersection(*(lacking for _, lacking in parts))
+    # What could be wrong with held-out places is found before hours of training, not after.
+    judged = held_out_chips(config, encoder, labelled, reporter)
     fit, check, calibrate = split(
         labelled, training.fine_tuning.checked_share, training.fine_tuning.calibrated_share, seed
     )
@@ -106,15 +115,17 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
     settings = training.fine_tuning.settings(seed)
     resume = folder.with_name(f".{folder.name}.training.pt")
     resume.parent.mkdir(parents=True, exist_ok=True)
-    course = fine_tune(encoder, head, fit, check, loss, settings, resume, told)
+    identity = identity_of(encoder, quantiles, settings, fit, check)
+    course = fine_tune(encoder, head, fit, check, loss, settings, resume, identity, told)
     raw = predict(encoder, head, calibrate, settings.batch).numpy()
     conformal = Conformal.fit(raw, calibrate.targets, quantiles)
     held_out = {}
-    for section in training.held_out:
-        place, _ = chips_of(config, section, encoder, reporter)
+    for name, place in judged.items():
         answers = conformal.apply(predict(encoder, head, place, settings.batch)).numpy()
-        held_out[name_of(section)] = Measured.of(answers, place.targets, quantiles)
-    task = QuantileTask(head.eval(), conformal, {f"{name}: r2": found.r2 for name, found in held_out.items()})
+        held_out[name] = Measured.of(answers, place.targets, quantiles)
+    task = QuantileTask(
+        head.eval(), conformal, {f"{name}: r2": found.r2 for name, found in held_out.items() if np.isfinite(found.r2)}
+    )
     licences = "; ".join(
         dict.fromkeys([*filter(None, [origin.licence]), *(section.licence for section in training.labels)])
     )
@@ -130,9 +141,44 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
     trained_on = "; ".join(name_of(section) for section in training.labels)
     provenance = Provenance(training.product, origin.name, origin.sha256, licences, trained_on, card)
     Bundle(encoder.cpu(), task, conditions, provenance).save(folder)
+    resume.unlink(missing_ok=True)
     bundle = load_bundle(folder)
     reporter.say("bundle_written", f"wrote {folder} ({bundle.hash[:12]})", bundle=str(folder), hash=bundle.hash)
     return FineTuned(bundle, course, held_out)
+
+
+def held_out_chips(
+    config: TrainConfiguration, encoder: Encoder, labelled: LabelledChips, reporter: Reporter
+) -> dict[str, LabelledChips]:
+    """Held-out place -> its labelled chips.
+
+    Raises:
+        InputError: If two places have the same name, or one lies in blocks that are trained on.
+    """
+    found: dict[str, LabelledChips] = {}
+    for section in config.training.held_out:
+        place, _ = chips_of(config, section, encoder, reporter)
+        shared = np.isin(place.blocks, labelled.blocks).sum()
+        if shared:
+            raise InputError(
+                f"training.held_out: {section.file}: {shared} cells are in {config.training.block_m:g} m blocks that "
+                "are trained on; held-out places must lie elsewhere"
+            )
+        if name_of(section) in found:
+            raise InputError(f"training.held_out: two places are called {name_of(section)}; rename a file")
+        found[name_of(section)] = place
+    return found
+
+
+def identity_of(
+    encoder: Encoder, quantiles: tuple[float, ...], settings: FineTuning, fit: LabelledChips, check: LabelledChips
+) -> str:
+    """Hash of everything that a training starts from."""
+    content = hashlib.sha256(f"{fingerprint(encoder)} {quantiles} {settings}".encode())
+    for part in (fit, check):
+        for array in (part.chips.values, part.targets, part.blocks):
+            content.update(np.ascontiguousarray(array).data)
+    return content.hexdigest()
 
 
 def chips_of(
@@ -186,6 +232,8 @@ def split(labelled: LabelledChips, checked: float, calibrated: float, seed: int)
     np.random.default_rng(seed).shuffle(blocks)
     checking, calibrating = (max(1, round(share * len(blocks))) for share in (checked, calibrated))
     groups = blocks[checking + calibrating :], blocks[:checking], blocks[checking : checking + calibrating]
+    if len(groups[0]) < 2:
+        raise InputError("training.fine_tuning: checked_share and calibrated_share leave no blocks to fit")
     return tuple(labelled.take(np.isin(labelled.blocks, group)) for group in groups)
 
 

@@ -11,7 +11,7 @@ from models.inference import Embedder
 from pipelines.configuration import LabelsSection, TrainConfiguration, TrainingSection
 from pipelines.progress import Reporter
 from transforms.chips import ChipLayout
-from transforms.editions import POINTER, Edition
+from transforms.editions import SeasonFolder
 from transforms.embeddings import EmbeddingStore
 from transforms.encode import TileView
 from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
@@ -19,7 +19,6 @@ from transforms.freeze import require_bands
 from transforms.grid import Tile
 from transforms.labels import Classes, LabelledPixels, read_labels
 from transforms.plan import Encoding
-from transforms.store import read_json
 from transforms.view import encoded_view
 
 
@@ -91,10 +90,9 @@ def features_of(
 def stored_vectors(section: LabelsSection, wanted: Encoding) -> EmbeddingStore:
     """The stored vectors of a place's season; raises InputError if there are none of that encoder and window."""
     folder = Path(str(section.embeddings))
-    pointer = read_json(folder / POINTER)
-    if pointer is None:
+    edition = SeasonFolder.at(folder).current()
+    if edition is None:
         raise InputError(f"{folder}: holds no published vectors; 'stook embed' makes them")
-    edition = Edition(folder / pointer["edition"])
     store = EmbeddingStore(edition, edition.plan)
     found = store.product.encoding
     if replace(found, storage=None, quantisation=None) != wanted:

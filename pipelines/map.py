@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
 from models.checkpoints import CHECKPOINTS
-from models.errors import InputError, TileError, UnreachableError
+from models.errors import UnreachableError
 from models.inference import Embedder
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
@@ -151,10 +151,7 @@ def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozense
     [first, *_] = plan.products
     if first.product != EMBEDDING or first.encoding.storage != "int8":
         return None
-    try:
-        return fit_quantisation(plan, first.encoding, region, inputs, absent, Embedder(first.model.encoder()))
-    except TileError as error:
-        raise InputError(str(error)) from error
+    return fit_quantisation(plan, first.encoding, region, inputs, absent, Embedder(first.model.encoder()))
 
 
 @dataclass(frozen=True)

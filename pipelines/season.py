@@ -168,8 +168,8 @@ def published_edition(config: MapConfiguration, year: int) -> Edition:
     if edition is None:
         hint = "finish it with 'stook map'" if folder.editions() else "make it with 'stook map'"
         raise InputError(f"{folder.folder}: no edition of this season is published; {hint}")
-    wanted = plan_of(config, year, region_of(config), provisional=True).as_json()
-    made_from = edition.manifest["plan"] | {"provisional": wanted["provisional"]}
+    wanted = plan_of(config, year, region_of(config), provisional=True).exact.as_json()
+    made_from = edition.plan.exact.as_json() | {"provisional": wanted["provisional"]}
     other = sorted(name for name, value in made_from.items() if wanted[name] != value)
     if other:
         raise InputError(

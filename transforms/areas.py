@@ -141,6 +141,19 @@ class TileCoverage:
             }
         return table
 
+    def covered(self, shares: np.ndarray) -> dict[str, int]:
+        """Area of each unit under what covers a share of each cell, dm².
+
+        Args:
+            shares: float [y, x], 0…1, of the tile's pixels or of cells of several pixels a side; NaN counts as nothing.
+        """
+        side = self.grid.tile_px // shares.shape[0]
+        pixels = np.nan_to_num(shares).repeat(side, axis=0).repeat(side, axis=1)
+        return {
+            unit.unit_id: round(float((self._areas(unit) * pixels[unit.rows, unit.columns]).sum()) * DM2_PER_M2)
+            for unit in self.units
+        }
+
     def _areas(self, unit: UnitCoverage) -> np.ndarray:
         areas = self.pixel_areas.window(unit.rows, unit.columns)
         return areas if unit.fraction is None else areas * unit.fraction

@@ -81,11 +81,7 @@ class Edition:
     @property
     def embeddings(self) -> "Edition | None":
         """The published feature vectors of the same season, or None, also once they were deleted to free the disk."""
-        home = self.folder.parent / EMBEDDINGS
-        pointer = read_json(home / POINTER)
-        return (
-            Edition(home / pointer["edition"]) if pointer and (home / pointer["edition"] / MANIFEST).exists() else None
-        )
+        return SeasonFolder.at(self.folder.parent / EMBEDDINGS).current()
 
     @property
     def halt(self) -> Path:
@@ -106,6 +102,11 @@ class SeasonFolder:
         self.output = output
         self.folder = output / name / season
 
+    @classmethod
+    def at(cls, folder: Path) -> "SeasonFolder":
+        """The editions in a folder; ``output`` is two levels up."""
+        return cls(folder.parents[1], folder.parent.name, folder.name)
+
     def require_writable(self) -> None:
         """Raise InputError where no edition could be opened; leaves nothing behind."""
         home = next(path for path in (self.folder, *self.folder.parents) if path.exists())
@@ -120,9 +121,10 @@ class SeasonFolder:
         return [Edition(path.parent) for path in manifests if not path.parent.name.startswith(OPENING)]
 
     def current(self) -> Edition | None:
-        """The published edition, or None."""
+        """The published edition, or None, also once somebody has deleted it."""
         pointer = read_json(self.folder / POINTER)
-        return Edition(self.folder / pointer["edition"]) if pointer else None
+        there = pointer and (self.folder / pointer["edition"] / MANIFEST).exists()
+        return Edition(self.folder / pointer["edition"]) if there else None
 
     def status(self, edition: Edition) -> str:
         """``published``, ``superseded`` or ``open``."""

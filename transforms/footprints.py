@@ -48,7 +48,7 @@ def _polygons(file: Path) -> np.ndarray:
         table = gpd.read_file(file)
     except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
         raise InputError(f"{file}: cannot be read as polygons ({error})") from error
-    if table.crs is None:
+    if getattr(table, "crs", None) is None:  # a table without geometry has no such thing
         raise InputError(f"{file}: has no CRS")
     geometries = shapely.make_valid(table.geometry.to_crs(LONLAT).to_numpy())
     polygons = geometries[shapely.area(geometries) > 0]

@@ -60,7 +60,11 @@ def find_inputs(
 
 def require_bands(specification: InputSpecification, name: str, absent: frozenset[str]) -> None:
     """Raise InputError if the archives lack a band that the encoder called ``name`` cannot do without."""
-    lacking = sorted(absent & {band.name for band in specification.bands if band.sensor in COMPOSITE_SENSORS})
+    lacking = sorted(
+        band.name
+        for band in specification.bands
+        if band.sensor in COMPOSITE_SENSORS and (band.name in absent or band.name not in SENSOR_BANDS[band.sensor])
+    )
     if lacking and not specification.masks_missing:
         raise InputError(f"imagery: the archives lack {', '.join(lacking)}, which {name} needs")
     if len(lacking) == len(specification.bands):

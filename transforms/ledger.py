@@ -29,6 +29,19 @@ class ProductRecord:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """What a unit's cells of a tile add up to, of a product that is a share of each cell.
+
+    Attributes:
+        mean_dm2: Mean share times area.
+        width_dm2: Width of the outermost interval times area.
+    """
+
+    mean_dm2: int
+    width_dm2: int
+
+
+@dataclass(frozen=True)
 class TileRecord:
     """What happened to a tile.
 
@@ -40,6 +53,7 @@ class TileRecord:
         attempts: How often the tile was begun, this time included.
         seconds: Time by step: read, encode, write, areas.
         device: Where encoders ran.
+        covered: Unit -> product -> sums of shares; only of products that are shares.
         batches: Product -> chips that its encoder saw at once; empty where vectors came from a store.
         finished: UTC, ISO 8601.
     """
@@ -52,6 +66,7 @@ class TileRecord:
     seconds: dict[str, float]
     finished: str
     device: str = "cpu"
+    covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
     batches: dict[str, int] = field(default_factory=dict)
 
     @property

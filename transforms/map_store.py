@@ -77,7 +77,10 @@ def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange
     shard: tuple[int, ...] = (side, side)
     chunk: tuple[int, ...] = (inner, inner)
     names: tuple[str, ...] = ("y", "x")
-    if layer.depth is not None:
+    if layer.depth is not None and layer.dimension == "quantile":
+        shape, shard, chunk = ((layer.depth, *part) for part in (shape, shard, chunk))
+        names = (layer.dimension, *names)
+    elif layer.depth is not None:
         # Vectors come and go strip by strip: a shard is a strip, a chunk the vectors of a square of cells.
         rows = strip_rows(side, layer.depth)
         across = max(width for width in range(1, rows + 1) if side % width == 0)

@@ -17,9 +17,10 @@ from transforms.grid import Grid
 from transforms.season import Period, Season, Window
 from transforms.sources import Source
 
-PROCESSING_VERSION = 2  # raised whenever the same inputs would give other pixels
+PROCESSING_VERSION = 3  # raised whenever the same inputs would give other pixels
 
 
+EMBEDDING = "embedding"  # feature vectors as a product of their own
 Storage = Literal["float32", "float16", "int8"]
 
 
@@ -143,8 +144,19 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Hash of everything that decides the result, save the inputs an archive offers on the day."""
-        return digest(self.as_json())
+        """Hash of everything that decides the result, save what archives and stores offer on the day."""
+        return digest(self.exact.as_json())
+
+    @property
+    def exact(self) -> "Plan":
+        """The same without the rounding that maps take on from vectors that happen to be stored."""
+        products = (
+            product
+            if product.product == EMBEDDING
+            else replace(product, encoding=replace(product.encoding, storage=None, quantisation=None))
+            for product in self.products
+        )
+        return replace(self, products=tuple(products))
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for ``edition.json``."""

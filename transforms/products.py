@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from transforms.plan import Encoding, ProductPlan
+import numpy as np
 
-EMBEDDING = "embedding"  # feature vectors as a product of their own; everything else is in PRODUCTS
+from transforms.plan import EMBEDDING, Encoding, ProductPlan
+
 NODATA = 255
 # Values of the class image that areas are counted over, beside the probabilities 0…100; never written to a map.
 NO_IMAGERY = 251
@@ -103,9 +104,14 @@ def layers_of(product: ProductPlan) -> tuple[Layer, ...]:
     return replace(image, depth=len(product.quantiles) or None), observations
 
 
-def spread_of(product: str) -> str:
-    """Name, in the ledger's areas, of the width of a product's outermost interval."""
-    return f"{product}_spread"
+def mean_weights(quantiles: tuple[float, ...]) -> np.ndarray:
+    """Weight of each quantile in the mean of a distribution, float64, adding up to 1.
+
+    Each quantile stands for the probabilities that are nearer to it than to any other. Shares under roofs are skewed:
+    the median is nothing in most cells, and a sum of medians would miss what is scattered.
+    """
+    edges = np.concatenate([[0.0], (np.array(quantiles[:-1]) + quantiles[1:]) / 2, [1.0]])
+    return np.diff(edges)
 
 
 def embedding_layers(encoding: Encoding) -> tuple[Layer, ...]:

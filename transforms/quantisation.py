@@ -11,6 +11,7 @@ import torch
 from pyproj import Transformer
 from torch import Tensor
 
+from models.errors import TileError
 from models.inference import Embedder
 from transforms.composite import CompositeSettings, composite
 from transforms.cutting import TileSeason
@@ -65,7 +66,10 @@ def _sample(
         x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(point.x, point.y)
         tile = grid.tile_at(zone, x, y)
         geobox = grid.geobox(tile, layout.halo_px)
-        season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings)
+        try:
+            season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings)
+        except TileError:
+            continue  # the tile there will fail and say why; the others must not
         everywhere = np.ones((grid.tile_px, grid.tile_px), bool)
         view = encoded_view(TileSeason(grid, tile, season, layout.halo_px), embedder, layout, everywhere, absent)
         cells = np.flatnonzero(view.clear != NODATA)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from models.errors import InputError
 from transforms.editions import Edition
-from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS, spread_of
+from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 from transforms.region import Region
 from transforms.store import replacing
 from transforms.unit import Unit
@@ -21,7 +21,7 @@ DM2_PER_HA = 1_000_000
 WHOLE_REGION = "region"
 METHOD = "pixel count at a threshold; not a design-based estimate"
 COVERAGE_METHOD = (
-    "sum of the cells' median shares; the interval takes errors within a tile as wholly correlated and those of "
+    "sum of the cells' mean shares; the interval takes errors within a tile as wholly correlated and those of "
     "different tiles as independent; not a design-based estimate"
 )
 NOT_MAPPED = {
@@ -90,8 +90,8 @@ class Sums:
 
     Attributes:
         histograms: Class value -> dm².
-        covered: Median share times area, dm²; the sum of a parent's units, each rounded by itself.
-        squares: Of products with quantiles, the sum over tiles of (interval width times area)², (percent · dm²)².
+        covered: Of products that are shares, mean share times area, dm².
+        squares: Of the same, the sum over tiles of (interval width times area)², dm⁴.
     """
 
     histograms: dict[str, dict[Place, Histogram]]
@@ -107,39 +107,32 @@ def ledger_sums(edition: Edition, region: Region) -> Sums:
     """
     plan = edition.plan
     around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
-    spreads = {spread_of(product.product): product.product for product in plan.products if product.quantiles}
-    units: dict[str, dict[str, Histogram]] = {
-        product.product: {unit: defaultdict(int) for unit in around} for product in plan.products
+    shares = [product.product for product in plan.products if product.quantiles]
+    histograms: dict[str, dict[Place, Histogram]] = {
+        product.product: {place: defaultdict(int) for unit in around.values() for place in unit}
+        for product in plan.products
     }
-    squares: dict[str, dict[Place, float]] = {product: defaultdict(float) for product in spreads.values()}
+    covered: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in shares}
+    squares: dict[str, dict[Place, float]] = {product: defaultdict(float) for product in shares}
     tiles, found = len(edition.manifest["tiles"]), 0
     for record in edition.ledger.records():
         found += 1
-        widths: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in spreads.values()}
         for unit, layers in record.areas.items():
-            for layer, histogram in layers.items():
-                if layer in spreads:
-                    width = sum(value * area for value, area in histogram.items() if value <= 100)
-                    for place in around[unit]:
-                        widths[spreads[layer]][place] += width
-                else:
+            for product, histogram in layers.items():
+                for place in around[unit]:
                     for value, area in histogram.items():
-                        units[layer][unit][value] += area
+                        histograms[product][place][value] += area
+        widths: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in shares}
+        for unit, products in record.covered.items():
+            for product, sums in products.items():
+                for place in around[unit]:
+                    covered[product][place] += sums.mean_dm2
+                    widths[product][place] += sums.width_dm2
         for product, by_place in widths.items():
             for place, width in by_place.items():
                 squares[product][place] += width**2
     if found < tiles:
         raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")
-    histograms: dict[str, dict[Place, Histogram]] = {}
-    covered: dict[str, dict[Place, int]] = {}
-    for product, by_unit in units.items():
-        histograms[product], covered[product] = defaultdict(lambda: defaultdict(int)), defaultdict(int)
-        for unit, histogram in by_unit.items():
-            built = round(sum(value * area for value, area in histogram.items() if value <= 100) / 100)
-            for place in around[unit]:
-                covered[product][place] += built
-                for value, area in histogram.items():
-                    histograms[product][place][value] += area
     return Sums(histograms, covered, squares)
 
 
@@ -164,7 +157,7 @@ def coverage_of(
 
     Args:
         histogram: Median -> dm².
-        covered: Median share times area, dm².
+        covered: Mean share times area, dm².
         squares: See ``Sums``; None where the intervals do not hold.
         quantiles: Whose outermost are the interval's ends.
     """
@@ -173,7 +166,7 @@ def coverage_of(
         return columns
     # An interval that is so wide, of a normal distribution, has this standard deviation; its ends are so far away.
     reach = float(norm.ppf(quantiles[-1]))
-    error = np.sqrt(squares) / 100 / (2 * reach) / DM2_PER_HA
+    error = np.sqrt(squares) / (2 * reach) / DM2_PER_HA
     area, mapped = columns["area_ha"], columns["mapped_ha"]
     return columns | {
         "standard_error_ha": error,

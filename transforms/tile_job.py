@@ -23,9 +23,9 @@ from transforms.encode import ACCELERATOR, Features, TileView
 from transforms.geodesy import lonlat_bounds
 from transforms.grid import Tile
 from transforms.inputs import Inputs
-from transforms.ledger import ProductRecord, TileRecord
+from transforms.ledger import Covered, ProductRecord, TileRecord
 from transforms.plan import Encoding, ProductPlan, digest
-from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of, spread_of
+from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of, mean_weights
 from transforms.region import Region
 from transforms.view import encoded_view
 
@@ -66,6 +66,21 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class TileMap:
+    """What a product says of a tile.
+
+    Attributes:
+        classes: Percent, of quantiles the median, or why there is none, uint8 [cell row, cell column].
+        mean: Of quantiles, the mean share, float64 [cell row, cell column], NaN where there is none.
+        width: Of quantiles, how far the outermost are apart.
+    """
+
+    classes: np.ndarray
+    mean: np.ndarray | None = None
+    width: np.ndarray | None = None
 
 
 class TileJob:
@@ -130,8 +145,9 @@ class TileJob:
         attempts = ledger.begin(tile)
         error = None
         batches: dict[str, int] = {}
+        covered: dict[str, dict[str, Covered]] = {}
         try:
-            areas = self._compute(ground, watch, batches)
+            areas, covered = self._compute(ground, watch, batches)
         except UnreachableError:
             raise
         except (TileError, InputError) as failure:
@@ -149,6 +165,7 @@ class TileJob:
                 },
                 units_hash=self.plan.units_hash,
                 areas=areas,
+                covered=covered,
                 attempts=attempts,
                 seconds={step: round(seconds, 3) for step, seconds in watch.seconds.items()},
                 finished=now(),
@@ -178,7 +195,7 @@ class TileJob:
                 "processing": self.plan.processing,
                 "grid": asdict(self.plan.grid),
                 "ground": digest(np.packbits(ground.owned).tobytes().hex()),
-                "profiles": {name: source.profile for name, source in self.plan.sources.items()},
+                "sources": {name: [source.collection, source.profile] for name, source in self.plan.sources.items()},
                 "scenes": self.inputs.identity(self._bounds(ground.tile, encoding.layout.halo_px)),
                 "cloud_dilation_px": self.plan.cloud_dilation_px,
                 "encoding": described,
@@ -192,9 +209,11 @@ class TileJob:
     def _bounds(self, tile: Tile, halo_px: int) -> tuple[float, float, float, float]:
         return lonlat_bounds(self.plan.grid.geobox(tile, halo_px))
 
-    def _compute(self, ground: TileCoverage, watch: Stopwatch, batches: dict[str, int]) -> AreaTable:
-        """Read, composite, encode, write; returns the areas of every product's values."""
-        classes: dict[str, np.ndarray] = {}
+    def _compute(
+        self, ground: TileCoverage, watch: Stopwatch, batches: dict[str, int]
+    ) -> tuple[AreaTable, dict[str, dict[str, Covered]]]:
+        """Read, composite, encode, write; returns the areas of every product's values, and the sums of shares."""
+        maps: dict[str, TileMap] = {}
         for _, reading in groupby(sorted(self.plan.products, key=_reading), key=_reading):
             together = list(reading)
             season: list[TileSeason] = []  # read when the first encoding of the group asks for it
@@ -202,7 +221,7 @@ class TileJob:
                 products = [product for product in together if product.encoding == encoding]
                 stored = self._stored_view(ground, encoding, watch)
                 if stored is not None:
-                    classes |= self._infer(ground.tile, products, stored, watch)
+                    maps |= self._infer(ground.tile, products, stored, watch)
                     continue
                 with watch.step("read"):
                     season = season or [self._read(ground.tile, together)]
@@ -211,11 +230,22 @@ class TileJob:
                 # What goes into the store is rounded there.
                 rounding = None if products[0].product == EMBEDDING else encoding
                 view = encoded_view(season[0], embedder, encoding.layout, ground.owned, absent, rounding)
-                classes |= self._infer(ground.tile, products, view, watch)
+                maps |= self._infer(ground.tile, products, view, watch)
+                del view  # it holds the composite, and the next group reads its own
                 # Only now is it known what the memory held.
                 batches |= {product.product: embedder.batch for product in products}
         with watch.step("areas"):
-            return ground.areas(classes)
+            return ground.areas({name: made.classes for name, made in maps.items()}), self._covered(ground, maps)
+
+    def _covered(self, ground: TileCoverage, maps: dict[str, "TileMap"]) -> dict[str, dict[str, Covered]]:
+        """The sums of the products that are shares, by unit."""
+        table: dict[str, dict[str, Covered]] = {}
+        for name, made in maps.items():
+            if made.mean is not None and made.width is not None:
+                means, widths = ground.covered(made.mean), ground.covered(made.width)
+                for unit, mean in means.items():
+                    table.setdefault(unit, {})[name] = Covered(mean, widths[unit])
+        return table
 
     def _read(self, tile: Tile, products: list[ProductPlan]) -> TileSeason:
         """The composite that all of some products are made from, which read the same periods."""
@@ -245,16 +275,20 @@ class TileJob:
         with watch.step("read"):
             return store.view(tile)
 
-    def _infer(
-        self, tile: Tile, products: list[ProductPlan], view: TileView, watch: Stopwatch
-    ) -> dict[str, np.ndarray]:
-        """Put the heads on the vectors and write what they say; returns product -> values to count areas over."""
+    def _infer(self, tile: Tile, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> dict[str, "TileMap"]:
+        """Put the heads on the vectors and write what they say; returns product -> what it says."""
         seen = view.clear != NODATA
         wanted = {product.product: seen & (view.clear >= product.minimum_observations) for product in products}
         values = {
             product.product: np.full((len(product.quantiles) or 1, *view.clear.shape), NODATA, np.uint8)
             for product in products
         }
+        shares = {
+            product.product: (np.full(view.clear.shape, np.nan), np.full(view.clear.shape, np.nan))
+            for product in products
+            if product.quantiles
+        }
+        weights = {product.product: mean_weights(product.quantiles) for product in products if product.quantiles}
         anywhere = np.logical_or.reduce(list(wanted.values()))
         with ACCELERATOR, watch.step("encode"):
             if products[0].product == EMBEDDING:
@@ -263,18 +297,26 @@ class TileJob:
             else:
                 for part in view.features(anywhere):
                     for name, percent in values.items():
-                        percent[:, part.rows, part.columns] = percent_of(self.bundles[name], part)
-        classes: dict[str, np.ndarray] = {}
+                        answer = shares_of(self.bundles[name], part)
+                        percent[:, part.rows, part.columns] = np.rint(100 * answer).astype(np.uint8)
+                        if name in shares:  # before they are rounded: most shares under roofs are below one percent
+                            mean, width = shares[name]
+                            mean[part.rows, part.columns] = weights[name] @ answer
+                            width[part.rows, part.columns] = answer[-1] - answer[0]
+        maps: dict[str, TileMap] = {}
         with watch.step("write"):
             for product in products:
                 percent = values[product.product]
                 percent[:, ~wanted[product.product]] = NODATA
+                for sums in shares.get(product.product, ()):
+                    sums[~wanted[product.product]] = np.nan
                 if product.product == EMBEDDING:
                     self._write(tile, product, view.clear)
                 else:
                     self._write(tile, product, percent if product.quantiles else percent[0], view.clear)
-                classes |= class_images(product, percent, view.clear)
-        return classes
+                classes = class_image(percent[len(percent) // 2], view.clear)
+                maps[product.product] = TileMap(classes, *shares.get(product.product, ()))
+        return maps
 
     def _write(self, tile: Tile, product: ProductPlan, *images: np.ndarray) -> None:
         """Write the last layers of a product, one image each."""
@@ -290,7 +332,6 @@ class TileJob:
             window = self.extents[ground.tile.zone].slices(self.plan.cells(product), ground.tile)
             map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         names = [product.product for product in self.plan.products]
-        names += [spread_of(product.product) for product in self.plan.products if product.quantiles]
         return {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
 
 
@@ -299,8 +340,8 @@ def _reading(product: ProductPlan) -> tuple[object, ...]:
     return product.encoding.periods, product.encoding.resampling
 
 
-def percent_of(bundle: Bundle, part: Features) -> np.ndarray:
-    """What the bundle says, uint8 [layer, cell], percent rounded to the nearest.
+def shares_of(bundle: Bundle, part: Features) -> np.ndarray:
+    """What the bundle says, float32 [layer, cell], 0…1.
 
     Raises:
         TileError: If the head answers with something that is not a number.
@@ -309,19 +350,7 @@ def percent_of(bundle: Bundle, part: Features) -> np.ndarray:
     unknown = ~np.isfinite(shares).all(axis=0)
     if unknown.any():
         raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} cells")
-    return np.rint(100 * shares).astype(np.uint8)
-
-
-def class_images(product: ProductPlan, percent: np.ndarray, clear: np.ndarray) -> dict[str, np.ndarray]:
-    """Values to count areas over, uint8 [y, x]; where there is no percent [layer, y, x], the value says why.
-
-    Of quantiles, the median and, beside it, the width of the outermost interval.
-    """
-    if not product.quantiles:
-        return {product.product: class_image(percent[0], clear)}
-    width = np.where(percent[0] == NODATA, NODATA, percent[-1] - percent[0]).astype(np.uint8)
-    median = percent[product.quantiles.index(0.5)]
-    return {product.product: class_image(median, clear), spread_of(product.product): class_image(width, clear)}
+    return shares
 
 
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:

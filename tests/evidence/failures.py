@@ -19,10 +19,12 @@ from typing import Any
 
 import yaml
 
+from models.bundle import Conditions
+from models.resnet import ResNet, ResNetSize
 from pipelines.demo.place import WINDOW
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.kill import scraps, season_folder
-from tests.pipelines.small_season import SmallSeason, write_small_season
+from tests.pipelines.small_season import SmallSeason, write_random_bundle, write_small_season
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "failures.md"
@@ -171,6 +173,11 @@ def missing_band(season: SmallSeason, stack: ExitStack) -> None:
     edit_items(season, "S2", lambda item: item["assets"].pop("scl"))
 
 
+def band_of_another_archive(season: SmallSeason, stack: ExitStack) -> None:
+    encoder = ResNet(ResNetSize(18, ("red", "nir", "cirrus"), "plain", chip_px=10, width=4)).eval()
+    write_random_bundle(season.folder / "bundle", Conditions(6, 2, stride_px=10), encoder=encoder)
+
+
 def unknown_profile(season: SmallSeason, stack: ExitStack) -> None:
     season.configure(imagery__sentinel2__profile="landsat")
 
@@ -264,6 +271,8 @@ CASES = (
          r"encoder\.safetensors: sha256 is \w{64}, expected \w{64}"),
     Case("missing-band", "the archive lacks a band that cannot be masked (SCL)", missing_band, 2,
          r"imagery\.sentinel2: .* has no scene classification, clouds cannot be masked"),
+    Case("encoder-band", "the encoder needs a band that the archive lacks", band_of_another_archive, 2,
+         r"the archives lack cirrus, which random weights needs"),
     Case("unknown-profile", "a profile that does not exist", unknown_profile, 2,
          r"imagery\.sentinel2\.profile: 'landsat'; allowed: earth-search, "),
     Case("unknown-field", "a field that does not exist", unknown_field, 2,

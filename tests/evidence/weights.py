@@ -20,9 +20,11 @@ from models.checkpoints import CHECKPOINTS, Checkpoint
 from models.errors import InputError
 from models.fetch import Consent, fetch
 from models.presto import Presto, PrestoSize
+from models.softcon import SoftCon, SoftConSize
 from models.weights import file_sha256, open_checkpoint, place
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
+from transforms.freeze import require_bands
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
 SIZE = PrestoSize(width=32, depth=1, heads=2)
@@ -218,6 +220,9 @@ ATTACKS = (
     Attack("reshaped", "one tensor of another shape", reshaped,
            r"latlon_embed\.weight is \[32, 2\], expected \[32, 3\]"),
     Attack("lacking", "one tensor absent", lacking, r"month_embed\.weight is missing"),
+    Attack("missing-band", "a specification that asks for a band the archive lacks",
+           lambda folder: require_bands(SoftCon.interface(SoftConSize())[0], "softcon-vit-small-s2", frozenset()),
+           r"the archives lack cirrus, coastal, nir09, which softcon-vit-small-s2 needs"),
     Attack("fetch-non-commercial", "`fetch`: a non-commercial licence, `--accept-licence` not given",
            lambda folder: fetched(folder, Consent(unverified=True), licence="CC-BY-NC-4.0", terms="non-commercial"),
            r"its licence is non-commercial: CC-BY-NC-4\.0; --accept-licence"),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.encoder import Chips, Encoder
 from models.errors import InputError
-from models.fine_tuning import FineTuning, LabelledChips, fine_tune, predict, turned
+from models.fine_tuning import FineTuning, LabelledChips, batches, fine_tune, predict, turned
 from models.specification import Band, InputSpecification, OutputSpecification
 
 BANDS = tuple(Band(name, "sentinel2", 0.0, 1.0) for name in ("green", "red", "nir"))
@@ -94,11 +94,21 @@ def test_a_training_that_was_stopped_goes_on_and_ends_the_same(tmp_path: Path) -
 
     state = tmp_path / "state.pt"
     with pytest.raises(StoppedError):
-        fine_tune(*networks(), fit, check, squared, QUICK, state, stop)
+        fine_tune(*networks(), fit, check, squared, QUICK, state, "one", stop)
     assert state.exists()
-    resumed = fine_tune(*networks(), fit, check, squared, QUICK, state)
+    kept = state.read_bytes()
+    resumed = fine_tune(*networks(), fit, check, squared, QUICK, state, "one")
     assert resumed.held_out == pytest.approx(whole.held_out, rel=1e-4)
-    assert not state.exists()
+    state.write_bytes(kept)
+    seen: list[int] = []
+    fine_tune(*networks(), fit, check, squared, QUICK, state, "another", lambda epoch, *_: seen.append(epoch))
+    assert seen[0] == 0  # the state of another training is not taken for this one's
+
+
+def test_a_batch_is_never_a_single_chip() -> None:
+    parts = batches(129, 64, torch.Generator().manual_seed(0))
+    assert [len(part) for part in parts] == [64, 65]
+    assert sorted(torch.cat(parts).tolist()) == list(range(129))
 
 
 def test_a_frozen_encoder_stays_as_it_is() -> None:

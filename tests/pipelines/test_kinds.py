@@ -183,7 +183,7 @@ def test_vectors_of_patches_are_stored_too_and_give_the_same_map(
     kind = "patches"
     season = quick_season.copy(tmp_path / "season").configure(products__cropland__bundle=kind)
     window = {"start": {"month": DRY.start_month, "year": 0}, "months": DRY.months}
-    embeddings = {"encoder": {"bundle": kind}, "window": window, "stride_px": STRIDES_PX[kind], "storage": "int8"}
+    embeddings = {"encoder": {"bundle": kind}, "window": window, "stride_px": STRIDES_PX[kind], "storage": "float32"}
     season.configure(embeddings=embeddings)
     words = season.config, "--year", season.year, "--quiet"
     assert stook("map", *words).status == 0

@@ -182,12 +182,12 @@ def test_a_level_sums_the_units_with_a_parent_of_that_level(tmp_path: Path):
     frame(FOUR, **NESTED).to_file(tmp_path / "units.gpkg")
     read_region(tmp_path / "units.gpkg", "code", ["region", "land"]).write(tmp_path / "units.parquet")
     areas = {unit: {"cropland": {80: area}} for unit, area in zip("ABCD", (1, 10, 100, 1000), strict=True)}
-    product = SimpleNamespace(product="cropland")
+    product = SimpleNamespace(product="cropland", quantiles=())
     edition: Any = SimpleNamespace(
         manifest={"tiles": ["tile"], "calibrated": {"cropland": False}},
         plan=SimpleNamespace(name="place", products=[product], season="2024", provisional=False),
         units=tmp_path / "units.parquet",
-        ledger=SimpleNamespace(records=lambda: [SimpleNamespace(areas=areas)]),
+        ledger=SimpleNamespace(records=lambda: [SimpleNamespace(areas=areas, covered={})]),
     )
     table = statistics(edition, {"cropland": 50})
     assert list(zip(table["level"], table["id"], table["area_dm2"], strict=True))[4:] == [
