@@ -59,12 +59,15 @@ def _sample(
         resampling=encoding.resampling,
         readers=READERS,
     )
-    units = region.units
+    units, seen = region.units, set()
     for number in np.unique(np.linspace(0, len(units) - 1, PLACES).round().astype(int)):
         point = units[number].geometry.representative_point()
         zone = Zone.at(point.x, point.y)
         x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(point.x, point.y)
         tile = grid.tile_at(zone, x, y)
+        if tile in seen:
+            continue
+        seen.add(tile)
         geobox = grid.geobox(tile, layout.halo_px)
         try:
             season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings)
