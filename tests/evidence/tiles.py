@@ -18,28 +18,30 @@ from transforms.map_store import open_layer
 from transforms.products import NODATA, PRODUCTS
 from transforms.simulation.ground import Place
 
-SIZES = (50, 125, 250)
-RESOLUTION_M = 10
-LAYERS = [layer.name for layer in PRODUCTS["cropland"].layers]
+SIZES = (50, 100, 200)
+RESOLUTIONS_M = {"cropland": 10, "building_coverage": 100}
 ZONES = ("32636", "32637")
 
 
 def run(scratch: Path) -> Iterator[Figure]:
-    """Share of pixels that differ between any two tile sizes, and by how much."""
+    """Share of pixels and cells that differ between any two tile sizes, and by how much."""
     place = write_place(scratch, Place(), SIZES[0])
     editions = {size: mapped(place.config, size) for size in SIZES}
-    differing = compared = greatest = 0
-    for zone, layer in product(ZONES, LAYERS):
-        arrays = {size: open_layer(edition.maps, zone, RESOLUTION_M, layer) for size, edition in editions.items()}
-        values = {size: on_extent(array, arrays[max(SIZES)]) for size, array in arrays.items()}
-        for one, other in combinations(SIZES, 2):
-            difference = np.abs(values[one].astype(int) - values[other].astype(int))
-            differing += int((difference > 0).sum())
-            greatest = max(greatest, int(difference.max()))
-            compared += int((values[one] != NODATA).sum())
-    note = f"tiles of 50, 125 and 250 px; {compared} pixel pairs; target ≤ 1e-5"
-    yield Figure("tiles.invariance.differing_share", differing / compared, note)
-    yield Figure("tiles.invariance.greatest_difference", greatest, "percent or count; target ≤ 1")
+    for name, resolution_m in RESOLUTIONS_M.items():
+        differing = compared = greatest = 0
+        for zone, layer in product(ZONES, PRODUCTS[name].layers):
+            arrays = {
+                size: open_layer(edition.maps, zone, resolution_m, layer.name) for size, edition in editions.items()
+            }
+            values = {size: on_extent(array, arrays[max(SIZES)]) for size, array in arrays.items()}
+            for one, other in combinations(SIZES, 2):
+                difference = np.abs(values[one].astype(int) - values[other].astype(int))
+                differing += int((difference > 0).sum())
+                greatest = max(greatest, int(difference.max()))
+                compared += int((values[one] != NODATA).sum())
+        note = f"tiles of 50, 100 and 200 px; {compared} pairs of pixels or cells; target ≤ 1e-5"
+        yield Figure(f"tiles.invariance.{name}.differing_share", differing / compared, note)
+        yield Figure(f"tiles.invariance.{name}.greatest_difference", greatest, "percent or count; target ≤ 1")
 
 
 def mapped(config: Path, tile_px: int) -> Edition:
@@ -52,12 +54,13 @@ def mapped(config: Path, tile_px: int) -> Edition:
 
 
 def on_extent(array: zarr.Array, widest: zarr.Array) -> np.ndarray:
-    """The values of ``array`` on the extent of ``widest``, nodata around them; uint8 [y, x]."""
+    """The values of ``array`` on the extent of ``widest``, nodata around them; uint8 [y, x] or [layer, y, x]."""
     a, _, x0, _, e, y0 = array.attrs["spatial:transform"]
     _, _, widest_x0, _, _, widest_y0 = widest.attrs["spatial:transform"]
     row, column = round((y0 - widest_y0) / e), round((x0 - widest_x0) / a)
     values = np.full(widest.shape, NODATA, np.uint8)
-    values[row : row + array.shape[0], column : column + array.shape[1]] = array[:]
+    height, width = array.shape[-2:]
+    values[..., row : row + height, column : column + width] = array[:]
     return values
 
 
