@@ -50,6 +50,11 @@ class Checkpoint:
     container: str | None = None
     size_bytes: int | None = None
 
+    @property
+    def told(self) -> str:
+        """What everything made with it must say of its licence."""
+        return f"encoder {self.licence}" + ("" if self.terms == "free" else f" ({self.terms} terms)")
+
 
 def _zenodo(record: int, file: str) -> tuple[str, ...]:
     return (f"https://zenodo.org/records/{record}/files/{file}?download=1",)

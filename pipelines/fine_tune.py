@@ -16,7 +16,7 @@ from models.fine_tuning import Course, FineTuning, LabelledChips, fine_tune, pre
 from models.quantiles import Conformal, QuantileHead, coverage, pinball, r2
 from models.tasks import QuantileTask
 from pipelines.configuration import LabelsSection, TrainConfiguration
-from pipelines.labelled import layout_of, name_of
+from pipelines.labelled import layout_of, name_of, require_elsewhere
 from pipelines.progress import Reporter
 from pipelines.train import origin_of
 from transforms.features import SeasonReader, SeasonSettings, labelled_chips, training_grid
@@ -158,12 +158,7 @@ def held_out_chips(
     found: dict[str, LabelledChips] = {}
     for section in config.training.held_out:
         place, _ = chips_of(config, section, encoder, reporter)
-        shared = np.isin(place.blocks, labelled.blocks).sum()
-        if shared:
-            raise InputError(
-                f"training.held_out: {section.file}: {shared} cells are in {config.training.block_m:g} m blocks that "
-                "are trained on; held-out places must lie elsewhere"
-            )
+        require_elsewhere(section, place.blocks, labelled.blocks, config.training.block_m)
         if name_of(section) in found:
             raise InputError(f"training.held_out: two places are called {name_of(section)}; rename a file")
         found[name_of(section)] = place

@@ -42,6 +42,16 @@ def see(config: TrainConfiguration, section: LabelsSection, embedder: Embedder, 
     return Place(section, labels, seen, absent)
 
 
+def require_elsewhere(section: LabelsSection, blocks: np.ndarray, trained: np.ndarray, block_m: float) -> None:
+    """Raise InputError if a held-out place has blocks that are trained on."""
+    shared = np.isin(blocks, trained).sum()
+    if shared:
+        raise InputError(
+            f"training.held_out: {section.file}: {shared} labels are in {block_m:g} m blocks that were trained on; "
+            "held-out places must lie elsewhere"
+        )
+
+
 def labels_of(section: LabelsSection) -> LabelledPixels:
     """The labelled pixels of a place."""
     classes = Classes(tuple(section.positive), tuple(section.negative))

@@ -172,7 +172,7 @@ def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
     if product.product == EMBEDDING:
         encoder, name = product.model.encoder(), product.model.checkpoint
         require_bands(encoder.specification, name or encoder.family, absent)
-        licence = CHECKPOINTS[name].licence if name else product.model.bundle().provenance.licence
+        licence = CHECKPOINTS[name].told if name else product.model.bundle().provenance.licence
         return ModelFacts(licence, calibrated=False)
     bundle = product.model.bundle()
     require_bands(bundle.specification, bundle.provenance.encoder, absent)

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from models.bundle import Bundle, Conditions, Provenance, load_bundle
 from models.checkpoints import CHECKPOINTS
 from models.encoder import Encoder
-from models.errors import InputError
 from models.heads import Calibration
 from models.inference import Embedder, Precision
 from models.metrics import Estimate, evaluate
@@ -17,7 +15,7 @@ from models.tasks import ClassTask
 from models.training import choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.card import model_card
 from pipelines.configuration import EncoderSection, TrainConfiguration
-from pipelines.labelled import features_of, labels_of, layout_of, name_of, see
+from pipelines.labelled import features_of, labels_of, layout_of, name_of, require_elsewhere, see
 from pipelines.progress import Reporter
 
 CHECKED_PIXELS = 1000  # of a place, in two precisions
@@ -63,12 +61,7 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     held_out = {}
     for section in training.held_out:
         place = see(config, section, embedder, reporter)
-        shared = np.isin(place.seen.samples.blocks, samples.blocks)
-        if shared.any():
-            raise InputError(
-                f"training.held_out: {section.file}: {shared.sum()} pixels are in {training.block_m:g} m blocks "
-                "that were trained on; held-out places must lie elsewhere"
-            )
+        require_elsewhere(section, place.seen.samples.blocks, samples.blocks, training.block_m)
         scores = torch.as_tensor(logits(head, place.seen.samples.features))
         probability = (calibration or Calibration()).probability(scores).numpy()
         held_out[name_of(section)] = evaluate(place.seen.samples.labels, probability, place.seen.parcels)
@@ -143,6 +136,4 @@ def origin_of(section: EncoderSection) -> Origin:
         made = bundle.provenance
         return Origin(bundle.encoder, made.encoder, made.encoder_sha256, made.licence)
     checkpoint = CHECKPOINTS[source.checkpoint]
-    terms = "" if checkpoint.terms == "free" else f" ({checkpoint.terms} terms)"
-    licence = f"encoder {checkpoint.licence}{terms}"
-    return Origin(source.encoder(), checkpoint.name, checkpoint.sha256, licence)
+    return Origin(source.encoder(), checkpoint.name, checkpoint.sha256, checkpoint.told)

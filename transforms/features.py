@@ -15,7 +15,7 @@ from transforms.composite import CompositeSettings, composite
 from transforms.cutting import Cutter, TileSeason
 from transforms.encode import TileView
 from transforms.freeze import Bounds, find_inputs
-from transforms.geodesy import lonlat_bounds
+from transforms.geodesy import lonlat_bounds, widened
 from transforms.grid import Grid, Tile
 from transforms.labels import LabelledPixels
 from transforms.products import NODATA
@@ -99,7 +99,9 @@ class SeasonReader:
         self.settings = settings
         self.grid = grid
         self.halo_px = halo_px
-        self.inputs, self.absent = find_inputs(settings.sources, bounds, settings.periods)
+        self.inputs, self.absent = find_inputs(
+            settings.sources, widened(bounds, halo_px * grid.resolution_m), settings.periods
+        )
         self.wanted = CompositeSettings(
             bands=specification.band_names,
             periods=settings.periods,

@@ -14,18 +14,19 @@ from models.errors import InputError, TileError, UnreachableError
 from models.families import fingerprint
 from models.inference import Embedder, default_device
 from transforms import map_store
+from transforms.answers import Answer, class_image, enough
 from transforms.areas import AreaTable, TileCoverage
 from transforms.composite import CompositeSettings, composite
 from transforms.cutting import TileSeason
 from transforms.editions import Edition, now
 from transforms.embeddings import EmbeddingStore
-from transforms.encode import ACCELERATOR, Features, TileView
+from transforms.encode import ACCELERATOR, TileView
 from transforms.geodesy import lonlat_bounds
 from transforms.grid import Tile
 from transforms.inputs import Inputs
 from transforms.ledger import Covered, ProductRecord, TileRecord
 from transforms.plan import Encoding, ProductPlan, digest
-from transforms.products import EMBEDDING, FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, layers_of, mean_weights
+from transforms.products import EMBEDDING, FAILED, NODATA, layers_of
 from transforms.region import Region
 from transforms.view import encoded_view
 
@@ -69,18 +70,16 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class TileMap:
-    """What a product says of a tile.
+class Sums:
+    """What a tile adds up to.
 
     Attributes:
-        classes: Percent, of quantiles the median, or why there is none, uint8 [cell row, cell column].
-        mean: Of quantiles, the mean share, float64 [cell row, cell column], NaN where there is none.
-        width: Of quantiles, how far the outermost are apart.
+        areas: Unit -> product -> class value -> area in dm².
+        covered: Unit -> product -> sums of shares.
     """
 
-    classes: np.ndarray
-    mean: np.ndarray | None = None
-    width: np.ndarray | None = None
+    areas: AreaTable
+    covered: dict[str, dict[str, Covered]]
 
 
 class TileJob:
@@ -145,9 +144,8 @@ class TileJob:
         attempts = ledger.begin(tile)
         error = None
         batches: dict[str, int] = {}
-        covered: dict[str, dict[str, Covered]] = {}
         try:
-            areas, covered = self._compute(ground, watch, batches)
+            sums = self._compute(ground, watch, batches)
         except UnreachableError:
             raise
         except (TileError, InputError) as failure:
@@ -155,7 +153,7 @@ class TileJob:
         except Exception as fault:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
             error = f"fault in Stook: {fault!r} | " + " | ".join(traceback.format_exc(limit=-3).split("\n"))
         if error is not None:
-            areas = self._give_up(ground)
+            sums = self._give_up(ground)
         ledger.commit(
             TileRecord(
                 tile=tile.name,
@@ -164,8 +162,8 @@ class TileJob:
                     for name, fingerprint in fingerprints.items()
                 },
                 units_hash=self.plan.units_hash,
-                areas=areas,
-                covered=covered,
+                areas=sums.areas,
+                covered=sums.covered,
                 attempts=attempts,
                 seconds={step: round(seconds, 3) for step, seconds in watch.seconds.items()},
                 finished=now(),
@@ -209,43 +207,53 @@ class TileJob:
     def _bounds(self, tile: Tile, halo_px: int) -> tuple[float, float, float, float]:
         return lonlat_bounds(self.plan.grid.geobox(tile, halo_px))
 
-    def _compute(
-        self, ground: TileCoverage, watch: Stopwatch, batches: dict[str, int]
-    ) -> tuple[AreaTable, dict[str, dict[str, Covered]]]:
-        """Read, composite, encode, write; returns the areas of every product's values, and the sums of shares."""
-        maps: dict[str, TileMap] = {}
-        for _, reading in groupby(sorted(self.plan.products, key=_reading), key=_reading):
-            together = list(reading)
-            season: list[TileSeason] = []  # read when the first encoding of the group asks for it
-            for encoding in dict.fromkeys(product.encoding for product in together):
-                products = [product for product in together if product.encoding == encoding]
-                stored = self._stored_view(ground, encoding, watch)
-                if stored is not None:
-                    maps |= self._infer(ground.tile, products, stored, watch)
+    def _compute(self, ground: TileCoverage, watch: Stopwatch, batches: dict[str, int]) -> Sums:
+        """Read, composite, encode, write; returns what the tile adds up to."""
+        classes: dict[str, np.ndarray] = {}
+        covered: dict[str, dict[str, Covered]] = {}
+        for products in self._groups():
+            for encoding, view in self._views(ground, products, watch, batches):
+                members = [product for product in products if product.encoding == encoding]
+                if members[0].product == EMBEDDING:
+                    classes[EMBEDDING] = self._store(ground.tile, members[0], view, watch)
                     continue
-                with watch.step("read"):
-                    season = season or [self._read(ground.tile, together)]
-                embedder = self.embedders[encoding.encoder, encoding.precision]
-                absent = self._absent(encoding)
-                # What goes into the store is rounded there.
-                rounding = None if products[0].product == EMBEDDING else encoding
-                view = encoded_view(season[0], embedder, encoding.layout, ground.owned, absent, rounding)
-                maps |= self._infer(ground.tile, products, view, watch)
+                for answer in self._answers(ground.tile, members, view, watch):
+                    classes[answer.product.product] = answer.classes
+                    for unit, sums in answer.covered(ground).items():
+                        covered.setdefault(unit, {})[answer.product.product] = sums
                 del view  # it holds the composite, and the next group reads its own
-                # Only now is it known what the memory held.
-                batches |= {product.product: embedder.batch for product in products}
         with watch.step("areas"):
-            return ground.areas({name: made.classes for name, made in maps.items()}), self._covered(ground, maps)
+            return Sums(ground.areas(classes), covered)
 
-    def _covered(self, ground: TileCoverage, maps: dict[str, "TileMap"]) -> dict[str, dict[str, Covered]]:
-        """The sums of the products that are shares, by unit."""
-        table: dict[str, dict[str, Covered]] = {}
-        for name, made in maps.items():
-            if made.mean is not None and made.width is not None:
-                means, widths = ground.covered(made.mean), ground.covered(made.width)
-                for unit, mean in means.items():
-                    table.setdefault(unit, {})[name] = Covered(mean, widths[unit])
-        return table
+    def _groups(self) -> Iterator[list[ProductPlan]]:
+        """Products that can be made from one composite, together."""
+
+        def reading(product: ProductPlan) -> tuple[object, ...]:
+            return product.encoding.periods, product.encoding.resampling
+
+        for _, members in groupby(sorted(self.plan.products, key=reading), key=reading):
+            yield list(members)
+
+    def _views(
+        self, ground: TileCoverage, products: list[ProductPlan], watch: Stopwatch, batches: dict[str, int]
+    ) -> Iterator[tuple[Encoding, TileView]]:
+        """Each encoding of some products with what its heads see; imagery is read once, if anything needs it."""
+        season = None
+        for encoding in dict.fromkeys(product.encoding for product in products):
+            stored = self._stored_view(ground, encoding, watch)
+            if stored is not None:
+                yield encoding, stored
+                continue
+            if season is None:
+                with watch.step("read"):
+                    season = self._read(ground.tile, products)
+            members = [product.product for product in products if product.encoding == encoding]
+            # What goes into the store is rounded there.
+            rounding = None if members == [EMBEDDING] else encoding
+            embedder, absent = self.embedders[encoding.encoder, encoding.precision], self._absent(encoding)
+            yield encoding, encoded_view(season, embedder, encoding.layout, ground.owned, absent, rounding)
+            # Only now is it known what the memory held.
+            batches |= dict.fromkeys(members, embedder.batch)
 
     def _read(self, tile: Tile, products: list[ProductPlan]) -> TileSeason:
         """The composite that all of some products are made from, which read the same periods."""
@@ -275,48 +283,26 @@ class TileJob:
         with watch.step("read"):
             return store.view(tile)
 
-    def _infer(self, tile: Tile, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> dict[str, "TileMap"]:
-        """Put the heads on the vectors and write what they say; returns product -> what it says."""
-        seen = view.clear != NODATA
-        wanted = {product.product: seen & (view.clear >= product.minimum_observations) for product in products}
-        values = {
-            product.product: np.full((len(product.quantiles) or 1, *view.clear.shape), NODATA, np.uint8)
-            for product in products
-        }
-        shares = {
-            product.product: (np.full(view.clear.shape, np.nan), np.full(view.clear.shape, np.nan))
-            for product in products
-            if product.quantiles
-        }
-        weights = {product.product: mean_weights(product.quantiles) for product in products if product.quantiles}
-        anywhere = np.logical_or.reduce(list(wanted.values()))
+    def _answers(self, tile: Tile, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> list[Answer]:
+        """Put the heads of one encoding on its vectors and write what they say."""
+        answers = [Answer(product, self.bundles[product.product], view.clear) for product in products]
         with ACCELERATOR, watch.step("encode"):
-            if products[0].product == EMBEDDING:
-                store = EmbeddingStore(self.edition, self.plan, mode="r+")
-                values[EMBEDDING][:, store.write(tile, view.features(anywhere))] = 100
-            else:
-                for part in view.features(anywhere):
-                    for name, percent in values.items():
-                        answer = shares_of(self.bundles[name], part)
-                        percent[:, part.rows, part.columns] = np.rint(100 * answer).astype(np.uint8)
-                        if name in shares:  # before they are rounded: most shares under roofs are below one percent
-                            mean, width = shares[name]
-                            mean[part.rows, part.columns] = weights[name] @ answer
-                            width[part.rows, part.columns] = answer[-1] - answer[0]
-        maps: dict[str, TileMap] = {}
+            for part in view.features(np.logical_or.reduce([answer.wanted for answer in answers])):
+                for answer in answers:
+                    answer.add(part)
         with watch.step("write"):
-            for product in products:
-                percent = values[product.product]
-                percent[:, ~wanted[product.product]] = NODATA
-                for sums in shares.get(product.product, ()):
-                    sums[~wanted[product.product]] = np.nan
-                if product.product == EMBEDDING:
-                    self._write(tile, product, view.clear)
-                else:
-                    self._write(tile, product, percent if product.quantiles else percent[0], view.clear)
-                classes = class_image(percent[len(percent) // 2], view.clear)
-                maps[product.product] = TileMap(classes, *shares.get(product.product, ()))
-        return maps
+            for answer in answers:
+                self._write(tile, answer.product, answer.image, view.clear)
+        return answers
+
+    def _store(self, tile: Tile, product: ProductPlan, view: TileView, watch: Stopwatch) -> np.ndarray:
+        """Write the vectors of a tile; returns values to count areas over, 100 where a cell has one."""
+        with ACCELERATOR, watch.step("encode"):
+            store = EmbeddingStore(self.edition, self.plan, mode="r+")
+            known = store.write(tile, view.features(enough(product, view.clear)))
+        with watch.step("write"):
+            self._write(tile, product, view.clear)
+        return class_image(np.where(known, 100, NODATA), view.clear)
 
     def _write(self, tile: Tile, product: ProductPlan, *images: np.ndarray) -> None:
         """Write the last layers of a product, one image each."""
@@ -326,34 +312,11 @@ class TileJob:
             array = map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, layer.name, mode="r+")
             map_store.write_shard(array, (*(slice(0, depth) for depth in image.shape[:-2]), *window), image)
 
-    def _give_up(self, ground: TileCoverage) -> AreaTable:
+    def _give_up(self, ground: TileCoverage) -> Sums:
         """All ground of the tile as failed; shards that an earlier step may have written become nodata again."""
         for product in self.plan.products:
             window = self.extents[ground.tile.zone].slices(self.plan.cells(product), ground.tile)
             map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         names = [product.product for product in self.plan.products]
-        return {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
-
-
-def _reading(product: ProductPlan) -> tuple[object, ...]:
-    """Equal for products that can be made from one composite."""
-    return product.encoding.periods, product.encoding.resampling
-
-
-def shares_of(bundle: Bundle, part: Features) -> np.ndarray:
-    """What the bundle says, float32 [layer, cell], 0…1.
-
-    Raises:
-        TileError: If the head answers with something that is not a number.
-    """
-    shares = bundle.task.shares(part.vectors).numpy()
-    unknown = ~np.isfinite(shares).all(axis=0)
-    if unknown.any():
-        raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} cells")
-    return shares
-
-
-def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """Percent, or why there is none, from the two published layers, uint8 [y, x]."""
-    unmapped = np.where(clear == NODATA, NO_IMAGERY, TOO_FEW_OBSERVATIONS)
-    return np.where(percent == NODATA, unmapped, percent).astype(np.uint8)
+        areas = {unit: {name: {FAILED: area} for name in names} for unit, area in ground.totals.items()}
+        return Sums(areas, {})
