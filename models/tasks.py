@@ -1,30 +1,14 @@
 """What a bundle answers: the probability of a class, or the quantiles of a covered fraction."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.errors import InputError
 from models.heads import Calibration, Head
 from models.quantiles import Conformal, QuantileHead
-
-
-class Task(Protocol):
-    """A head with what turns its output into figures."""
-
-    kind: ClassVar[str]
-
-    @property
-    def head(self) -> nn.Module:
-        """The network on the encoder's features."""
-
-    def shares(self, features: Tensor) -> Tensor:
-        """Shares 0…1 of feature vectors [cell, width]: float32 [layer, cell]."""
-
-    def described(self) -> dict[str, Any]:
-        """Plain data from which ``build_task`` makes the same task, weights apart."""
 
 
 @dataclass(frozen=True)

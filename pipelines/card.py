@@ -5,8 +5,8 @@ from pathlib import Path
 from models.heads import Calibration
 from models.metrics import Estimate
 from models.training import Choice
-from pipelines.configuration import TrainConfiguration
 from pipelines.labelled import Place
+from pipelines.training_configuration import TrainConfiguration
 
 
 def model_card(

@@ -13,10 +13,12 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from models.errors import InputError, StookError
-from pipelines.configuration import MapConfiguration, TrainConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
 from pipelines.models import app as models_app
 from pipelines.progress import Reporter, complain, reporter
+from pipelines.sections import load
+from pipelines.training_configuration import TrainConfiguration
 
 if TYPE_CHECKING:
     from pipelines.map import MapResult

@@ -15,10 +15,10 @@ from models.families import fingerprint
 from models.fine_tuning import Course, FineTuning, LabelledChips, fine_tune, predict
 from models.quantiles import Conformal, QuantileHead, coverage, pinball, r2
 from models.tasks import QuantileTask
-from pipelines.configuration import LabelsSection, TrainConfiguration
 from pipelines.labelled import layout_of, name_of, require_elsewhere
 from pipelines.progress import Reporter
 from pipelines.train import origin_of
+from pipelines.training_configuration import LabelsSection, TrainConfiguration
 from transforms.features import SeasonReader, SeasonSettings, labelled_chips, training_grid
 from transforms.footprints import read_footprints
 from transforms.freeze import require_bands

@@ -8,8 +8,8 @@ import numpy as np
 from models.encoder import Encoder
 from models.errors import InputError
 from models.inference import Embedder
-from pipelines.configuration import LabelsSection, TrainConfiguration, TrainingSection
 from pipelines.progress import Reporter
+from pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
 from transforms.chips import ChipLayout
 from transforms.editions import SeasonFolder
 from transforms.embeddings import EmbeddingStore

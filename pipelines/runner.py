@@ -5,7 +5,7 @@ import logging
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.configuration import RunSection
+from pipelines.sections import RunSection
 
 MODES = {"memory": "in_memory", "threads": "multi_threading", "processes": "multi_processing"}
 

@@ -10,7 +10,8 @@ from models.encoder import Encoder
 from models.errors import InputError
 from models.source import ModelSource
 from models.tasks import QuantileTask
-from pipelines.configuration import EmbeddingsSection, MapConfiguration, ProductName
+from pipelines.configuration import EmbeddingsSection, MapConfiguration
+from pipelines.sections import ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
 from transforms.plan import Encoding, Plan, ProductPlan
 from transforms.products import EMBEDDING

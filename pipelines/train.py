@@ -14,9 +14,10 @@ from models.metrics import Estimate, evaluate
 from models.tasks import ClassTask
 from models.training import choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.card import model_card
-from pipelines.configuration import EncoderSection, TrainConfiguration
 from pipelines.labelled import features_of, labels_of, layout_of, name_of, require_elsewhere, see
 from pipelines.progress import Reporter
+from pipelines.sections import EncoderSection
+from pipelines.training_configuration import TrainConfiguration
 
 CHECKED_PIXELS = 1000  # of a place, in two precisions
 

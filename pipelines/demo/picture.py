@@ -1,11 +1,13 @@
 """A picture of the simulated place: what it looks like, what is there, what the map says."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import rasterio
+from affine import Affine
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
@@ -41,23 +43,10 @@ def draw(
     """
     borders = gpd.read_file(units)
     with rasterio.open(exported["cropland"]) as file:
-        bounds, shape, transform = file.bounds, file.shape, file.transform
-        percent = file.read(1)
+        bounds, percent = file.bounds, file.read(1)
+        mosaic = partial(mosaic_of, shape=file.shape, transform=file.transform)
     with rasterio.open(exported["building_coverage"]) as file:
         coverage_bounds, median = file.bounds, file.read(file.count // 2 + 1)
-
-    def mosaic(paths: Iterable[Path], nodata: float) -> np.ndarray:
-        whole = np.full(shape, nodata, np.float32)
-        for path in paths:
-            with (
-                rasterio.open(path) as source,
-                WarpedVRT(
-                    source, crs=LONLAT, transform=transform, height=shape[0], width=shape[1], nodata=nodata
-                ) as view,
-            ):
-                values = view.read(1)
-                whole = np.where(np.isnan(whole) | (whole == nodata), values, whole)
-        return whole
 
     colour = np.stack([mosaic([scene / f"{band}.tif" for scene in scenes], 0) for band in ("red", "green", "blue")], -1)
     share = mosaic((files["buildings"] for files in truth.values()), np.nan)
@@ -74,7 +63,7 @@ def draw(
         ("truth: share of a cell under roofs", painted(roofs, built), bounds),
         ("map: share of a cell under roofs (median)", painted(median, built), coverage_bounds),
     )
-    figure = Figure(figsize=(22, 7), layout="constrained")
+    figure = Figure(figsize=(22, 5.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for place, (name, image, box) in zip(axes, panels, strict=True):
         panel(place, name, image, (box.left, box.right, box.bottom, box.top), borders)
@@ -87,6 +76,18 @@ def draw(
     figure.suptitle(title)
     figure.savefig(folder / "map.png", dpi=110)
     return folder / "map.png"
+
+
+def mosaic_of(paths: Iterable[Path], nodata: float, shape: tuple[int, int], transform: Affine) -> np.ndarray:
+    """The first bands of rasters, float32 [y, x], on a grid in degrees; the first that has data wins."""
+    whole = np.full(shape, nodata, np.float32)
+    for path in paths:
+        with (
+            rasterio.open(path) as source,
+            WarpedVRT(source, crs=LONLAT, transform=transform, height=shape[0], width=shape[1], nodata=nodata) as view,
+        ):
+            whole = np.where(np.isnan(whole) | (whole == nodata), view.read(1), whole)
+    return whole
 
 
 def panel(

@@ -23,10 +23,11 @@ from models.metrics import Estimate, evaluate
 from models.presto import Presto, PrestoSize, with_ndvi
 from models.tasks import ClassTask
 from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
-from pipelines.configuration import ImagerySection, TrainConfiguration, WindowSection
 from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, WINDOW, YEAR, imagery_section
 from pipelines.fine_tune import run_fine_tuning
 from pipelines.progress import TerminalReporter
+from pipelines.sections import ImagerySection, WindowSection
+from pipelines.training_configuration import TrainConfiguration
 from transforms.features import SeasonReader, SeasonSettings, training_grid
 from transforms.labels import Classes, read_labels
 from transforms.simulation.catalogue import GLOBAL_EXTENT

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import InputError, TileError
-from pipelines.configuration import MapConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.demo.picture import draw
 from pipelines.demo.place import YEAR, write_place
 from pipelines.demo.truth import BuildingComparison, Comparison, compare, compare_buildings
 from pipelines.map import MapResult, run_map
 from pipelines.progress import TerminalReporter
+from pipelines.sections import load
 from transforms.export import export
 from transforms.region import Region
 from transforms.simulation.ground import Place

@@ -245,9 +245,10 @@ def serving(folder: Path) -> Iterator[str]:
 
 def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
     """``stook map`` in this process, with a stand-in for the encoder."""
-    from pipelines.configuration import MapConfiguration, load
+    from pipelines.configuration import MapConfiguration
     from pipelines.map import run_map
     from pipelines.progress import JsonReporter
+    from pipelines.sections import load
     from transforms.tile_job import TileJob
 
     tile_seconds: list[float] = []

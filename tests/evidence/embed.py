@@ -14,11 +14,13 @@ import yaml
 
 from models.bundle import load_bundle
 from models.metrics import auc
-from pipelines.configuration import MapConfiguration, TrainConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, write_place
 from pipelines.map import MapResult, run_embed, run_map
 from pipelines.progress import JsonReporter
+from pipelines.sections import load
 from pipelines.train import run_training
+from pipelines.training_configuration import TrainConfiguration
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at

@@ -10,11 +10,13 @@ import yaml
 from models.encoder import Encoder
 from models.inference import Embedder
 from models.metrics import Estimate, auc, bootstrap
-from pipelines.configuration import MapConfiguration, TrainConfiguration, TrainingSection, load
+from pipelines.configuration import MapConfiguration
 from pipelines.labelled import labels_of, layout_of
 from pipelines.map import run_map
 from pipelines.progress import JsonReporter
+from pipelines.sections import load
 from pipelines.train import run_training
+from pipelines.training_configuration import TrainConfiguration, TrainingSection
 from tests.conftest import SHARED
 from transforms.cutting import TileSeason
 from transforms.editions import Edition

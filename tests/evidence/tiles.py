@@ -8,10 +8,11 @@ import numpy as np
 import yaml
 import zarr
 
-from pipelines.configuration import MapConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import YEAR, write_place
 from pipelines.map import run_map
 from pipelines.progress import JsonReporter
+from pipelines.sections import load
 from tests.evidence.figure import Experiment, Figure
 from transforms.editions import Edition
 from transforms.map_store import open_layer

@@ -21,9 +21,10 @@ from models.encoder import Encoder
 from models.heads import Head
 from models.presto import Presto, PrestoSize
 from models.tasks import ClassTask
-from pipelines.configuration import MapConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import YEAR, write_place
 from pipelines.season import region_of
+from pipelines.sections import load
 from transforms.grid import Grid, Tile
 from transforms.simulation.ground import Place
 from transforms.simulation.scenes import Revisit

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from models.errors import InputError
-from pipelines.configuration import MapConfiguration, TrainConfiguration, load
+from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
+from pipelines.sections import load
+from pipelines.training_configuration import TrainConfiguration
 
 RADAR_ONLY = {"sentinel1": {"catalog": "c.json", "collection": "s1", "profile": "linear-power"}}
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,11 +14,12 @@ from models.bundle import Conditions, load_bundle
 from models.encoder import Chips
 from models.errors import InputError
 from models.presto import Presto
-from pipelines.configuration import TrainConfiguration, load
 from pipelines.demo.place import WINDOW
 from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of
+from pipelines.sections import load
 from pipelines.train import TrainResult, run_training
+from pipelines.training_configuration import TrainConfiguration
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
 

@@ -1,0 +1,189 @@
+"""What the configuration files of ``stook`` have in common, and one clear line for whatever is wrong in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from models.encoder import Encoder
+from models.errors import InputError
+from models.source import ModelSource
+from models.weights import find, weights_dir
+from pipelines.explain import explain
+from transforms.season import Window
+from transforms.sources import Source
+
+
+def beside_the_file(value: str, info: ValidationInfo) -> str:
+    """An absolute location: URLs stay, relative paths are relative to the configuration file."""
+    if "://" in value:
+        return value
+    return str((Path((info.context or {}).get("folder", ".")) / value).resolve())
+
+
+Location = Annotated[str, AfterValidator(beside_the_file)]
+
+
+ProductName = Literal["cropland", "building_coverage"]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSection(Section):
+    """An imagery archive."""
+
+    catalog: Location = Field(
+        description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL."
+    )
+    collection: str = Field(description="Collection id in the catalogue.")
+    profile: str = Field(
+        description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md."
+    )
+
+
+class ImagerySection(Section):
+    """The archives to read, by sensor."""
+
+    sentinel2: SourceSection | None = Field(None, description="Sentinel-2 L2A with scene classification.")
+    sentinel1: SourceSection | None = Field(None, description="Terrain-corrected Sentinel-1 backscatter.")
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.sentinel2 is None and self.sentinel1 is None:
+            raise ValueError("name at least one of sentinel2, sentinel1")
+        try:
+            self.sources()
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def sources(self) -> dict[str, Source]:
+        """The archives by sensor."""
+        sections = {"sentinel2": self.sentinel2, "sentinel1": self.sentinel1}
+        return {
+            sensor: Source(sensor, section.catalog, section.collection, section.profile)
+            for sensor, section in sections.items()
+            if section is not None
+        }
+
+
+class WindowStart(Section):
+    """First month of a window."""
+
+    month: int = Field(description="Calendar month, 1 to 12.", ge=1, le=12)
+    year: int = Field(0, description="0 is the harvest year, -1 the year before.", ge=-2, le=1)
+
+
+class WindowSection(Section):
+    """The months that a product reads."""
+
+    start: WindowStart = Field(description="First month.")
+    months: int = Field(description="Number of months.", ge=1, le=24)
+
+    def window(self) -> Window:
+        """The window as data."""
+        return Window(self.start.month, self.start.year, self.months)
+
+
+class UntrainedSection(Section):
+    """A ResNet with random weights, to be trained together with its head."""
+
+    depth: Literal[18, 50] = Field(18, description="Of the ResNet.")
+    bands: list[str] = Field(description="Its bands, e.g. vv, vh, blue, … swir22.", min_length=1)
+    chip_px: int = Field(32, description="Side of what it sees around a cell, in 10 m pixels.", ge=8, le=512)
+    width: int = Field(64, description="Channels of its first stage; 64 is the usual ResNet.", ge=4, le=256)
+
+    def encoder(self) -> Encoder:
+        """The encoder; raises InputError for an unknown band."""
+        from models.resnet import ResNet, ResNetSize
+
+        return ResNet(ResNetSize(self.depth, tuple(self.bands), "plain", self.chip_px, width=self.width)).eval()
+
+
+class EncoderSection(Section):
+    """An encoder: a published checkpoint, the encoder of a bundle of ours, or one without any training."""
+
+    name: str | None = Field(None, description="Name of a published checkpoint, e.g. presto; see 'stook models list'.")
+    weights: Location | None = Field(None, description="The checkpoint's file; found in the weights folder if absent.")
+    bundle: Location | None = Field(None, description="A bundle whose encoder is used instead of a checkpoint.")
+    untrained: UntrainedSection | None = Field(None, description="For training.fine_tuning: an encoder to start from.")
+    options: dict[str, int | str] = Field(
+        {}, description="What the checkpoint's family leaves open, e.g. {patch_px: 2, chip_px: 8}."
+    )
+    allow_unverified: bool = Field(False, description="Open a checkpoint although nobody has recorded its hash.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if [self.name, self.bundle, self.untrained].count(None) != 2:
+            raise ValueError("give one of name, bundle and untrained")
+        if self.name is None and (self.weights is not None or self.options):
+            raise ValueError("weights and options go with name only")
+        return self
+
+    def source(self) -> ModelSource:
+        """Where it is read from; raises InputError if a checkpoint is unknown or absent, or has no weights."""
+        if self.untrained is not None:
+            raise InputError("encoder.untrained: has no weights; allowed here are name and bundle")
+        if self.name is None:
+            return ModelSource(str(self.bundle))
+        path = self.weights or str(find(self.name, weights_dir()))
+        return ModelSource(path, self.name, self.options, self.allow_unverified)
+
+
+class CompositeSection(Section):
+    """How imagery is reduced to months."""
+
+    cloud_dilation_px: int = Field(0, description="Pixels by which masked cloud and shadow grow.", ge=0, le=50)
+
+
+class RunSection(Section):
+    """How a run uses the machine; never what it computes."""
+
+    mode: Literal["memory", "threads", "processes"] = Field(
+        "threads",
+        description="memory: one tile at a time; threads: one is read while another is encoded; processes.",
+    )
+    workers: int = Field(2, description="Tiles in flight; the bound on memory. Ignored by mode memory.", ge=1, le=64)
+    readers: int = Field(8, description="Threads that read imagery, per tile in flight.", ge=1, le=64)
+    batch: int | None = Field(
+        None,
+        description="Chips (or pixels) an encoder sees at once; what the device holds if absent.",
+        ge=1,
+        le=1_000_000,
+    )
+    accelerator: str | None = Field(
+        None, description="Accelerator that workers of a cloud runner get, as Beam writes it: type:nvidia-l4;count:1;…"
+    )
+
+
+Schema = TypeVar("Schema", bound=Section)
+
+
+def load(path: Path, schema: type[Schema]) -> Schema:
+    """Read and validate a configuration file.
+
+    Raises:
+        InputError: One line: the file, the field, its value, what is allowed.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: the configuration file does not exist") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, Mapping):
+        raise InputError(
+            f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}"
+        )
+    try:
+        return schema.model_validate(data, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, schema)}") from error
