@@ -36,6 +36,7 @@ class Conditions:
         stride_px: From one chip to the next, in pixels; 1 for an encoder of single pixels.
         absent_bands: Bands of the specification that no archive had.
         cloud_dilation_px: By how much masked cloud was grown.
+        cell_m: Side of a cell, in metres, for an encoder of pictures; None for one of composites, see ``stride_px``.
     """
 
     start_month: int
@@ -43,6 +44,7 @@ class Conditions:
     stride_px: int = 1
     absent_bands: tuple[str, ...] = ()
     cloud_dilation_px: int = 0
+    cell_m: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from models.errors import InputError
 from models.source import ModelSource
 from models.weights import find, weights_dir
 from pipelines.explain import explain
+from transforms.plan import PIXEL_M
 from transforms.season import Window
 from transforms.sources import Source
 
@@ -26,7 +27,7 @@ def beside_the_file(value: str, info: ValidationInfo) -> str:
 Location = Annotated[str, AfterValidator(beside_the_file)]
 
 
-ProductName = Literal["cropland", "building_coverage"]
+ProductName = Literal["cropland", "harvest_piles", "building_coverage"]
 
 
 class Section(BaseModel):
@@ -52,24 +53,29 @@ class ImagerySection(Section):
 
     sentinel2: SourceSection | None = Field(None, description="Sentinel-2 L2A with scene classification.")
     sentinel1: SourceSection | None = Field(None, description="Terrain-corrected Sentinel-1 backscatter.")
+    rgb: SourceSection | None = Field(None, description="Pictures of metre resolution; they need not cover the region.")
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if self.sentinel2 is None and self.sentinel1 is None:
-            raise ValueError("name at least one of sentinel2, sentinel1")
+        if not self.sections:
+            raise ValueError("name at least one of sentinel2, sentinel1, rgb")
         try:
             self.sources()
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
 
+    @property
+    def sections(self) -> dict[str, SourceSection]:
+        """Those that are given, by sensor."""
+        given = {"sentinel2": self.sentinel2, "sentinel1": self.sentinel1, "rgb": self.rgb}
+        return {sensor: section for sensor, section in given.items() if section is not None}
+
     def sources(self) -> dict[str, Source]:
         """The archives by sensor."""
-        sections = {"sentinel2": self.sentinel2, "sentinel1": self.sentinel1}
         return {
             sensor: Source(sensor, section.catalog, section.collection, section.profile)
-            for sensor, section in sections.items()
-            if section is not None
+            for sensor, section in self.sections.items()
         }
 
 
@@ -96,14 +102,21 @@ class UntrainedSection(Section):
 
     depth: Literal[18, 50] = Field(18, description="Of the ResNet.")
     bands: list[str] = Field(description="Its bands, e.g. vv, vh, blue, … swir22.", min_length=1)
-    chip_px: int = Field(32, description="Side of what it sees around a cell, in 10 m pixels.", ge=8, le=512)
+    chip_px: int = Field(32, description="Side of what it sees around a cell, in its pixels.", ge=8, le=1024)
+    resolution_m: float | None = Field(
+        None, description="Pixel of the pictures (imagery.rgb) that it sees; absent, it sees composites of 10 m.", gt=0
+    )
     width: int = Field(64, description="Channels of its first stage; 64 is the usual ResNet.", ge=4, le=256)
 
     def encoder(self) -> Encoder:
         """The encoder; raises InputError for an unknown band."""
-        from models.resnet import ResNet, ResNetSize
+        from models.resnet import ResNet, ResNetSize, Scaling
 
-        return ResNet(ResNetSize(self.depth, tuple(self.bands), "plain", self.chip_px, width=self.width)).eval()
+        scaling: Scaling = "plain" if self.resolution_m is None else "imagenet"
+        size = ResNetSize(
+            self.depth, tuple(self.bands), scaling, self.chip_px, self.resolution_m or PIXEL_M, self.width
+        )
+        return ResNet(size).eval()
 
 
 class EncoderSection(Section):

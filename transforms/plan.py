@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from models.encoder import Encoder
+from models.errors import InputError
 from models.families import fingerprint
 from models.inference import Precision
 from models.source import ModelSource
@@ -22,6 +24,8 @@ PROCESSING_VERSION = 3  # raised whenever the same inputs would give other pixel
 
 EMBEDDING = "embedding"  # feature vectors as a product of their own
 Storage = Literal["float32", "float16", "int8"]
+Combination = Literal["maximum", "mean"]
+PIXEL_M = 10
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,16 @@ class Encoding:
     storage: Storage | None = None
     quantisation: Quantisation | None = None
 
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell, in pixels of the grid."""
+        return self.layout.cell_px
+
+    @property
+    def halo_px(self) -> int:
+        """How far chips reach beyond a tile, in pixels of the grid."""
+        return self.layout.halo_px
+
     @classmethod
     def of(
         cls,
@@ -96,6 +110,98 @@ class Encoding:
 
 
 @dataclass(frozen=True)
+class PictureEncoding:
+    """How pictures of metre resolution become feature vectors: one per cell and date.
+
+    Attributes:
+        encoder: Fingerprint of the encoder.
+        width: Length of a vector.
+        chip_px: Side of the encoder's chip, around the middle of a cell.
+        resolution_m: Of the chip's pixels.
+        cell_px: Side of a cell, in pixels of the grid.
+        halo_px: How far chips reach beyond a tile, in pixels of the grid.
+        periods: The one span of which every date is read.
+        combination: What of the dates of a cell counts.
+        precision: Of the encoder's matrix products.
+    """
+
+    encoder: str
+    width: int
+    chip_px: int
+    resolution_m: float
+    cell_px: int
+    halo_px: int
+    periods: tuple[Period]
+    combination: Combination = "maximum"
+    precision: Precision = "float32"
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Encoder,
+        window: Window,
+        harvest_year: int,
+        cell_m: float,
+        combination: Combination = "maximum",
+        precision: Precision = "float32",
+    ) -> "PictureEncoding":
+        """How an encoder sees the pictures of a window.
+
+        Raises:
+            InputError: If cells are not whole numbers of 10 m pixels, or the encoder has several vectors per chip.
+        """
+        specification = encoder.specification
+        cell_px = round(cell_m / PIXEL_M)
+        if cell_px < 1 or cell_px * PIXEL_M != cell_m:
+            raise InputError(f"cell_m: {cell_m:g}; allowed are multiples of {PIXEL_M}")
+        if encoder.output.patch_px != specification.chip_px:
+            raise InputError(f"{encoder.family}: has several vectors per chip; pictures need one for the whole chip")
+        beyond = (specification.chip_px * specification.resolution_m - cell_m) / 2
+        [period] = window.periods(harvest_year, "part", 1)
+        return cls(
+            encoder=fingerprint(encoder),
+            width=encoder.output.width,
+            chip_px=specification.chip_px,
+            resolution_m=specification.resolution_m,
+            cell_px=cell_px,
+            halo_px=max(0, math.ceil(beyond / PIXEL_M)),
+            periods=(period,),
+            combination=combination,
+            precision=precision,
+        )
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How the classes of cropland are smoothed into a layer of their own, ``cropland_smoothed``.
+
+    Attributes:
+        threshold: Percent from which a pixel is cropland.
+        majority_px: Side of the window (odd) of which the majority decides; 1 for none.
+        minimum_px: Connected patches of either class with fewer pixels take the class around them; 1 for none.
+    """
+
+    threshold: int
+    majority_px: int
+    minimum_px: int
+
+
+@dataclass(frozen=True)
+class FarmedRule:
+    """When a cell of harvest piles is a farmed one.
+
+    Attributes:
+        cropland_threshold: Percent from which a pixel is cropland.
+        least_cropland_percent: Share of a cell's mapped pixels that must be cropland.
+        piles_threshold: Percent from which piles are seen in a cell.
+    """
+
+    cropland_threshold: int
+    least_cropland_percent: int
+    piles_threshold: int
+
+
+@dataclass(frozen=True)
 class ProductPlan:
     """How one product is made.
 
@@ -111,7 +217,7 @@ class ProductPlan:
     product: str
     model: ModelSource
     model_hash: str
-    encoding: Encoding
+    encoding: Encoding | PictureEncoding
     minimum_observations: int
     quantiles: tuple[float, ...] = ()
 
@@ -129,6 +235,8 @@ class Plan:
         cloud_dilation_px: By how much masked cloud grows.
         products: In order of name.
         units_hash: Of the region's units.
+        smoothing: How cropland is smoothed; None for not at all.
+        farmed: When a cell is farmed; None where that is not asked.
         processing: Version of the computation.
     """
 
@@ -140,6 +248,8 @@ class Plan:
     cloud_dilation_px: int
     products: tuple[ProductPlan, ...]
     units_hash: str
+    smoothing: Smoothing | None = None
+    farmed: FarmedRule | None = None
     processing: int = PROCESSING_VERSION
 
     @property
@@ -151,9 +261,9 @@ class Plan:
     def exact(self) -> "Plan":
         """The same without the rounding that maps take on from vectors that happen to be stored."""
         products = (
-            product
-            if product.product == EMBEDDING
-            else replace(product, encoding=replace(product.encoding, storage=None, quantisation=None))
+            replace(product, encoding=replace(product.encoding, storage=None, quantisation=None))
+            if isinstance(product.encoding, Encoding) and product.product != EMBEDDING
+            else product
             for product in self.products
         )
         return replace(self, products=tuple(products))
@@ -175,13 +285,13 @@ class Plan:
     @property
     def halo_px(self) -> int:
         """How far beyond a tile some encoder looks."""
-        return max(product.encoding.layout.halo_px for product in self.products)
+        return max(product.encoding.halo_px for product in self.products)
 
     def quantised(self, quantisation: Quantisation) -> "Plan":
         """The same with the quantisation of every encoding that is stored as ``int8`` known."""
         products = (
             replace(product, encoding=replace(product.encoding, quantisation=quantisation))
-            if product.encoding.storage == "int8"
+            if isinstance(product.encoding, Encoding) and product.encoding.storage == "int8"
             else product
             for product in self.products
         )
@@ -189,7 +299,7 @@ class Plan:
 
     def cells(self, product: ProductPlan) -> Grid:
         """The grid of a product's cells: the same tiles, larger pixels."""
-        cell_px = product.encoding.layout.cell_px
+        cell_px = product.encoding.cell_px
         return Grid(self.grid.resolution_m * cell_px, self.grid.tile_px // cell_px)
 
 

@@ -77,6 +77,21 @@ PRODUCTS = {
             colours=OBSERVATION_COLOURS,
         ),
     ),
+    "harvest_piles": Product(
+        name="harvest_piles",
+        map=Layer(
+            name="harvest_piles",
+            title="Probability that harvest piles stand in the cell",
+            unit="percent",
+            colours={0: (246, 243, 236), 50: (240, 190, 90), 100: (150, 60, 10)},
+        ),
+        observations=Layer(
+            name="harvest_piles_dates",
+            title="Dates on which all of the cell is pictured",
+            unit="count",
+            colours={0: (165, 30, 40), 3: (240, 220, 140), 10: (30, 80, 160), 254: (10, 20, 60)},
+        ),
+    ),
     "building_coverage": Product(
         name="building_coverage",
         map=Layer(
