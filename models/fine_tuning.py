@@ -1,6 +1,6 @@
-"""Train an encoder and its head together on labelled chips, with early stopping on held-out blocks."""
+"""Train an encoder and its head together on labelled chips, with early stopping on held-out ground."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.augmentation import relit, turned
 from models.encoder import Chips, Encoder
-from models.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,6 +26,8 @@ class FineTuning:
         weight_decay: Of AdamW.
         seed: Of order, augmentation and dropout.
         freeze_encoder: Train the head alone.
+        light: Spread of brightness and contrast of each chip, see ``models.augmentation.relit``; 0 for composites,
+            which are calibrated.
     """
 
     epochs: int = 30
@@ -35,6 +37,7 @@ class FineTuning:
     weight_decay: float = 0.02
     seed: int = 0
     freeze_encoder: bool = False
+    light: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class LabelledChips:
 
     Attributes:
         chips: The chips.
-        targets: float32 [chip].
-        blocks: int [chip], the spatial block; never split between fitting and checking.
+        targets: float32 [chip]; 0 or 1 for a class.
+        blocks: int [chip], the spatial block: chips that are not independent of each other.
     """
 
     chips: Chips
@@ -55,6 +58,14 @@ class LabelledChips:
         """Some of them, by bool or int index."""
         chips = Chips(self.chips.values[which], self.chips.months, self.chips.years, self.chips.latlon[which])
         return LabelledChips(chips, self.targets[which], self.blocks[which])
+
+    @classmethod
+    def joined(cls, parts: Sequence["LabelledChips"]) -> "LabelledChips":
+        """Those of several places as one; months and years of the first, which encoders of several ignore or share."""
+        first = parts[0].chips
+        values, latlon = (np.concatenate([getattr(part.chips, name) for part in parts]) for name in ("values", "latlon"))
+        targets, blocks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("targets", "blocks"))
+        return cls(Chips(values, first.months, first.years, latlon), targets, blocks)
 
 
 @dataclass(frozen=True)
@@ -89,20 +100,14 @@ def fine_tune(
         encoder: Whose vectors of a chip the head reads; one vector per chip.
         head: Maps vectors [chip, width] to what ``loss`` takes.
         fit: What is fitted.
-        check: Held-out blocks.
+        check: Held-out ground; ``transforms.splits`` keeps it apart from what is fitted.
         loss: Of predictions and targets [chip].
         settings: How.
         resume: File that keeps the state after each epoch; a training that was stopped goes on from it. The caller
             removes it once the result is safe.
         identity: Of the training; a state of another one is ignored.
         told: Called after each epoch with its number and both losses.
-
-    Raises:
-        InputError: If a block is on both sides.
     """
-    shared = np.intersect1d(fit.blocks, check.blocks)
-    if len(shared):
-        raise InputError(f"training: {len(shared)} blocks are both fitted and held out")
     torch.manual_seed(settings.seed)
     networks = nn.ModuleDict({"encoder": encoder, "head": head})
     if settings.freeze_encoder:
@@ -121,7 +126,8 @@ def fine_tune(
         losses = []
         for batch in batches(len(fit.targets), settings.batch, random):
             part = fit.take(batch.numpy())
-            error = loss(_predicted(encoder, head, part, random), torch.as_tensor(part.targets))
+            seen = varied(part, settings.light, random)
+            error = loss(_predicted(encoder, head, seen), torch.as_tensor(part.targets))
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
@@ -159,27 +165,17 @@ def predict(encoder: Encoder, head: nn.Module, chips: LabelledChips, batch: int)
         chips.take(np.arange(start, min(start + batch, len(chips.targets))))
         for start in range(0, len(chips.targets), batch)
     ]
-    return torch.cat([_predicted(encoder, head, part, None) for part in parts])
+    return torch.cat([_predicted(encoder, head, part) for part in parts])
 
 
-def _predicted(encoder: Encoder, head: nn.Module, part: LabelledChips, random: torch.Generator | None) -> Tensor:
-    vectors = encoder.vectors(part.chips if random is None else turned(part.chips, random))
-    return head(vectors[:, :, 0, 0])
+def _predicted(encoder: Encoder, head: nn.Module, part: LabelledChips) -> Tensor:
+    return head(encoder.vectors(part.chips)[:, :, 0, 0])
 
 
-def turned(chips: Chips, random: torch.Generator) -> Chips:
-    """Each chip in one of its eight orientations: seen from above, no direction is special.
-
-    Illumination is an exception (shadows point away from the sun), and so is the look direction of radar; both are
-    weak at the size of a cell, and the variety is worth more.
-    """
-    values = chips.values.copy()
-    orientation = torch.randint(8, (len(values),), generator=random).numpy()
-    for turn in range(8):
-        there = orientation == turn
-        rotated = np.rot90(values[there], turn % 4, axes=(-2, -1))
-        values[there] = rotated[..., ::-1] if turn >= 4 else rotated
-    return Chips(values, chips.months, chips.years, chips.latlon)
+def varied(part: LabelledChips, light: float, random: torch.Generator) -> LabelledChips:
+    """The chips as training sees them this time: turned, and pictures in another light."""
+    chips = turned(part.chips, random)
+    return LabelledChips(relit(chips, light, random) if light else chips, part.targets, part.blocks)
 
 
 class _State:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
+
+from models.errors import InputError
 
 
 class Head(nn.Module):
@@ -56,6 +59,21 @@ class Calibration:
 
     slope: float = 1.0
     intercept: float = 0.0
+
+    @classmethod
+    def fit(cls, logits: np.ndarray, labels: np.ndarray) -> "Calibration":
+        """Platt scaling (1999) that brings logits of ground that was not fitted, float [n], to its labels, bool [n].
+
+        Raises:
+            InputError: If they rank the classes the wrong way round, or one class is lacking.
+        """
+        if len(np.unique(labels)) < 2:
+            raise InputError("training.calibrate: the blocks held out to calibrate hold one class only; choose more labels")
+        fitted = LogisticRegression(C=1e6).fit(logits[:, None], labels)
+        slope = float(fitted.coef_[0, 0])
+        if slope <= 0:
+            raise InputError("training.calibrate: on held-out blocks the head ranks the classes the wrong way round")
+        return cls(slope, float(fitted.intercept_[0]))
 
     def probability(self, logits: Tensor) -> Tensor:
         """Probabilities of logits, any shape."""

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
 
 LEVEL = 0.95
 Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def auc(labels: np.ndarray, probability: np.ndarray) -> float:
+    """Area under the receiver operating characteristic curve."""
+    return float(roc_auc_score(labels, probability))
 
 
 def accuracy(labels: np.ndarray, probability: np.ndarray) -> float:
@@ -20,7 +25,21 @@ def f1(labels: np.ndarray, probability: np.ndarray) -> float:
     return float(f1_score(labels, probability >= 0.5, zero_division=0.0))
 
 
-METRICS: dict[str, Metric] = {"auc": roc_auc_score, "accuracy": accuracy, "f1": f1, "brier": brier_score_loss}
+def average_precision(labels: np.ndarray, probability: np.ndarray) -> float:
+    """Mean user's accuracy over all thresholds, weighted by the producer's accuracy that each adds.
+
+    Chance reaches the share of the positive class, not one half: what a rare class is judged by.
+    """
+    return float(average_precision_score(labels, probability))
+
+
+METRICS: dict[str, Metric] = {
+    "auc": auc,
+    "average_precision": average_precision,
+    "accuracy": accuracy,
+    "f1": f1,
+    "brier": brier_score_loss,
+}
 
 
 @dataclass(frozen=True)
@@ -33,11 +52,6 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def auc(labels: np.ndarray, probability: np.ndarray) -> float:
-    """Area under the receiver operating characteristic curve."""
-    return float(roc_auc_score(labels, probability))
 
 
 def bootstrap(

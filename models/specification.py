@@ -64,6 +64,11 @@ class InputSpecification:
         """Sensors in order of first use."""
         return tuple(dict.fromkeys(band.sensor for band in self.bands))
 
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it sees single pictures of metre resolution, not composites."""
+        return self.sensors == ("rgb",)
+
     def scaled(self, values: Tensor) -> Tensor:
         """Scale composites [chip, period, band, y, x] in the bands' units; NaN, which is missing, stays NaN."""
         shift = values.new_tensor([band.shift for band in self.bands])[:, None, None]

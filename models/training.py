@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,12 @@ from models.metrics import auc
 HIDDEN_WIDTH = 64
 BATCH_PIXELS = 200
 MOST_FOLDS = 5
+
+Fold = tuple[np.ndarray, np.ndarray]
+"""Indices of the pixels that are fitted and of those that are checked."""
+
+Balance = Literal["none", "weights"]
+"""What is done about a rare class: nothing, or both classes weigh the same however many pixels each has."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,43 @@ def joined(parts: Sequence[Samples]) -> Samples:
     )
 
 
-def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0) -> Head:
+def blocked_folds(blocks: np.ndarray, most: int = MOST_FOLDS) -> list[Fold]:
+    """Folds of cross-validation that never split a block: each block is checked in one fold and fitted in the others.
+
+    Args:
+        blocks: int [pixel], the spatial block of each.
+        most: Folds, where there are as many blocks.
+
+    Returns:
+        Folds of about equal size; the same for the same blocks.
+
+    Raises:
+        InputError: If there are fewer than two blocks.
+    """
+    folds = min(most, len(np.unique(blocks)))
+    if folds < 2:
+        raise InputError("training.block_m: the labels lie in a single block; choose smaller blocks or more places")
+    return list(GroupKFold(folds).split(blocks, groups=blocks))
+
+
+def class_weights(labels: np.ndarray, balance: Balance) -> np.ndarray:
+    """The weight of each pixel, float64 [pixel], 1 on average, so that a penalty means the same either way.
+
+    Args:
+        labels: bool [pixel]; both classes must occur.
+        balance: ``none``, every pixel weighs 1; ``weights``, each class weighs half.
+
+    Raises:
+        InputError: If there is no such balance.
+    """
+    if balance == "none":
+        return np.ones(len(labels))
+    if balance == "weights":
+        return np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
+    raise InputError(f"training.balance: {balance!r}; allowed are none, weights")
+
+
+def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0, balance: Balance = "none") -> Head:
     """Fit one head.
 
     Args:
@@ -68,20 +111,23 @@ def fit_head(samples: Samples, kind: str, strength: float, seed: int = 0) -> Hea
         kind: ``linear`` (logistic regression) or ``mlp`` (one hidden layer of 64).
         strength: C, the inverse strength of the L2 penalty.
         seed: Of the start values of an ``mlp``.
+        balance: With ``weights`` a rare class counts as much as the other. Probabilities are then those of ground that
+            holds as much of one as of the other, too high for the rarer class, until they are calibrated.
     """
     scaler = StandardScaler().fit(samples.features)
     features = scaler.transform(samples.features).astype(np.float64)
+    weight = class_weights(samples.labels, balance)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if kind == "linear":
-            linear = LogisticRegression(C=strength, max_iter=2000).fit(features, samples.labels)
+            linear = LogisticRegression(C=strength, max_iter=2000).fit(features, samples.labels, weight)
             weights, biases = [linear.coef_.T], [linear.intercept_]
         else:
             # scikit-learn divides alpha by the pixels of a batch; this makes C mean what it means above.
             batch = min(BATCH_PIXELS, len(features))
             alpha = batch / (len(features) * strength)
             mlp = MLPClassifier((HIDDEN_WIDTH,), alpha=alpha, batch_size=batch, max_iter=300, random_state=seed)
-            mlp.fit(features, samples.labels)
+            mlp.fit(features, samples.labels, weight)
             weights, biases = mlp.coefs_, mlp.intercepts_
     return Head.of_arrays(scaler.mean_, scaler.scale_, weights, biases)
 
@@ -92,8 +138,10 @@ def logits(head: Head, features: np.ndarray) -> np.ndarray:
     return head(torch.as_tensor(features, dtype=torch.float32)).numpy()
 
 
-def choose_strength(samples: Samples, kind: str, candidates: Sequence[float], seed: int = 0) -> Choice:
-    """Choose C by cross-validation over whole blocks (at most five folds).
+def choose_strength(
+    samples: Samples, kind: str, candidates: Sequence[float], seed: int = 0, balance: Balance = "none"
+) -> Choice:
+    """Choose C by cross-validation over whole blocks (at most five folds); arguments as of ``fit_head``.
 
     Of the candidates whose mean AUC lies within one standard error of the best, the strongest penalty is taken
     (Breiman et al. 1984, the one-standard-error rule): few blocks cannot tell them apart, another place may.
@@ -101,12 +149,9 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float], se
     Raises:
         InputError: If there are fewer than two blocks, or no fold holds both classes on both sides.
     """
-    folds = min(MOST_FOLDS, len(np.unique(samples.blocks)))
-    if folds < 2:
-        raise InputError("training.block_m: the labels lie in a single block; choose smaller blocks or more places")
     splits = [
         (fit, check)
-        for fit, check in GroupKFold(folds).split(samples.features, samples.labels, samples.blocks)
+        for fit, check in blocked_folds(samples.blocks)
         if len(np.unique(samples.labels[fit])) == len(np.unique(samples.labels[check])) == 2
     ]
     if not splits:
@@ -116,7 +161,7 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float], se
     for strength, scored in held_out.items():
         for fit, check in splits:
             part = Samples(samples.features[fit], samples.labels[fit], samples.blocks[fit])
-            scored[check] = logits(fit_head(part, kind, strength, seed), samples.features[check])
+            scored[check] = logits(fit_head(part, kind, strength, seed, balance), samples.features[check])
         by_fold = [auc(samples.labels[check], scored[check]) for _, check in splits]
         scores[strength] = float(np.mean(by_fold))
         errors[strength] = float(np.std(by_fold) / np.sqrt(len(by_fold)))
@@ -126,7 +171,9 @@ def choose_strength(samples: Samples, kind: str, candidates: Sequence[float], se
 
 
 def fit_calibration(choice: Choice, labels: np.ndarray) -> Calibration:
-    """Platt scaling of the held-out logits that ``choose_strength`` returned.
+    """Platt scaling of the held-out logits that ``choose_strength`` returned, every pixel weighing the same.
+
+    It also takes back what balanced classes did to the probabilities.
 
     Raises:
         InputError: If they rank the classes the wrong way round.

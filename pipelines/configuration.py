@@ -1,8 +1,9 @@
 """The configuration of ``stook map``, ``embed``, ``statistics`` and ``export``."""
 
+import math
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.errors import InputError
 from models.inference import Precision
@@ -17,7 +18,9 @@ from pipelines.sections import (
     WindowSection,
 )
 from transforms.grid import Grid
-from transforms.plan import Storage
+from transforms.plan import PIXEL_M, Combination, FarmedRule, Smoothing, Storage
+
+M2_PER_HA = 10_000
 
 
 class RegionSection(Section):
@@ -53,6 +56,98 @@ class ProductSection(Section):
         "float32",
         description="Of the encoder's matrix products; a lower one must be recorded as checked in the bundle.",
     )
+
+
+class SmoothingSection(Section):
+    """Classes of cropland without specks, as a layer of its own beside the probabilities."""
+
+    majority_px: int = Field(
+        3, description="Side of the window of which the majority decides, in pixels, odd; 1 for none.", ge=1, le=21
+    )
+    minimum_mapping_unit_ha: float = Field(
+        0.1, description="Connected patches that are smaller take the class around them; 0.01 for none.", gt=0, le=4
+    )
+
+    @field_validator("majority_px")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("a window has a middle pixel, so its side is odd")
+        return value
+
+    def smoothing(self, threshold: int) -> Smoothing:
+        """As data."""
+        pixels = math.ceil(self.minimum_mapping_unit_ha * M2_PER_HA / PIXEL_M**2 - 1e-9)
+        return Smoothing(threshold, self.majority_px, max(1, pixels))
+
+
+class CroplandSection(ProductSection):
+    """The map of cropland."""
+
+    smoothing: SmoothingSection | None = Field(None, description="Smooth the classes; absent, not at all.")
+
+
+class PictureProductSection(ProductSection):
+    """A map that may be made from pictures of metre resolution (``imagery.rgb``)."""
+
+    combination: Combination = Field("mean", description="What of the pictures of a cell counts: maximum or mean.")
+
+
+class PilesSection(PictureProductSection):
+    """The map of harvest piles."""
+
+    minimum_observations: int = Field(1, description="Cells with fewer whole pictures are nodata.", ge=0, le=254)
+    combination: Combination = Field("maximum", description="What of the pictures of a cell counts: maximum or mean.")
+
+
+class FarmedSection(Section):
+    """Cells of harvest piles that are farmed: piles were seen, or cropland is mapped, each at its own threshold."""
+
+    least_cropland_percent: int = Field(
+        10, description="Share of a cell's mapped pixels that must be cropland, in percent.", ge=1, le=100
+    )
+
+
+class ProductsSection(Section):
+    """The maps to make."""
+
+    cropland: CroplandSection | None = Field(None, description="Probability of cropland.")
+    harvest_piles: PilesSection | None = Field(None, description="Probability that piles stand in a cell.")
+    building_coverage: PictureProductSection | None = Field(None, description="Share of a cell under roofs.")
+    farmed_cells: FarmedSection | None = Field(
+        None, description="Derived from cropland and harvest piles: which cells are farmed, and how that is known."
+    )
+
+    @model_validator(mode="after")
+    def _farmed_cells_have_both(self) -> Self:
+        if self.farmed_cells is not None and (self.cropland is None or self.harvest_piles is None):
+            raise ValueError("farmed_cells: is derived from cropland and harvest_piles; name both")
+        return self
+
+    @property
+    def maps(self) -> dict[ProductName, ProductSection]:
+        """Those that a model makes, in order of name."""
+        given: dict[ProductName, ProductSection | None] = {
+            "building_coverage": self.building_coverage,
+            "cropland": self.cropland,
+            "harvest_piles": self.harvest_piles,
+        }
+        return {name: section for name, section in given.items() if section is not None}
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """How cropland is smoothed, if it is."""
+        if self.cropland is None or self.cropland.smoothing is None:
+            return None
+        return self.cropland.smoothing.smoothing(self.cropland.threshold)
+
+    @property
+    def farmed(self) -> FarmedRule | None:
+        """When a cell is farmed, if that is asked."""
+        if self.farmed_cells is None or self.cropland is None or self.harvest_piles is None:
+            return None
+        least = self.farmed_cells.least_cropland_percent
+        return FarmedRule(self.cropland.threshold, least, self.harvest_piles.threshold)
 
 
 class EmbeddingsSection(Section):
@@ -103,7 +198,7 @@ class MapConfiguration(Section):
     region: RegionSection = Field(description="The area to map.")
     imagery: ImagerySection = Field(description="The archives to read.")
     season: SeasonSection = Field(description="The season to map.")
-    products: dict[ProductName, ProductSection] = Field({}, description="The maps to make.")
+    products: ProductsSection = Field(ProductsSection(), description="The maps to make.")
     embeddings: EmbeddingsSection | None = Field(None, description="Feature vectors to store, and to use if stored.")
     composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
     grid: GridSection = Field(GridSection(), description="The tiles.")
@@ -112,18 +207,8 @@ class MapConfiguration(Section):
     output: Location = Field(description="Folder of all results.")
 
     @model_validator(mode="after")
-    def _clear_observations_can_be_counted(self) -> Self:
-        for name, product in self.products.items():
-            if self.imagery.sentinel2 is None and product.minimum_observations > 0:
-                raise ValueError(
-                    f"products.{name}.minimum_observations: {product.minimum_observations} clear observations are "
-                    "asked for without imagery.sentinel2; allowed is 0"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _there_is_something_to_make(self) -> Self:
-        if not self.products and self.embeddings is None:
+        if not self.products.maps and self.embeddings is None:
             raise ValueError("products: is empty; name at least one, or embeddings")
         return self
 

@@ -104,7 +104,7 @@ def stored_vectors(section: LabelsSection, wanted: Encoding) -> EmbeddingStore:
     if edition is None:
         raise InputError(f"{folder}: holds no published vectors; 'stook embed' makes them")
     store = EmbeddingStore(edition, edition.plan)
-    found = store.product.encoding
+    found = store.encoding
     if replace(found, storage=None, quantisation=None) != wanted:
         raise InputError(f"{edition.folder}: holds vectors of another encoder, window or stride than the training's")
     return store

@@ -26,14 +26,14 @@ from transforms.freeze import find_inputs, require_bands
 from transforms.geodesy import widened
 from transforms.inputs import Inputs
 from transforms.map_tiles import HALT_REASONS, MapTiles, job_of
-from transforms.plan import Plan, ProductPlan, Quantisation
+from transforms.materials import Machine
+from transforms.plan import PictureEncoding, Plan, ProductPlan, Quantisation
 from transforms.products import EMBEDDING
 from transforms.quantisation import fit_quantisation
 from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
 from transforms.statistics import failed_share, statistics, write_statistics
 from transforms.store import writing
-from transforms.tile_job import Machine
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     tiles = region.tiles(plan.grid)
     reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
     inputs, absent = find_inputs(
-        plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.periods
+        plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.spans
     )
     told = [describe_model(product, absent) for product in plan.products]
     licences = {product.product: model.licence for product, model in zip(plan.products, told, strict=True)}
@@ -149,9 +149,10 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
 def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str]) -> Quantisation | None:
     """How vectors are brought to eight bits, if this edition stores them so."""
     [first, *_] = plan.products
-    if first.product != EMBEDDING or first.encoding.storage != "int8":
+    encoding = first.encoding
+    if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
         return None
-    return fit_quantisation(plan, first.encoding, region, inputs, absent, Embedder(first.model.encoder()))
+    return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()))
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,9 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
     """
     machine = Machine(config.run.readers, config.run.batch)
     job = job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
-    hints = resource_hints(worker_memory(job.plan, job.embedders.values(), config.run.workers), config.run.accelerator)
+    hints = resource_hints(
+        worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
+    )
     edition.halt.unlink(missing_ok=True)
     names = edition.manifest["tiles"]
     runner, options = local_runner(config.run)
@@ -228,7 +231,7 @@ def finish(
 
 def thresholds_of(config: MapConfiguration) -> dict[str, int]:
     """Product -> percent from which a cell counts as its class; a cell that has a feature vector counts as 100."""
-    return {EMBEDDING: 100} | {name: section.threshold for name, section in config.products.items()}
+    return {EMBEDDING: 100} | {name: section.threshold for name, section in config.products.maps.items()}
 
 
 def failures(edition: Edition) -> dict[str, str]:

@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from models.bundle import Bundle
 from models.encoder import Encoder
 from models.errors import InputError
 from models.source import ModelSource
 from models.tasks import QuantileTask
-from pipelines.configuration import EmbeddingsSection, MapConfiguration
+from pipelines.configuration import EmbeddingsSection, MapConfiguration, PictureProductSection, ProductSection
 from pipelines.sections import ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
-from transforms.plan import Encoding, Plan, ProductPlan
+from transforms.plan import Encoding, PictureEncoding, Plan, ProductPlan
 from transforms.products import EMBEDDING
 from transforms.region import Region, read_region
 from transforms.season import Season
@@ -46,6 +47,8 @@ def plan_of(
     Raises:
         InputError: If a model is unusable, or a window is not over and not ``provisional``.
     """
+    made = (planned or map_products)(config, year)
+    names = {product.product for product in made}
     plan = Plan(
         name=config.name,
         season=Season(config.season.name, year),
@@ -53,8 +56,10 @@ def plan_of(
         grid=config.grid.grid(),
         sources=config.imagery.sources(),
         cloud_dilation_px=config.composite.cloud_dilation_px,
-        products=(planned or map_products)(config, year),
+        products=made,
         units_hash=region.hash,
+        smoothing=config.products.smoothing if "cropland" in names else None,
+        farmed=config.products.farmed if {"cropland", "harvest_piles"} <= names else None,
     )
     unfinished = max(period.end for period in plan.periods) > datetime.now(UTC)
     if unfinished and not provisional:
@@ -68,11 +73,11 @@ def map_products(config: MapConfiguration, year: int) -> tuple[ProductPlan, ...]
     Raises:
         InputError: If there are none, or a bundle is unusable, or for another product or another window.
     """
-    if not config.products:
+    if not config.products.maps:
         raise InputError("products: is empty; 'stook map' needs at least one")
     stored = embeddings_folder(config, year).current() if config.embeddings else None
     embeddings = stored.plan.products[0].encoding if stored else None
-    return tuple(product_plan(name, config, year, embeddings) for name in sorted(config.products))
+    return tuple(product_plan(name, config, year, embeddings) for name in config.products.maps)
 
 
 def embedding_products(config: MapConfiguration, year: int) -> tuple[ProductPlan, ...]:
@@ -92,7 +97,7 @@ def embedding_plan(section: EmbeddingsSection, config: MapConfiguration, year: i
 
 
 def product_plan(
-    name: ProductName, config: MapConfiguration, year: int, embeddings: Encoding | None = None
+    name: ProductName, config: MapConfiguration, year: int, embeddings: Encoding | PictureEncoding | None = None
 ) -> ProductPlan:
     """How one product is made, its bundle checked against the configuration.
 
@@ -106,9 +111,33 @@ def product_plan(
     Raises:
         InputError: If the bundle is unusable, for another product, or was trained on another window or cloud mask.
     """
-    section = config.products[name]
+    section = config.products.maps[name]
     source = ModelSource(section.bundle)
     bundle = source.bundle()
+    require_conditions(name, section, bundle)
+    encoding = (
+        picture_encoding(name, config, year, bundle)
+        if bundle.specification.of_pictures
+        else composite_encoding(name, config, year, bundle)
+    )
+    if isinstance(encoding, Encoding):
+        encoding = rounded_as(embeddings, encoding)
+    quantiles = bundle.task.head.quantiles if isinstance(bundle.task, QuantileTask) else ()
+    combination = section.combination if isinstance(section, PictureProductSection) else "maximum"
+    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations, quantiles, combination)
+
+
+def rounded_as(embeddings: Encoding | PictureEncoding | None, encoding: Encoding) -> Encoding:
+    """An encoding with the rounding of stored vectors, if those are of the same."""
+    if not isinstance(embeddings, Encoding):
+        return encoding
+    if replace(encoding, absent_bands=()) != replace(embeddings, **EXACT):
+        return encoding
+    return replace(encoding, storage=embeddings.storage, quantisation=embeddings.quantisation)
+
+
+def require_conditions(name: ProductName, section: ProductSection, bundle: Bundle) -> None:
+    """Raise InputError unless a bundle is for the product, its window and its precision."""
     trained, window = bundle.conditions, section.window.window()
     if bundle.provenance.product != name:
         raise InputError(f"products.{name}.bundle: {section.bundle} is for {bundle.provenance.product}, not {name}")
@@ -117,11 +146,6 @@ def product_plan(
             f"products.{name}.window: {window.months} months from month {window.start_month}, but {section.bundle} was "
             f"trained on {trained.months} from month {trained.start_month}"
         )
-    if config.composite.cloud_dilation_px != trained.cloud_dilation_px:
-        raise InputError(
-            f"composite.cloud_dilation_px: {config.composite.cloud_dilation_px}, but {section.bundle} was trained with "
-            f"{trained.cloud_dilation_px}"
-        )
     loss = bundle.precision_loss.get(section.precision, 0.0 if section.precision == "float32" else None)
     if loss is None or loss > MOST_PRECISION_LOSS:
         known = "never checked" if loss is None else f"off by {loss:.3f} of a probability"
@@ -129,20 +153,50 @@ def product_plan(
             f"products.{name}.precision: {section.precision} is {known} for {section.bundle}; allowed are float32, or "
             f"what training.precisions has checked to change no probability by more than {MOST_PRECISION_LOSS:g}"
         )
-    encoding = Encoding.of(bundle.encoder, window, year, trained.stride_px, trained.absent_bands, section.precision)
+
+
+def composite_encoding(name: ProductName, config: MapConfiguration, year: int, bundle: Bundle) -> Encoding:
+    """How a bundle's encoder sees composites; raises InputError if the configured imagery or tiles do not suit it."""
+    section, trained = config.products.maps[name], bundle.conditions
+    if config.composite.cloud_dilation_px != trained.cloud_dilation_px:
+        raise InputError(
+            f"composite.cloud_dilation_px: {config.composite.cloud_dilation_px}, but {section.bundle} was trained with "
+            f"{trained.cloud_dilation_px}"
+        )
+    if config.imagery.sentinel2 is None and section.minimum_observations > 0:
+        raise InputError(
+            f"products.{name}.minimum_observations: {section.minimum_observations} clear observations are asked for "
+            "without imagery.sentinel2; allowed is 0"
+        )
+    encoding = Encoding.of(
+        bundle.encoder, section.window.window(), year, trained.stride_px, trained.absent_bands, section.precision
+    )
     require_suited(bundle.encoder, encoding, config, f"products.{name}.bundle")
-    if embeddings is not None and replace(encoding, absent_bands=()) == replace(embeddings, **EXACT):
-        encoding = replace(encoding, storage=embeddings.storage, quantisation=embeddings.quantisation)
-    quantiles = bundle.task.head.quantiles if isinstance(bundle.task, QuantileTask) else ()
-    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations, quantiles)
+    return encoding
+
+
+def picture_encoding(name: ProductName, config: MapConfiguration, year: int, bundle: Bundle) -> PictureEncoding:
+    """How a bundle's encoder sees pictures; raises InputError if the configured imagery or tiles do not suit it."""
+    section, cell_m = config.products.maps[name], bundle.conditions.cell_m
+    field = f"products.{name}.bundle: {section.bundle}"
+    if config.imagery.rgb is None:
+        raise InputError(f"{field} sees pictures of {bundle.specification.resolution_m:g} m; imagery.rgb is missing")
+    if cell_m is None:
+        raise InputError(f"{field} sees pictures, but does not say how large its cells are; train it anew")
+    encoding = PictureEncoding.of(bundle.encoder, section.window.window(), year, cell_m, section.precision)
+    grid = config.grid.grid()
+    if grid.tile_px % encoding.cell_px:
+        raise InputError(
+            f"grid.tile_px: {grid.tile_px}; cells of {name} are {encoding.cell_px} pixels wide and must divide it"
+        )
+    return encoding
 
 
 def require_suited(encoder: Encoder, encoding: Encoding, config: MapConfiguration, field: str) -> None:
-    """Raise InputError unless the configured imagery and tiles are what an encoder needs."""
+    """Raise InputError unless the configured tiles are what an encoder of composites needs."""
     specification, grid = encoder.specification, config.grid.grid()
-    without = [sensor for sensor in specification.sensors if sensor not in ("sentinel1", "sentinel2")]
-    if without:
-        raise InputError(f"{field}: {encoder.family} needs imagery.{without[0]}, which this version cannot map from")
+    if specification.of_pictures:
+        raise InputError(f"{field}: {encoder.family} sees pictures; only 'stook map' can use it")
     if specification.resolution_m != grid.resolution_m:
         raise InputError(f"{field}: {encoder.family} needs pixels of {specification.resolution_m:g} m; there are 10 m")
     encoding.layout.require_fit(grid)

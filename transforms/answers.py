@@ -1,4 +1,6 @@
-"""What heads say of a tile: collected strip by strip, kept as images and as sums."""
+"""What heads say of a tile: collected part by part, kept as images and as sums."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,57 +13,78 @@ from transforms.plan import ProductPlan
 from transforms.products import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, mean_weights
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a product is in a tile.
+
+    Attributes:
+        product: As planned.
+        images: Of its last layers, [cell row, cell column], of quantiles [quantile, cell row, cell column].
+        classes: Values to count areas over, uint8 [cell row, cell column]: percent (of quantiles the median), or why
+            there is none.
+        shares: Mean and interval width of the covered share, float64 [2, cell row, cell column], NaN where there is
+            none; None for the probability of a class.
+        batch: Chips that the encoder saw at once; None where vectors came from a store.
+    """
+
+    product: ProductPlan
+    images: tuple[np.ndarray, ...]
+    classes: np.ndarray
+    shares: np.ndarray | None = None
+    batch: int | None = None
+
+    def covered(self, ground: TileCoverage) -> dict[str, Covered]:
+        """Unit -> sums of shares; empty for the probability of a class."""
+        if self.shares is None:
+            return {}
+        means, widths = (ground.covered(share) for share in self.shares)
+        return {unit: Covered(mean, widths[unit]) for unit, mean in means.items()}
+
+
 class Answer:
     """What one product says of the cells of a tile, while their vectors come in.
 
     Args:
         product: As planned.
         bundle: Its model.
-        clear: Clear observations uint8 [cell row, cell column], 255 where there is no imagery.
+        side: Of the tile, in cells.
 
     Attributes:
-        wanted: Cells with enough observations, bool [cell row, cell column].
+        shares: float32 [layer, cell row, cell column], 0…1; NaN where nothing is said.
     """
 
-    def __init__(self, product: ProductPlan, bundle: Bundle, clear: np.ndarray):
+    def __init__(self, product: ProductPlan, bundle: Bundle, side: int):
         self.product = product
         self.bundle = bundle
-        self.clear = clear
-        self.wanted = enough(product, clear)
-        self._percent = np.full((len(product.quantiles) or 1, *clear.shape), NODATA, np.uint8)
-        self._mean, self._width = np.full((2, *(clear.shape if product.quantiles else (0, 0))), np.nan)
+        self.shares = np.full((len(product.quantiles) or 1, side, side), np.nan, np.float32)
 
     def add(self, part: Features) -> None:
-        """Take in some cells, wanted or not, for products that share an encoder may want different ones.
+        """Take in some cells, wanted or not: products that share an encoder may want different ones.
+
+        The head sees whole parts, so that equal parts give equal bytes, whatever else is wanted of them.
 
         Raises:
             TileError: If the head answers with something that is not a number.
         """
-        own = self.wanted[part.rows, part.columns]
-        place = part.rows[own], part.columns[own]
-        # The head sees the whole strip: equal strips give equal bytes, whatever else is wanted of them.
-        shares = shares_of(self.bundle, part)[:, own]
-        self._percent[:, *place] = np.rint(100 * shares).astype(np.uint8)
-        if self.product.quantiles:  # before they are rounded: most shares under roofs are below one percent
-            self._mean[place] = mean_weights(self.product.quantiles) @ shares
-            self._width[place] = shares[-1] - shares[0]
+        self.shares[:, part.rows, part.columns] = shares_of(self.bundle, part)
 
-    @property
-    def image(self) -> np.ndarray:
-        """The map, uint8 percent [cell row, cell column]; of quantiles [quantile, cell row, cell column]."""
-        return self._percent if self.product.quantiles else self._percent[0]
+    def result(self, clear: np.ndarray, batch: int | None = None) -> Result:
+        """The product, where cells have observations enough.
 
-    @property
-    def classes(self) -> np.ndarray:
-        """Values to count areas over: percent (of quantiles the median), or why there is none."""
-        return class_image(self._percent[len(self._percent) // 2], self.clear)
-
-    def covered(self, ground: TileCoverage) -> dict[str, Covered]:
-        """Unit -> sums of shares; empty for the probability of a class."""
+        Args:
+            clear: Clear observations uint8 [cell row, cell column], 255 where there is no imagery.
+            batch: See ``Result``.
+        """
+        shares = np.where(enough(self.product, clear), self.shares, np.nan)
+        known = np.isfinite(shares)
+        percent = np.where(known, np.rint(100 * np.where(known, shares, 0)), NODATA).astype(np.uint8)
+        classes = class_image(percent[len(percent) // 2], clear)
         if not self.product.quantiles:
-            return {}
-        means, widths = ground.covered(self._mean), ground.covered(self._width)
-        return {unit: Covered(mean, widths[unit]) for unit, mean in means.items()}
+            return Result(self.product, (percent[0], clear), classes, batch=batch)
+        # Before they are rounded: most shares under roofs are below one percent.
+        mean = np.tensordot(mean_weights(self.product.quantiles), shares, axes=1)
+        sums = np.stack([mean, shares[-1].astype(np.float64) - shares[0]])
+        return Result(self.product, (percent, clear), classes, sums, batch)
 
 
 def enough(product: ProductPlan, clear: np.ndarray) -> np.ndarray:

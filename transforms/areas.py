@@ -141,6 +141,10 @@ class TileCoverage:
             }
         return table
 
+    def areas_of(self, layer: np.ndarray) -> dict[str, dict[int, int]]:
+        """The same of one layer: unit → value → area, dm²."""
+        return {unit: values[""] for unit, values in self.areas({"": layer}).items()}
+
     def covered(self, shares: np.ndarray) -> dict[str, int]:
         """Area of each unit under what covers a share of each cell, dm².
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -92,6 +93,7 @@ class EmbeddingStore:
         self.edition = edition
         self.plan = plan
         self.product: ProductPlan = next(product for product in plan.products if product.product == EMBEDDING)
+        self.encoding = cast(Encoding, self.product.encoding)  # of pictures, vectors are not stored
         self.cells = plan.cells(self.product)
         self.extents = map_store.extents(Tile.parse(name) for name in edition.manifest["tiles"])
         self.mode = mode
@@ -99,7 +101,7 @@ class EmbeddingStore:
     def write(self, tile: Tile, parts: Iterator[Features]) -> np.ndarray:
         """Write the vectors of a tile; returns the cells that have one, bool [cell row, cell column]."""
         layers = layers_of(self.product)[:-1]  # observations are the tile job's
-        encoding = self.product.encoding
+        encoding = self.encoding
         side, width = self.cells.tile_px, encoding.width
         window = self.extents[tile.zone].slices(self.cells, tile)
         arrays = [self._array(tile, layer.name) for layer in layers]
@@ -129,10 +131,10 @@ class EmbeddingStore:
 
     def read(self, tile: Tile, wanted: np.ndarray) -> Iterator[Features]:
         """The vectors of the wanted cells of a tile, strip by strip, as ``encode`` gives them."""
-        side, width = self.cells.tile_px, self.product.encoding.width
+        side, width = self.cells.tile_px, self.encoding.width
         window = self.extents[tile.zone].slices(self.cells, tile)
         vectors = self._array(tile, EMBEDDING)
-        scales = self._array(tile, "embedding_scale")[window] if self.product.encoding.storage == "int8" else None
+        scales = self._array(tile, "embedding_scale")[window] if self.encoding.storage == "int8" else None
         for strip in strips(side, width):
             place = slice(window[0].start + strip.start, window[0].start + strip.stop)
             rows, columns = np.nonzero(wanted[strip])
@@ -141,7 +143,7 @@ class EmbeddingStore:
                 continue
             block = np.asarray(vectors[:, place, window[1]])[:, rows, columns].T
             scale = None if scales is None else torch.as_tensor(np.asarray(scales)[strip][rows, columns])
-            found = unpack(Packed(torch.as_tensor(block), scale), self.product.encoding.quantisation)
+            found = unpack(Packed(torch.as_tensor(block), scale), self.encoding.quantisation)
             known = torch.isfinite(found[:, 0]).numpy()
             yield Features(rows[known] + strip.start, columns[known], found[known])
 

@@ -20,7 +20,7 @@ from transforms.grid import Grid, Tile
 from transforms.labels import LabelledPixels
 from transforms.products import NODATA
 from transforms.season import Period
-from transforms.sources import Source
+from transforms.sources import COMPOSITE_SENSORS, Source
 
 # Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
 TILE_SIZES_PX = (250, 200, 400, 500, 800, 1000, 1600, 2000)
@@ -99,9 +99,8 @@ class SeasonReader:
         self.settings = settings
         self.grid = grid
         self.halo_px = halo_px
-        self.inputs, self.absent = find_inputs(
-            settings.sources, widened(bounds, halo_px * grid.resolution_m), settings.periods
-        )
+        spans = {sensor: settings.periods for sensor in settings.sources if sensor in COMPOSITE_SENSORS}
+        self.inputs, self.absent = find_inputs(settings.sources, widened(bounds, halo_px * grid.resolution_m), spans)
         self.wanted = CompositeSettings(
             bands=specification.band_names,
             periods=settings.periods,

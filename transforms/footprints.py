@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio.errors
 import shapely
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from models.errors import InputError
+from transforms.geodesy import project, to_lonlat
 from transforms.grid import Zone
 from transforms.labels import LabelledPixels
-
-LONLAT = "EPSG:4326"
+from transforms.polygons import polygons_of, read_vector, squares, whole_pixels, zones_of
 
 
 def read_footprints(file: Path, area: Path, cell_m: float) -> LabelledPixels:
@@ -34,59 +31,32 @@ def read_footprints(file: Path, area: Path, cell_m: float) -> LabelledPixels:
     Raises:
         InputError: If a file cannot be read or holds no polygons, or no cell lies wholly within the area.
     """
-    surveyed = shapely.union_all(_polygons(area))
-    footprints = shapely.union_all(_polygons(file))
-    parts = [part for zone in _zones(surveyed) if len(part := _cells(zone, surveyed, footprints, cell_m))]
+    surveyed, footprints = read_ground(area), read_ground(file)
+    parts = [part for zone in zones_of(surveyed) if len(part := _cells(zone, surveyed, footprints, cell_m))]
     if not parts:
         raise InputError(f"{area}: no cell of {cell_m:g} m lies wholly within the area")
     table = pd.concat(parts, ignore_index=True)
     return LabelledPixels(table.assign(parcel=np.arange(len(table))), cell_m)
 
 
-def _polygons(file: Path) -> np.ndarray:
-    try:
-        table = gpd.read_file(file)
-    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
-        raise InputError(f"{file}: cannot be read as polygons ({error})") from error
-    if getattr(table, "crs", None) is None:  # a table without geometry has no such thing
-        raise InputError(f"{file}: has no CRS")
-    geometries = shapely.make_valid(table.geometry.to_crs(LONLAT).to_numpy())
-    polygons = geometries[shapely.area(geometries) > 0]
-    if not len(polygons):
-        raise InputError(f"{file}: holds no polygons")
-    return polygons
+def read_ground(file: Path) -> BaseGeometry:
+    """The ground under the polygons of a file, in degrees, counted once; raises InputError if there are none."""
+    return shapely.union_all(polygons_of(read_vector(file, "polygons"), file).geometry.to_numpy())
 
 
-def _zones(surveyed: BaseGeometry) -> list[Zone]:
-    """The UTM zones that a geometry in degrees touches."""
-    west, south, east, north = surveyed.bounds
-    numbers = range(Zone.at(west, 0).number, Zone.at(east, 0).number + 1)
-    halves = [half for half, there in ((False, north > 0), (True, south < 0)) if there]
-    return [Zone(number, half) for number in numbers for half in halves]
+def covered_shares(boxes: np.ndarray, footprints: BaseGeometry) -> np.ndarray:
+    """The exact share float64 [box], 0…1, of each box (shapely polygons [box]) that footprints cover, in one CRS."""
+    covered = np.zeros(len(boxes))
+    polygons = shapely.get_parts(footprints)
+    polygon, box = shapely.STRtree(boxes).query(polygons, predicate="intersects")
+    np.add.at(covered, box, shapely.area(shapely.intersection(polygons[polygon], boxes[box])))
+    return np.clip(covered / shapely.area(boxes), 0, 1)
 
 
 def _cells(zone: Zone, surveyed: BaseGeometry, footprints: BaseGeometry, cell_m: float) -> pd.DataFrame:
     """The labelled cells of a zone."""
-    to_zone = Transformer.from_crs(LONLAT, zone.epsg, always_xy=True)
-    ground = _projected(surveyed & zone.polygon, to_zone)
-    if ground.is_empty:
-        return pd.DataFrame()
-    west, south, east, north = (edge / cell_m for edge in ground.bounds)
-    lattice = np.meshgrid(np.arange(np.floor(west), np.ceil(east)), np.arange(np.floor(south), np.ceil(north)))
-    columns, rows = (axis.ravel().astype(np.int64) for axis in lattice)
-    boxes = shapely.box(columns * cell_m, rows * cell_m, (columns + 1) * cell_m, (rows + 1) * cell_m)
-    shapely.prepare(ground)
-    within = shapely.contains(ground, boxes)
-    columns, rows, boxes = columns[within], rows[within], boxes[within]
-    covered = np.zeros(len(boxes))
-    polygons = shapely.get_parts(_projected(footprints & zone.polygon, to_zone))
-    polygon, box = shapely.STRtree(boxes).query(polygons, predicate="intersects")
-    np.add.at(covered, box, shapely.area(shapely.intersection(polygons[polygon], boxes[box])))
-    lon, lat = to_zone.transform((columns + 0.5) * cell_m, (rows + 0.5) * cell_m, direction="INVERSE")
-    fraction = np.clip(covered / cell_m**2, 0, 1).astype(np.float32)
-    return pd.DataFrame({"zone": zone.name, "column": columns, "row": rows, "label": fraction, "lon": lon, "lat": lat})
-
-
-def _projected(geometry: BaseGeometry, to_zone: Transformer) -> BaseGeometry:
-    """A geometry in degrees, in metres of a zone."""
-    return shapely.transform(geometry, lambda xy: np.column_stack(to_zone.transform(xy[:, 0], xy[:, 1])))
+    columns, rows = whole_pixels(surveyed, zone, cell_m)
+    boxes = squares(columns, rows, cell_m)
+    covered = covered_shares(boxes, project(footprints & zone.polygon, zone)).astype(np.float32)
+    lon, lat = to_lonlat(f"EPSG:{zone.epsg}").transform((columns + 0.5) * cell_m, (rows + 0.5) * cell_m)
+    return pd.DataFrame({"zone": zone.name, "column": columns, "row": rows, "label": covered, "lon": lon, "lat": lat})

@@ -1,6 +1,6 @@
 """Find the scenes of a season in the archives and check them, before anything is computed from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pystac
 
@@ -10,13 +10,13 @@ from transforms.catalog import missing_bands, search
 from transforms.inputs import Inputs
 from transforms.plausibility import check_plausible
 from transforms.season import Period
-from transforms.sources import COMPOSITE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
+from transforms.sources import COMPOSITE_SENSORS, PICTURE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
 
 Bounds = tuple[float, float, float, float]
 
 
 def find_inputs(
-    sources: dict[str, Source], bounds: Bounds, periods: tuple[Period, ...]
+    sources: Mapping[str, Source], bounds: Bounds, spans: Mapping[str, tuple[Period, ...]]
 ) -> tuple[Inputs, frozenset[str]]:
     """The scenes over a box in a span of months, and the Sentinel bands that none of them has.
 
@@ -26,35 +26,37 @@ def find_inputs(
     Args:
         sources: The archives, by sensor; one that is not there lacks all its bands.
         bounds: West, south, east, north, degrees.
-        periods: The span from the first to the last is searched.
+        spans: Sensor -> periods; an archive is searched from the first to the last of its own, or not at all.
 
     Raises:
-        InputError: If an archive has no scene there, lacks the scene classification, or its numbers are implausible.
+        InputError: If an archive has no scene there, lacks the scene classification or the picture, or its numbers are
+            implausible.
         UnreachableError: If an archive does not answer.
     """
-    start, end = min(period.start for period in periods), max(period.end for period in periods)
-    found = {}
-    absent: set[str] = set()
-    for sensor, source in sources.items():
-        items = found[sensor] = search(source, bounds, start, end)
+    found, absent = {}, set()
+    for sensor, periods in spans.items():
+        source = sources[sensor]
+        start, end = min(period.start for period in periods), max(period.end for period in periods)
+        items = search(source, bounds, start, end)
         if not items:
             raise InputError(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
                 f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
             )
-    for sensor in COMPOSITE_SENSORS:
-        bands = SENSOR_BANDS[sensor]
-        if sensor not in sources:
-            absent |= set(bands)
-            continue
-        source, items = sources[sensor], found[sensor]
-        if sensor == "sentinel1":
-            items = found[sensor] = with_all_polarisations(items, source)
-        lacking = missing_bands(items, source, bands)
+        found[sensor] = with_all_polarisations(items, source) if sensor == "sentinel1" else items
+        lacking = missing_bands(found[sensor], source, SENSOR_BANDS[sensor])
         if SCENE_CLASSIFICATION in lacking:
             raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
+        if lacking and sensor in PICTURE_SENSORS:
+            keys = ", ".join(sorted({source.archive.assets[band] for band in lacking}))
+            raise InputError(
+                f"imagery.{sensor}: no scene of {source.collection} in {source.catalog} has an asset {keys}"
+            )
         absent |= lacking
-        check_plausible(items, source, bounds)
+        if sensor in COMPOSITE_SENSORS:
+            check_plausible(found[sensor], source, bounds)
+    for sensor in COMPOSITE_SENSORS:
+        absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
     return Inputs.freeze(found, sources), frozenset(absent)
 
 

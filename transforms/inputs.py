@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,12 @@ class Inputs:
             items.setdefault(name, []).append(_item(text))
         return {name: sorted(items[name], key=reading_order) for name in sorted(items)}
 
-    def identity(self, bbox_lonlat: BoundingBox) -> list[tuple[str, str, str, str]]:
-        """(source, item id, baseline, updated) of the items that touch a box, sorted: for fingerprints."""
-        table = self.rows.to_table(["source", "item_id", "baseline", "updated"], filter=_touching(bbox_lonlat))
+    def identity(
+        self, bbox_lonlat: BoundingBox, sensors: Sequence[str], start: datetime, end: datetime
+    ) -> list[tuple[str, str, str, str]]:
+        """(source, item id, baseline, updated) of some sensors' items of [start, end) that touch a box, sorted."""
+        meant = pc.field("source").isin(list(sensors)) & (pc.field("datetime") >= start) & (pc.field("datetime") < end)
+        table = self.rows.to_table(["source", "item_id", "baseline", "updated"], filter=_touching(bbox_lonlat) & meant)
         return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def __len__(self) -> int:

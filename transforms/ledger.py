@@ -3,29 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from transforms.areas import AreaTable
 from transforms.grid import Tile
 from transforms.store import read_json, replacing, write_json
-
-
-@dataclass(frozen=True)
-class ProductRecord:
-    """What happened to one product of a tile.
-
-    Attributes:
-        fingerprint: Hash of everything the result was computed from.
-        status: ``done`` or ``failed``.
-        error: Cause of a failure, one line.
-    """
-
-    fingerprint: str
-    status: str
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,46 +27,57 @@ class Covered:
 
 
 @dataclass(frozen=True)
+class ProductRecord:
+    """What happened to one product of a tile.
+
+    Attributes:
+        fingerprint: Hash of everything the result was computed from.
+        status: ``done`` or ``failed``.
+        areas: Unit -> class value -> area in dm².
+        covered: Unit -> sums of shares; only of products that are shares.
+        cells: Unit -> class value -> number of cells; only of products whose cells are counted.
+        batch: Chips that its encoder saw at once; None where vectors came from a store, or nothing was encoded.
+        error: Cause of a failure, one line.
+    """
+
+    fingerprint: str
+    status: Literal["done", "failed"]
+    areas: dict[str, dict[int, int]]
+    covered: dict[str, Covered] = field(default_factory=dict)
+    cells: dict[str, dict[int, int]] = field(default_factory=dict)
+    batch: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class TileRecord:
     """What happened to a tile.
 
     Attributes:
         tile: Name of the tile.
         products: By name.
-        units_hash: Of the units that ``areas`` are of.
-        areas: Unit -> product -> class value -> area in dm².
         attempts: How often the tile was begun, this time included.
         seconds: Time by step: read, encode, write, areas.
-        device: Where encoders ran.
-        covered: Unit -> product -> sums of shares; only of products that are shares.
-        batches: Product -> chips that its encoder saw at once; empty where vectors came from a store.
         finished: UTC, ISO 8601.
+        device: Where encoders ran.
     """
 
     tile: str
     products: dict[str, ProductRecord]
-    units_hash: str
-    areas: AreaTable
     attempts: int
     seconds: dict[str, float]
     finished: str
     device: str = "cpu"
-    covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
-    batches: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
         """Whether any product failed."""
         return any(product.status == "failed" for product in self.products.values())
 
-    def settles(self, fingerprints: dict[str, str]) -> bool:
-        """Whether every product is done from the very inputs that ``fingerprints`` stand for."""
-        return all(
-            name in self.products
-            and self.products[name].status == "done"
-            and self.products[name].fingerprint == fingerprint
-            for name, fingerprint in fingerprints.items()
-        )
+    def settles(self, product: str, fingerprint: str) -> bool:
+        """Whether a product is done from the very inputs that ``fingerprint`` stands for."""
+        found = self.products.get(product)
+        return found is not None and found.status == "done" and found.fingerprint == fingerprint
 
 
 RECORD = TypeAdapter(TileRecord)

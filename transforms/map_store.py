@@ -12,7 +12,7 @@ from zarr.core.sync import sync
 from models.errors import UnreachableError
 from transforms.cells import strip_rows
 from transforms.grid import Grid, Tile, TileRange, Zone
-from transforms.plan import Plan, ProductPlan
+from transforms.plan import Encoding, Plan, ProductPlan
 from transforms.products import Layer, layers_of
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
@@ -63,7 +63,7 @@ def _explained(layer: Layer, product: ProductPlan) -> dict[str, Any]:
     """What a reader must know to read a layer with a leading dimension."""
     if layer.dimension == "quantile":
         return {"quantiles": list(product.quantiles)}
-    quantisation = product.encoding.quantisation
+    quantisation = product.encoding.quantisation if isinstance(product.encoding, Encoding) else None
     if layer.depth is None or quantisation is None:
         return {}
     return {"offset": list(quantisation.offset), "spread": list(quantisation.spread)}

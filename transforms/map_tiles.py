@@ -10,8 +10,9 @@ from apache_beam.metrics import Metrics
 from models.errors import StookError
 from transforms.editions import Edition
 from transforms.grid import Tile
+from transforms.materials import Machine
 from transforms.store import write_json
-from transforms.tile_job import Machine, TileJob, TileSummary
+from transforms.tile_job import TileJob, TileSummary
 
 HALT_REASONS = "halt_reasons"
 

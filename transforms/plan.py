@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
@@ -17,7 +17,7 @@ from models.source import ModelSource
 from transforms.chips import ChipLayout
 from transforms.grid import Grid
 from transforms.season import Period, Season, Window
-from transforms.sources import Source
+from transforms.sources import COMPOSITE_SENSORS, PICTURE_SENSORS, Source
 
 PROCESSING_VERSION = 3  # raised whenever the same inputs would give other pixels
 
@@ -68,6 +68,8 @@ class Encoding:
     precision: Precision = "float32"
     storage: Storage | None = None
     quantisation: Quantisation | None = None
+
+    sensors: ClassVar = COMPOSITE_SENSORS
 
     @property
     def cell_px(self) -> int:
@@ -121,7 +123,6 @@ class PictureEncoding:
         cell_px: Side of a cell, in pixels of the grid.
         halo_px: How far chips reach beyond a tile, in pixels of the grid.
         periods: The one span of which every date is read.
-        combination: What of the dates of a cell counts.
         precision: Of the encoder's matrix products.
     """
 
@@ -132,8 +133,8 @@ class PictureEncoding:
     cell_px: int
     halo_px: int
     periods: tuple[Period]
-    combination: Combination = "maximum"
     precision: Precision = "float32"
+    sensors: ClassVar = PICTURE_SENSORS
 
     @classmethod
     def of(
@@ -142,7 +143,6 @@ class PictureEncoding:
         window: Window,
         harvest_year: int,
         cell_m: float,
-        combination: Combination = "maximum",
         precision: Precision = "float32",
     ) -> "PictureEncoding":
         """How an encoder sees the pictures of a window.
@@ -166,7 +166,6 @@ class PictureEncoding:
             cell_px=cell_px,
             halo_px=max(0, math.ceil(beyond / PIXEL_M)),
             periods=(period,),
-            combination=combination,
             precision=precision,
         )
 
@@ -212,6 +211,7 @@ class ProductPlan:
         encoding: How the season is encoded.
         minimum_observations: Cells with fewer clear observations are nodata.
         quantiles: That the model answers with; empty where it answers with a probability.
+        combination: What of a cell's pictures counts.
     """
 
     product: str
@@ -220,6 +220,7 @@ class ProductPlan:
     encoding: Encoding | PictureEncoding
     minimum_observations: int
     quantiles: tuple[float, ...] = ()
+    combination: Combination = "maximum"
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,16 @@ class Plan:
     def periods(self) -> tuple[Period, ...]:
         """Every period that some product reads, in order."""
         return tuple(sorted({period for product in self.products for period in product.encoding.periods}))
+
+    @property
+    def spans(self) -> dict[str, tuple[Period, ...]]:
+        """Sensor -> every period that some product reads of it, in order; archives that nothing reads are left out."""
+        read: dict[str, set[Period]] = {}
+        for product in self.products:
+            for sensor in product.encoding.sensors:
+                if sensor in self.sources:
+                    read.setdefault(sensor, set()).update(product.encoding.periods)
+        return {sensor: tuple(sorted(periods)) for sensor, periods in read.items()}
 
     @property
     def halo_px(self) -> int:

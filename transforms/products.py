@@ -46,11 +46,13 @@ class Product:
         name: In configurations, stores and tables.
         map: The map itself, percent: the probability of a class, or quantiles of a covered share.
         observations: What each cell was seen by, 255 where there is no imagery at all.
+        counted: Whether statistics tell the number of cells beside their area.
     """
 
     name: str
     map: Layer
     observations: Layer
+    counted: bool = False
 
     @property
     def layers(self) -> tuple[Layer, Layer]:
@@ -91,6 +93,7 @@ PRODUCTS = {
             unit="count",
             colours={0: (165, 30, 40), 3: (240, 220, 140), 10: (30, 80, 160), 254: (10, 20, 60)},
         ),
+        counted=True,
     ),
     "building_coverage": Product(
         name="building_coverage",
@@ -111,9 +114,14 @@ PRODUCTS = {
 }
 
 
+def counted(product: str) -> bool:
+    """Whether statistics tell the number of a product's cells."""
+    return product in PRODUCTS and PRODUCTS[product].counted
+
+
 def layers_of(product: ProductPlan) -> tuple[Layer, ...]:
     """Every array that a planned product writes, the map itself first."""
-    if product.product == EMBEDDING:
+    if isinstance(product.encoding, Encoding) and product.product == EMBEDDING:
         return embedding_layers(product.encoding)
     image, observations = PRODUCTS[product.product].layers
     return replace(image, depth=len(product.quantiles) or None), observations

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 from models.inference import Embedder
-from transforms.plan import Plan
+from transforms.plan import Encoding, PictureEncoding, Plan
+from transforms.sources import COLOUR_BANDS
 
 PROCESS_BYTES = 600 * 2**20  # Python with PyTorch, GDAL and Beam
 READING_BYTES = 300 * 2**20  # beside the composite, see ``composite``
 BYTES_PER_VALUE = 4
+ROWS_OF_CHIPS = 2  # that are read, and as they are handed to an encoder
 TENSORS_IN_FLIGHT = 10  # as large as the largest activation, see ``models.inference``
 
 
@@ -17,13 +19,17 @@ def worker_memory(plan: Plan, embedders: Iterable[Embedder], tiles_in_flight: in
     Composites and reading count for every tile in flight; encoders and their batches once, behind one lock.
     """
     side = plan.grid.tile_px + 2 * plan.halo_px
-    bands = {band for product in plan.products for band in product.encoding.bands}
-    periods = max(len(product.encoding.periods) for product in plan.products)
+    composites = [each.encoding for each in plan.products if isinstance(each.encoding, Encoding)]
+    bands = {band for encoding in composites for band in encoding.bands}
+    periods = max((len(encoding.periods) for encoding in composites), default=0)
     composite = BYTES_PER_VALUE * periods * len(bands) * side**2
+    pictures = [each.encoding for each in plan.products if isinstance(each.encoding, PictureEncoding)]
+    row = max((plan.grid.tile_px // each.cell_px * len(COLOUR_BANDS) * each.chip_px**2 for each in pictures), default=0)
+    reading = max(composite, BYTES_PER_VALUE * ROWS_OF_CHIPS * row) + READING_BYTES
     encoders = list(embedders)
     parameters = sum(parameter.numel() for each in encoders for parameter in each.encoder.parameters())
     batch = max(each.batch * each.encoder.values_per_chip for each in encoders) * TENSORS_IN_FLIGHT
-    return PROCESS_BYTES + tiles_in_flight * (composite + READING_BYTES) + BYTES_PER_VALUE * (parameters + batch)
+    return PROCESS_BYTES + tiles_in_flight * reading + BYTES_PER_VALUE * (parameters + batch)
 
 
 def resource_hints(memory_bytes: int, accelerator: str | None) -> dict[str, str]:

@@ -23,7 +23,8 @@ SENSOR_BANDS = {
     "sentinel1": BACKSCATTER_BANDS,
     "rgb": COLOUR_BANDS,
 }
-COMPOSITE_SENSORS = ("sentinel2", "sentinel1")  # reduced over time; pictures are looked at date by date
+COMPOSITE_SENSORS = ("sentinel2", "sentinel1")  # reduced over time
+PICTURE_SENSORS = ("rgb",)  # looked at date by date
 
 FIRST_BASELINE_WITH_OFFSET = (4, 0)  # ESA adds 1000 counts to every band from processing baseline 04.00 on
 USE_INSTEAD = "use terrain-corrected backscatter, e.g. sentinel-1-rtc with profile planetary-computer-rtc"

@@ -117,19 +117,17 @@ def ledger_sums(edition: Edition, region: Region) -> Sums:
     tiles, found = len(edition.manifest["tiles"]), 0
     for record in edition.ledger.records():
         found += 1
-        for unit, layers in record.areas.items():
-            for product, histogram in layers.items():
+        for product, made in record.products.items():
+            for unit, histogram in made.areas.items():
                 for place in around[unit]:
                     for value, area in histogram.items():
                         histograms[product][place][value] += area
-        widths: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in shares}
-        for unit, products in record.covered.items():
-            for product, sums in products.items():
+            widths: dict[Place, int] = defaultdict(int)
+            for unit, sums in made.covered.items():
                 for place in around[unit]:
                     covered[product][place] += sums.mean_dm2
-                    widths[product][place] += sums.width_dm2
-        for product, by_place in widths.items():
-            for place, width in by_place.items():
+                    widths[place] += sums.width_dm2
+            for place, width in widths.items():
                 squares[product][place] += width**2
     if found < tiles:
         raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")

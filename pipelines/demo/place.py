@@ -4,19 +4,28 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from transforms.simulation.campaign import Campaign
 from transforms.simulation.districts import write_units
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
+from transforms.simulation.pictures import PICTURE_COLLECTION
 from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, Revisit, write_archive
 from transforms.simulation.truth import write_footprints, write_truth
 
 YEAR = 2023
 BUNDLE = Path(__file__).parent / "bundle"
 BUILDINGS_BUNDLE = Path(__file__).parent / "bundle-buildings"
+PILES_BUNDLE = Path(__file__).parent / "bundle-piles"
 WINDOW = {"start": {"month": 1, "year": 0}, "months": 12}
+PILES_WINDOW = {"start": {"month": 11, "year": 0}, "months": 2}
+DEMO_PRODUCTS: dict[str, dict[str, Any]] = {
+    "cropland": {"bundle": BUNDLE, "window": WINDOW},
+    "building_coverage": {"bundle": BUILDINGS_BUNDLE, "window": WINDOW},
+}
 
 
 @dataclass(frozen=True)
@@ -34,19 +43,22 @@ class DemoPlace:
     footprints: Path
 
 
-def imagery_section(catalog: Path) -> dict[str, dict[str, str]]:
-    """The ``imagery`` section for a simulated archive."""
-    return {
+def imagery_section(catalog: Path, pictures: bool = False) -> dict[str, dict[str, str]]:
+    """The ``imagery`` section for a simulated archive, with its high-resolution pictures if it has any."""
+    section = {
         "sentinel2": {"catalog": str(catalog), "collection": OPTICAL_COLLECTION, "profile": "scaled-1e-4"},
         "sentinel1": {"catalog": str(catalog), "collection": RADAR_COLLECTION, "profile": "linear-power"},
     }
+    if pictures:
+        section["rgb"] = {"catalog": str(catalog), "collection": PICTURE_COLLECTION, "profile": "rgb-8bit"}
+    return section
 
 
 def write_place(
     folder: Path,
     place: Place,
     tile_px: int,
-    bundles: Mapping[str, Path] | None = None,
+    products: Mapping[str, Mapping[str, Any]],
     revisit: Revisit | None = None,
 ) -> DemoPlace:
     """Simulate ``place`` and write all that mapping it needs; paths in the configuration are relative to ``folder``.
@@ -55,24 +67,23 @@ def write_place(
         folder: Where everything is written.
         place: Which.
         tile_px: Side of a tile.
-        bundles: Product -> bundle; those of the demonstration if absent.
+        products: The ``products`` section; paths of bundles as seen from here.
         revisit: How often each satellite looks.
     """
-    bundles = bundles or {"cropland": BUNDLE, "building_coverage": BUILDINGS_BUNDLE}
-    landscape = Landscape.simulate(place)
-    catalog = write_archive(landscape, folder / "archive", YEAR, revisit)
+    landscape, campaign = Landscape.simulate(place), Campaign()
+    catalog = write_archive(landscape, folder / "archive", YEAR, revisit, campaign)
     units = write_units(landscape, folder / "districts.geojson")
-    truth = write_truth(landscape, folder / "truth")
+    truth = write_truth(landscape, folder / "truth", YEAR, campaign)
     footprints = write_footprints(landscape, folder / "footprints.geojson")
     config = folder / "demo.yaml"
     configuration = {
         "name": "simulated",
         "region": {"file": units.name, "id": "unit_id", "name": "name", "parent": ["parent_id", "country_id"]},
-        "imagery": imagery_section(Path("archive") / catalog.name),
+        "imagery": imagery_section(Path("archive") / catalog.name, pictures=True),
         "season": {"name": "main"},
         "products": {
-            product: {"bundle": os.path.relpath(bundle, folder), "window": WINDOW}
-            for product, bundle in bundles.items()
+            name: {**section, "bundle": os.path.relpath(section["bundle"], folder)} if "bundle" in section else section
+            for name, section in products.items()
         },
         "grid": {"tile_px": tile_px},
         "output": "out",

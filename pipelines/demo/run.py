@@ -11,7 +11,7 @@ from rich.table import Table
 from models.errors import InputError, TileError
 from pipelines.configuration import MapConfiguration
 from pipelines.demo.picture import draw
-from pipelines.demo.place import YEAR, write_place
+from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
 from pipelines.demo.truth import BuildingComparison, Comparison, compare, compare_buildings
 from pipelines.map import MapResult, run_map
 from pipelines.progress import TerminalReporter
@@ -40,7 +40,7 @@ def run_demo(folder: Path) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text(json.dumps({"simulated": True}) + "\n")
     reporter.say("simulation_started", "simulating a landscape and a year of scenes (nothing here is real)")
-    place = write_place(folder, Place(), TILE_PX)
+    place = write_place(folder, Place(), TILE_PX, DEMO_PRODUCTS)
     config = load(place.config, MapConfiguration)
     result = run_map(config, YEAR, reporter)
     if not result.published:
@@ -53,7 +53,9 @@ def run_demo(folder: Path) -> dict[str, float]:
         folder,
         scenes=clearest_scenes(folder / "archive"),
         truth=place.truth,
-        exported={name: next(path for path in maps if path.name.endswith(f"{name}.vrt")) for name in config.products},
+        exported={
+            name: next(path for path in maps if path.name.endswith(f"{name}.vrt")) for name in config.products.maps
+        },
         units=folder / "districts.geojson",
         title=TITLE,
     )

@@ -15,7 +15,7 @@ import yaml
 from models.bundle import load_bundle
 from models.metrics import auc
 from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import BUNDLE, WINDOW, YEAR, write_place
+from pipelines.demo.place import BUNDLE, DEMO_PRODUCTS, WINDOW, YEAR, write_place
 from pipelines.map import MapResult, run_embed, run_map
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
@@ -46,7 +46,7 @@ def run(scratch: Path) -> Iterator[Figure]:
 def simulated(folder: Path) -> Iterator[Figure]:
     """Store vectors, train a head from them, and map with it: with the vectors, and from imagery."""
     folder.mkdir()
-    place = write_place(folder, PLACE, TILE_PX)
+    place = write_place(folder, PLACE, TILE_PX, DEMO_PRODUCTS)
     exact = stored("float32", BUNDLE, WINDOW)
     _, embed_s = timed(run_embed, place.config, exact | {"output": "out-float32"})
     train_head(folder, place.truth, folder / f"out-float32/simulated/main-{YEAR}/embeddings")

@@ -9,7 +9,7 @@ import yaml
 import zarr
 
 from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import YEAR, write_place
+from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
 from pipelines.map import run_map
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
@@ -26,7 +26,7 @@ ZONES = ("32636", "32637")
 
 def run(scratch: Path) -> Iterator[Figure]:
     """Share of pixels and cells that differ between any two tile sizes, and by how much."""
-    place = write_place(scratch, Place(), SIZES[0])
+    place = write_place(scratch, Place(), SIZES[0], DEMO_PRODUCTS)
     editions = {size: mapped(place.config, size) for size in SIZES}
     for name, resolution_m in RESOLUTIONS_M.items():
         differing = compared = greatest = 0

@@ -22,7 +22,7 @@ from models.heads import Head
 from models.presto import Presto, PrestoSize
 from models.tasks import ClassTask
 from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import YEAR, write_place
+from pipelines.demo.place import WINDOW, YEAR, write_place
 from pipelines.season import region_of
 from pipelines.sections import load
 from transforms.grid import Grid, Tile
@@ -191,5 +191,7 @@ def write_small_season(folder: Path) -> SmallSeason:
     """Simulate the small season in ``folder``."""
     write_random_bundle(folder / "bundle")
     revisit = Revisit(optical_days=30, radar_days=60)
-    place = write_place(folder, SMALL_PLACE, TILE_PX, {"cropland": folder / "bundle"}, revisit)
+    place = write_place(
+        folder, SMALL_PLACE, TILE_PX, {"cropland": {"bundle": folder / "bundle", "window": WINDOW}}, revisit
+    )
     return SmallSeason(place.config, YEAR)

@@ -12,7 +12,6 @@ from pipelines.explain import describe
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
 
-RADAR_ONLY = {"sentinel1": {"catalog": "c.json", "collection": "s1", "profile": "linear-power"}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,13 +60,14 @@ def test_paths_are_relative_to_the_file_and_addresses_stay(tmp_path: Path) -> No
         ("products.cropland.window.months", 0, r"products.cropland.window.months: 0 is not allowed; .* 1"),
         ("products.cropland.window.start.month", 13, r"window.start.month: 13 is not allowed; .* 12"),
         ("products.cropland.threshold", "high", r"threshold: 'high' is not allowed; it should be a valid integer"),
-        ("products.wheat", {}, r"products.wheat.*'wheat' is not allowed; .*cropland"),
+        ("products.wheat", {}, r"products.wheat: unknown field; allowed are cropland, harvest_piles"),
+        ("products.farmed_cells", {}, r"products: farmed_cells: is derived from cropland and harvest_piles; name both"),
+        ("products.cropland.smoothing", {"majority_px": 4}, r"majority_px: .*its side is odd"),
         ("region.id", None, r"region.id: this field is required and absent"),
         ("season.name", "Main Season", r"season.name: 'Main Season' is not allowed"),
         ("imagery", {}, r"imagery: name at least one of sentinel2, sentinel1"),
         ("output", "gs://bucket/x", r"gs://bucket/x is not a folder"),
         ("imagery.sentinel2.profile", "landsat", r"imagery.sentinel2.profile: 'landsat'; allowed: earth-search"),
-        ("imagery", RADAR_ONLY, r"products.cropland.minimum_observations: 3 clear .* allowed is 0"),
         ("grid", {"tile_px": 300}, r"grid.tile_px: .*do not divide 10,000,000 m"),
         ("run", {"mode": "dask"}, r"run.mode: 'dask' is not allowed; it should be 'memory', 'threads' or 'processes'"),
     ],

@@ -20,7 +20,7 @@ from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
-from transforms import tile_job
+from transforms import from_composites
 from transforms.editions import Edition
 from transforms.plan import Storage
 from transforms.products import NODATA
@@ -83,13 +83,13 @@ def mapped(embedded: Callable[[Storage], SmallSeason], tmp_path_factory: pytest.
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Grows by one with every tile whose imagery is read for a map."""
     seen: list[object] = []
-    composite = tile_job.composite
+    composite = from_composites.composite
 
     def counted(*arguments: Any) -> Any:
         seen.append(arguments[2])
         return composite(*arguments)
 
-    monkeypatch.setattr(tile_job, "composite", counted)
+    monkeypatch.setattr(from_composites, "composite", counted)
     return seen
 
 
@@ -130,8 +130,8 @@ def test_the_map_from_stored_vectors_is_the_exact_one_but_for_their_rounding(
         known = exact != NODATA
         assert (known == (rounded != NODATA)).all()
         assert np.abs(rounded[known].astype(int) - exact[known]).max() <= most_percent
-    assert [record.batches for record in from_vectors.ledger.records()] == [{}] * TILES
-    assert all(record.batches["cropland"] >= 1 for record in from_imagery.ledger.records())
+    assert [record.products["cropland"].batch for record in from_vectors.ledger.records()] == [None] * TILES
+    assert all(record.products["cropland"].batch >= 1 for record in from_imagery.ledger.records())
 
 
 def test_with_stored_vectors_no_imagery_is_needed(season: SmallSeason, mapped: Edition) -> None:
@@ -187,7 +187,7 @@ def test_an_embed_that_was_interrupted_goes_on_where_it_stopped(
     season: SmallSeason, embedded: Callable[[Storage], SmallSeason], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(season.output / "embeddings")
-    composite, read = tile_job.composite, []
+    composite, read = from_composites.composite, []
 
     def one_only(*arguments: Any) -> Any:
         if read:
@@ -196,7 +196,7 @@ def test_an_embed_that_was_interrupted_goes_on_where_it_stopped(
         return composite(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tile_job, "composite", one_only)
+        patch.setattr(from_composites, "composite", one_only)
         with pytest.raises(UnreachableError, match="the archive went away; what is done is kept"):
             stook_embed(season)
     assert embeddings_folder(season.configuration, season.year).current() is None

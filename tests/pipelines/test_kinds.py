@@ -22,13 +22,14 @@ from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms import encode, tile_job, view
+from transforms import encode, from_composites, view
 from transforms.editions import Edition
 from transforms.grid import Tile, Zone
 from transforms.map_store import extents, open_layer
+from transforms.materials import Machine
 from transforms.plan import Plan
 from transforms.products import NODATA, PRODUCTS
-from transforms.tile_job import Machine, TileJob
+from transforms.tile_job import TileJob
 
 # Reflectance of two bands is enough of a picture, and quick to read.
 PICTURE = ResNetSize(depth=18, bands=("red", "nir"), chip_px=15)
@@ -162,7 +163,7 @@ def test_each_kind_is_mapped_on_its_own_cells_and_its_areas_are_the_districts_ow
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Counts what a run does: composites read, passes of an encoder over a tile."""
     done = {"read": 0, "encoded": 0}
-    composite, encoded = tile_job.composite, encode.encode
+    composite, encoded = from_composites.composite, encode.encode
 
     def reading(*arguments: Any) -> Any:
         done["read"] += 1
@@ -172,7 +173,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         done["encoded"] += 1
         return encoded(*arguments)
 
-    monkeypatch.setattr(tile_job, "composite", reading)
+    monkeypatch.setattr(from_composites, "composite", reading)
     monkeypatch.setattr(view, "encode", encoding)
     return done
 

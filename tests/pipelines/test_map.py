@@ -22,8 +22,9 @@ from transforms import map_store
 from transforms.areas import TileCoverage
 from transforms.editions import Edition, SeasonFolder
 from transforms.grid import Tile
+from transforms.materials import Machine
 from transforms.products import NODATA
-from transforms.tile_job import Machine, TileJob
+from transforms.tile_job import TileJob
 
 TILES = 12
 LAYERS = ("cropland", "cropland_clear_observations")
@@ -96,7 +97,7 @@ def test_pixels_of_the_region_are_mapped_and_no_others(edition: Edition) -> None
 
 
 def region_of_edition(edition: Edition) -> Any:
-    return TileJob(edition, Machine()).region
+    return TileJob(edition, Machine()).materials.region
 
 
 def test_schedulers_get_one_json_object_a_line_that_follows_the_ledger(mapped: tuple[SmallSeason, Told]) -> None:

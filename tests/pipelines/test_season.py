@@ -49,6 +49,10 @@ def test_the_edition_of_another_configuration_is_not_passed_off_as_this_one(
             "products.cropland.window: 3 months from month 6, but .* was trained on 12 from month 1",
         ),
         ({"composite__cloud_dilation_px": 4}, "composite.cloud_dilation_px: 4, but .* was trained with 0"),
+        (
+            {"imagery__sentinel2": None},
+            "products.cropland.minimum_observations: 3 clear observations .* without imagery.sentinel2; allowed is 0",
+        ),
     ],
 )
 def test_a_bundle_is_refused_where_it_was_trained_on_something_else(

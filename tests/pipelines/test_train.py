@@ -222,5 +222,5 @@ def test_a_map_in_checked_precision_records_device_and_the_batch_that_the_memory
     edition = published_edition(season.configuration, season.year)
     records = list(edition.ledger.records())
     assert len(records) == 2
-    assert {(record.device, record.batches["cropland"]) for record in records} == {("cpu", 64)}
+    assert {(record.device, record.products["cropland"].batch) for record in records} == {("cpu", 64)}
     assert edition.plan.products[0].encoding.precision == "bfloat16"

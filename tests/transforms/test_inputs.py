@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,17 @@ def test_equal_inputs_are_equal_bytes_and_nothing_partial_is_left(inputs: Inputs
 
 
 def test_identity_names_what_fingerprints_need_and_no_path(inputs: Inputs, tmp_path: Path):
-    identity = inputs.identity(lonlat(PLACE))
+    everything = ("sentinel1", "sentinel2"), datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    identity = inputs.identity(lonlat(PLACE), *everything)
     assert identity == [
         ("sentinel1", "radar", "", "2020-01-01T00:00:00Z"),
         ("sentinel2", "first", "", ""),
         ("sentinel2", "second", "03.00", ""),
     ]
     assert str(tmp_path) not in str(identity)
-    assert inputs.identity((60, 0, 61, 1)) == []
+    assert inputs.identity((60, 0, 61, 1), *everything) == []
+    assert inputs.identity(lonlat(PLACE), ("sentinel1",), *everything[1:]) == identity[:1]
+    assert inputs.identity(lonlat(PLACE), everything[0], datetime(2000, 1, 1, tzinfo=UTC), everything[1]) == []
 
 
 def test_items_across_the_antimeridian_are_near_tiles_on_both_sides(tmp_path: Path):

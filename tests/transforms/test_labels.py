@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from affine import Affine
-from shapely.geometry import Point
+from shapely.geometry import LineString, Point, box
+from shapely.geometry.base import BaseGeometry
 
 from models.errors import InputError
 from transforms.grid import Grid, Zone
@@ -139,3 +140,120 @@ def test_points_without_a_place_are_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("lon,lat,kind\n39,9,1\n,9,0\n")
     with pytest.raises(InputError, match="1 points lie nowhere, the first at lon nan, lat 9"):
         read_labels(tmp_path / "p.csv", Classes((1,), (0,)), "kind")
+
+
+FIELDS = Classes(("crop",), ("grass",))
+
+
+def write_polygons(
+    path: Path, *found: tuple[str, BaseGeometry], epsg: int | None = 32637, to: int | None = None
+) -> Path:
+    """Geometries in metres from the corner of the tests, each with its class."""
+    corner = ORIGIN if epsg else (0.0, 0.0)
+    moved = gpd.GeoSeries([shape for _, shape in found], crs=epsg).translate(*corner)
+    table = gpd.GeoDataFrame({"kind": [kind for kind, _ in found]}, geometry=moved, crs=epsg)
+    (table.to_crs(to) if to else table).to_file(path)
+    return path
+
+
+def places(labels: pd.DataFrame) -> set[tuple[int, int, bool]]:
+    """Columns and rows from the corner of the tests, with the label."""
+    corner = ORIGIN[0] // 10, ORIGIN[1] // 10
+    return {(row.column - corner[0], row.row - corner[1], row.label) for row in labels.itertuples()}
+
+
+@pytest.mark.parametrize(("name", "to"), [("fields.gpkg", None), ("fields.geojson", 4326), ("fields.gpkg", 3857)])
+def test_a_polygon_labels_the_pixels_that_it_holds_whole(tmp_path: Path, name: str, to: int | None) -> None:
+    file = write_polygons(tmp_path / name, ("crop", box(0, 0, 25, 15)), ("grass", box(25, 0, 45, 15)), to=to)
+    labels = read_labels(file, FIELDS, "kind").table
+    assert places(labels) == {(0, 0, True), (1, 0, True), (3, 0, False)}  # the pixel on the border is mixed
+    assert labels.groupby("label")["parcel"].unique().map(list).to_dict() == {True: [0], False: [1]}
+    assert (labels["lon"] - 39).abs().max() < 0.001 and (labels["lat"] - 9.046).abs().max() < 0.001
+
+
+def test_ground_that_polygons_disagree_about_is_unlabelled_and_agreed_ground_counts_once(tmp_path: Path) -> None:
+    crop, again, grass = box(0, 0, 30, 10), box(0, 0, 10, 10), box(20, 0, 50, 10)
+    file = write_polygons(tmp_path / "fields.gpkg", ("crop", crop), ("crop", again), ("grass", grass))
+    labels = read_labels(file, FIELDS, "kind").table
+    assert places(labels) == {(0, 0, True), (1, 0, True), (3, 0, False), (4, 0, False)}
+    assert len(labels) == 4
+
+
+def test_other_classes_holes_and_parts_of_polygons_are_what_they_are(tmp_path: Path) -> None:
+    ring, parts = box(0, 0, 30, 30) - box(10, 10, 20, 20), box(50, 0, 60, 10) | box(80, 0, 90, 10)
+    file = write_polygons(tmp_path / "fields.gpkg", ("crop", ring), ("grass", parts), ("road", box(100, 0, 200, 10)))
+    labels = read_labels(file, FIELDS, "kind").table
+    assert labels["label"].sum() == 8 and (1, 1, True) not in places(labels)
+    assert {place for place in places(labels) if not place[2]} == {(5, 0, False), (8, 0, False)}
+    assert labels.loc[~labels["label"], "parcel"].nunique() == 1
+
+
+def test_polygons_and_points_label_cells_of_a_coarser_product(tmp_path: Path) -> None:
+    fields = write_polygons(tmp_path / "fields.gpkg", ("crop", box(0, 0, 250, 100)), ("grass", box(300, 0, 400, 100)))
+    cells = read_labels(fields, FIELDS, "kind", pixel_m=100)
+    assert cells.pixel_m == 100 and len(cells) == 3 and cells.table["label"].sum() == 2
+    points = write_polygons(
+        tmp_path / "points.gpkg", ("crop", Point(20, 20)), ("crop", Point(80, 80)), ("grass", Point(120, 1))
+    )
+    table = read_labels(points, FIELDS, "kind", pixel_m=100).table
+    assert table[["column", "row", "label"]].to_numpy().tolist() == [[5000, 10000, True], [5001, 10000, False]]
+
+
+def test_a_polygon_across_a_meridian_is_labelled_in_both_zones_and_nowhere_twice(tmp_path: Path) -> None:
+    field, other = box(35.999, 9.0, 36.001, 9.001), box(36.01, 9.0, 36.012, 9.001)
+    file = write_polygons(tmp_path / "fields.gpkg", ("crop", field), ("grass", other), epsg=None)
+    gpd.read_file(file).set_crs(4326).to_file(tmp_path / "fields.geojson")
+    labels = read_labels(tmp_path / "fields.geojson", FIELDS, "kind").table
+    crop = labels[labels["label"]]
+    assert set(crop["zone"]) == {"32636", "32637"} and crop["parcel"].nunique() == 1
+    assert (crop["lon"][crop["zone"] == "32636"] < 36).all() and (crop["lon"][crop["zone"] == "32637"] > 36).all()
+
+
+def test_large_polygons_are_searched_strip_by_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_polygons(tmp_path / "fields.gpkg", ("crop", box(3, 3, 197, 297)), ("grass", box(200, 0, 210, 10)))
+    whole = read_labels(file, FIELDS, "kind").table
+    monkeypatch.setattr("transforms.polygons.PIXELS_AT_ONCE", 50)
+    assert read_labels(file, FIELDS, "kind").table.equals(whole)
+    assert whole["label"].sum() == 18 * 28
+
+
+CROP, GRASS = ("crop", box(0, 0, 30, 30)), ("grass", box(50, 0, 80, 30))
+
+
+@pytest.mark.parametrize(
+    ("found", "field", "told"),
+    [
+        ([CROP, GRASS], None, "give the field of the class"),
+        ([CROP, GRASS], "class", "has no field class; there are kind$"),
+        ([CROP], "kind", "holds none of the negative classes grass"),
+        ([("crop", LineString([(0, 0), (30, 30)])), GRASS], "kind", "holds LineString, Polygon; allowed are points or"),
+        ([("crop", LineString([(0, 0), (30, 30)]))], "kind", "holds LineString; allowed are points or polygons"),
+        ([("crop", Point(0, 0)), GRASS], "kind", "holds Point, Polygon; allowed are points or polygons, not both"),
+        ([], "kind", "holds no points or polygons"),
+        (
+            [CROP, ("grass", box(51, 1, 69, 9))],
+            "kind",
+            "no whole pixel of 10 m lies in a polygon of the negative classes",
+        ),
+    ],
+    ids=["no field named", "field missing", "one class", "lines too", "lines", "points too", "empty", "too small"],
+)
+def test_unusable_polygons_are_refused(
+    tmp_path: Path, found: list[tuple[str, BaseGeometry]], field: str | None, told: str
+) -> None:
+    file = write_polygons(tmp_path / "fields.gpkg", *found)
+    with pytest.raises(InputError, match=rf"fields\.gpkg: {told}"):
+        read_labels(file, FIELDS, field)
+
+
+def test_polygons_without_a_crs_are_refused(tmp_path: Path) -> None:
+    file = write_polygons(tmp_path / "fields.gpkg", CROP, GRASS, epsg=None)
+    with pytest.raises(InputError, match=r"fields\.gpkg: has no CRS"):
+        read_labels(file, FIELDS, "kind")
+
+
+def test_polygons_whose_crs_is_a_lie_are_refused(tmp_path: Path) -> None:
+    file = write_polygons(tmp_path / "fields.gpkg", CROP, GRASS)
+    gpd.read_file(file).set_crs(4326, allow_override=True).to_file(tmp_path / "lie.gpkg")
+    with pytest.raises(InputError, match=r"lie\.gpkg: 2 polygons lie nowhere; allowed are lon -180…180"):
+        read_labels(tmp_path / "lie.gpkg", FIELDS, "kind")

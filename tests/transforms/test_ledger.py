@@ -11,9 +11,10 @@ from transforms.ledger import Ledger, ProductRecord, TileRecord
 TILE = Tile.parse("32637_12_345")
 RECORD = TileRecord(
     tile=TILE.name,
-    products={"cropland": ProductRecord("f" * 64, "done")},
-    units_hash="u",
-    areas={"A": {"cropland": {0: 10**12, 57: 3, 251: 7}}},
+    products={
+        "cropland": ProductRecord("f" * 64, "done", {"A": {0: 10**12, 57: 3, 251: 7}}, batch=64),
+        "harvest_piles": ProductRecord("e" * 64, "failed", {"A": {253: 10**12 + 10}}, error="corrupt"),
+    },
     attempts=1,
     seconds={"read": 1.5},
     finished="2026-01-01T00:00:00+00:00",
@@ -35,12 +36,11 @@ def test_attempts_count_until_there_is_a_record(tmp_path: Path) -> None:
     assert ledger.begin(TILE) == 1
 
 
-def test_a_record_settles_only_what_was_done_from_equal_inputs() -> None:
-    assert RECORD.settles({"cropland": "f" * 64})
-    assert not RECORD.settles({"cropland": "e" * 64})
-    assert not RECORD.settles({"cropland": "f" * 64, "harvest_piles": "f" * 64})
-    failed = replace(RECORD, products={"cropland": ProductRecord("f" * 64, "failed", "corrupt")})
-    assert failed.failed and not failed.settles({"cropland": "f" * 64})
+def test_a_record_settles_each_product_that_was_done_from_equal_inputs() -> None:
+    assert RECORD.settles("cropland", "f" * 64)
+    assert not RECORD.settles("cropland", "e" * 64)
+    assert not RECORD.settles("building_coverage", "f" * 64)
+    assert RECORD.failed and not RECORD.settles("harvest_piles", "e" * 64)
 
 
 def test_the_compact_ledger_has_a_row_per_tile_and_product(tmp_path: Path) -> None:
@@ -51,5 +51,7 @@ def test_the_compact_ledger_has_a_row_per_tile_and_product(tmp_path: Path) -> No
     rows = pq.read_table(tmp_path / "ledger.parquet").to_pylist()
     assert [(row["tile"], row["product"], row["status"]) for row in rows] == [
         ("32637_12_345", "cropland", "done"),
+        ("32637_12_345", "harvest_piles", "failed"),
         ("32637_12_346", "cropland", "done"),
+        ("32637_12_346", "harvest_piles", "failed"),
     ]

@@ -10,8 +10,8 @@ from models.presto import Presto, PrestoSize
 from tests.transforms.test_editions import make_plan
 from transforms.editions import Edition
 from transforms.map_tiles import MapTiles
+from transforms.materials import Machine
 from transforms.resources import resource_hints, worker_memory
-from transforms.tile_job import Machine
 
 
 def embedder(batch: int = 64) -> Embedder:

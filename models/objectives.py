@@ -1,0 +1,122 @@
+"""What an encoder and its head are trained for: the loss, the head, and what makes the answers honest afterwards."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.encoder import Encoder
+from models.errors import InputError
+from models.fine_tuning import LabelledChips, predict
+from models.heads import Calibration, Head
+from models.quantiles import Conformal, QuantileHead, pinball
+from models.tasks import ClassTask, QuantileTask
+from models.training import HIDDEN_WIDTH, Balance, class_weights
+
+SMALLEST_SCALE = 1e-6  # a feature that never varies is left as it is
+
+
+class Objective(Protocol):
+    """What is trained for; its fields, as text, are part of a training's identity."""
+
+    def require(self, targets: np.ndarray, side: str) -> None:
+        """Raise InputError if targets [chip] of a side of the split cannot serve it."""
+
+    def new_head(self, encoder: Encoder, fit: LabelledChips, batch: int) -> nn.Module:
+        """A head with random weights for an encoder's vectors."""
+
+    def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """What is made small, a scalar, of what the head says and targets [chip]."""
+
+    def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> ClassTask | QuantileTask:
+        """The trained head, calibrated by what it says of held-out chips and their targets [chip]."""
+
+
+@dataclass(frozen=True)
+class QuantileObjective:
+    """Quantiles of a covered share, trained together by pinball loss, conformalised on held-out ground.
+
+    Attributes:
+        quantiles: Rising, symmetric about 0.5.
+    """
+
+    quantiles: tuple[float, ...]
+
+    def require(self, targets: np.ndarray, side: str) -> None:
+        """Any chips will do; raises InputError if there are none."""
+        if not len(targets):
+            raise InputError(f"training.labels: no cell is left to {side}; more places or other blocks are needed")
+
+    def new_head(self, encoder: Encoder, fit: LabelledChips, batch: int) -> QuantileHead:
+        """One node per quantile."""
+        return QuantileHead(encoder.output.width, self.quantiles)
+
+    def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Mean pinball loss over all nodes."""
+        return pinball(predicted, target, self.quantiles)
+
+    def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> QuantileTask:
+        """Intervals widened, or narrowed, until they cover what they promise."""
+        assert isinstance(head, QuantileHead)
+        return QuantileTask(head.eval(), Conformal.fit(raw.numpy(), targets, self.quantiles))
+
+
+@dataclass(frozen=True)
+class ClassObjective:
+    """The probability of a class, by binary cross entropy; Platt scaling on held-out ground takes back any weighting.
+
+    Attributes:
+        weights: Of a chip that is not of the class, and of one that is; see ``models.training.class_weights``.
+        hidden: Whether the head has a hidden layer.
+        pretrained: Whether the encoder's features mean something from the start, so that the head standardises them.
+            Those of random weights change too much in the first epochs for that.
+    """
+
+    weights: tuple[float, float]
+    hidden: bool
+    pretrained: bool
+
+    @classmethod
+    def of(cls, targets: np.ndarray, balance: Balance, hidden: bool, pretrained: bool) -> "ClassObjective":
+        """For training targets float [chip], 0 or 1, of which both occur."""
+        labels = targets > 0.5
+        weight = class_weights(labels, balance)
+        return cls((float(weight[~labels][0]), float(weight[labels][0])), hidden, pretrained)
+
+    def require(self, targets: np.ndarray, side: str) -> None:
+        """Both classes must occur; raises InputError if not."""
+        require_both_classes(targets, side)
+
+    def new_head(self, encoder: Encoder, fit: LabelledChips, batch: int) -> Head:
+        """Linear, or one hidden layer; standardising by the features of what is fitted where they mean something."""
+        width = encoder.output.width
+        head = Head([width, HIDDEN_WIDTH, 1] if self.hidden else [width, 1])
+        if self.pretrained:
+            features = predict(encoder, nn.Identity(), fit, batch)
+            head.mean.copy_(features.mean(dim=0))
+            scale = features.std(dim=0)
+            head.scale.copy_(torch.where(scale > SMALLEST_SCALE, scale, torch.ones_like(scale)))
+        return head
+
+    def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Mean binary cross entropy of logits [chip], each chip with the weight of its class."""
+        weight = torch.where(target > 0.5, self.weights[1], self.weights[0])
+        return functional.binary_cross_entropy_with_logits(predicted, target, weight)
+
+    def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> ClassTask:
+        """With Platt scaling."""
+        assert isinstance(head, Head)
+        return ClassTask(head.eval(), Calibration.fit(raw.numpy(), targets > 0.5))
+
+
+def require_both_classes(targets: np.ndarray, side: str) -> None:
+    """Raise InputError unless targets float [chip], 0 or 1, hold both classes."""
+    positive = int((targets > 0.5).sum())
+    if positive in (0, len(targets)):
+        raise InputError(
+            f"training.labels: of {len(targets)} cells to {side}, {positive} are of the class; allowed are some of "
+            "either class on every side; more places or other blocks are needed"
+        )
