@@ -25,8 +25,8 @@ bench: $(READY)  ## Speed and memory
 evidence: $(READY)  ## Measure every figure we claim and write docs/evidence.md; ONLY=flanders for some
 	$(PYTHON) -m tests.evidence $(if $(ONLY),--only $(ONLY))
 
-demo-bundle: $(READY)  ## Train the demonstration's bundle anew
-	$(PYTHON) -m pipelines.demo.pretrain
+demo-bundle: $(READY)  ## Train the demonstration's bundles anew, or one: BUNDLE=cropland, buildings or piles
+	$(PYTHON) -m pipelines.demo.pretrain $(BUNDLE)
 
 clean:  ## Remove what the targets made, the environment excepted
 	rm -rf demo out build .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
-    package_data={"pipelines": ["demo/bundle/*", "demo/bundle-buildings/*"]},
+    package_data={"pipelines": ["demo/bundle/*", "demo/bundle-buildings/*", "demo/bundle-piles/*"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "bottleneck>=1.6",

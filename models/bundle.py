@@ -18,7 +18,7 @@ from models.specification import InputSpecification
 from models.tasks import ClassTask, QuantileTask, build_task
 from models.weights import file_sha256, require_sha256
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "bundle.json"
 ENCODER_FILE = "encoder.safetensors"
 HEAD_FILE = "head.safetensors"

@@ -63,7 +63,9 @@ class LabelledChips:
     def joined(cls, parts: Sequence["LabelledChips"]) -> "LabelledChips":
         """Those of several places as one; months and years of the first, which encoders of several ignore or share."""
         first = parts[0].chips
-        values, latlon = (np.concatenate([getattr(part.chips, name) for part in parts]) for name in ("values", "latlon"))
+        values, latlon = (
+            np.concatenate([getattr(part.chips, name) for part in parts]) for name in ("values", "latlon")
+        )
         targets, blocks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("targets", "blocks"))
         return cls(Chips(values, first.months, first.years, latlon), targets, blocks)
 

@@ -68,11 +68,13 @@ class Calibration:
             InputError: If they rank the classes the wrong way round, or one class is lacking.
         """
         if len(np.unique(labels)) < 2:
-            raise InputError("training.calibrate: the blocks held out to calibrate hold one class only; choose more labels")
+            raise InputError(
+                "training: the blocks held out to calibrate hold one class only; more labels or other blocks are needed"
+            )
         fitted = LogisticRegression(C=1e6).fit(logits[:, None], labels)
         slope = float(fitted.coef_[0, 0])
         if slope <= 0:
-            raise InputError("training.calibrate: on held-out blocks the head ranks the classes the wrong way round")
+            raise InputError("training: on held-out blocks the head ranks the classes the wrong way round")
         return cls(slope, float(fitted.intercept_[0]))
 
     def probability(self, logits: Tensor) -> Tensor:

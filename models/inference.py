@@ -17,6 +17,8 @@ Precision = Literal["float32", "bfloat16"]
 CPU_BATCH_VALUES = 2**21
 CPU_LEAST_BATCH = 8
 ACCELERATOR_BATCH_VALUES = 2**28
+# Numbers in the chips that are cut at once, 16 MiB: a batch of single pixels is a few KiB, and cutting costs per cut.
+CUT_VALUES = 2**22
 
 
 def default_device() -> torch.device:
@@ -67,11 +69,21 @@ class Embedder:
         """
         width, side = self.encoder.output.width, self.encoder.specification.chip_px // self.encoder.output.patch_px
         vectors = torch.empty((count, width, side, side))
-        done = 0
+        done, piece = 0, self.batch
         while done < count:
-            part = slice(done, min(done + self.batch, count))
+            chips = cut(slice(done, min(done + piece, count)))
+            self._embed_all(chips, vectors[done : done + len(chips)])
+            done += len(chips)
+            piece = max(self.batch, CUT_VALUES // chips.values[0].size)
+        return vectors
+
+    def _embed_all(self, chips: Chips, vectors: Tensor) -> None:
+        """Fill ``vectors`` with those of the chips, batch by batch."""
+        done = 0
+        while done < len(chips):
+            part = slice(done, min(done + self.batch, len(chips)))
             try:
-                vectors[part] = self._embed(cut(part))
+                vectors[part] = self._embed(chips[part])
             except torch.OutOfMemoryError as error:
                 if self.batch == 1:
                     raise TileError(f"{self.encoder.family}: {self.device} has no memory for a single chip") from error
@@ -79,7 +91,6 @@ class Embedder:
                 torch.cuda.empty_cache()
                 continue
             done = part.stop
-        return vectors
 
     def _embed(self, chips: Chips) -> Tensor:
         lower = self.precision != "float32"

@@ -34,33 +34,38 @@ class MeasuredQuantiles:
         cells: How many were looked at.
         r2: Of the median.
         pairs: What each symmetric pair covers, the outermost first.
+        sum_ratio: Sum of the cells' means / sum of the true shares; NaN where nothing is covered.
     """
 
     cells: int
     r2: float
     pairs: tuple[Covered, ...]
+    sum_ratio: float
 
     @classmethod
-    def of(cls, predicted: np.ndarray, target: np.ndarray, quantiles: tuple[float, ...]) -> "MeasuredQuantiles":
-        """From quantiles float [cell, quantile] and true shares float [cell]."""
-        pairs = []
+    def of(cls, shares: np.ndarray, target: np.ndarray, quantiles: tuple[float, ...]) -> "MeasuredQuantiles":
+        """From quantiles and mean float [cell, quantile + 1] and true shares float [cell]."""
+        predicted, pairs = shares[:, :-1], []
         for number in range(len(quantiles) // 2):
             low, high = predicted[:, number], predicted[:, -1 - number]
             share, width = np.mean((target >= low) & (target <= high)), np.mean(high - low)
             pairs.append(Covered(quantiles[number], quantiles[-1 - number], float(share), float(width)))
-        return cls(len(target), r2(predicted[:, quantiles.index(0.5)], target), tuple(pairs))
+        total = float(target.sum())
+        ratio = float(shares[:, -1].sum()) / total if total > 0 else float("nan")
+        return cls(len(target), r2(predicted[:, quantiles.index(0.5)], target), tuple(pairs), ratio)
 
     def __str__(self) -> str:
         told = [
             f"{pair.share:.1%} within the interval that promises {pair.high - pair.low:.0%}, {pair.width:.3f} wide"
             for pair in self.pairs
         ]
-        return f"R² {self.r2:.3f}; of {self.cells} cells " + "; ".join(told)
+        return f"R² {self.r2:.3f}, sum {self.sum_ratio:.3f} of the truth; of {self.cells} cells " + "; ".join(told)
 
     def lines(self) -> list[str]:
         """Markdown."""
         return [
-            f"R² of the median {self.r2:.3f}, {self.cells} cells.",
+            f"R² of the median {self.r2:.3f}, {self.cells} cells; the sum of the means is {self.sum_ratio:.3f} of the "
+            "true one.",
             "",
             "| quantiles | promised | achieved | mean width |",
             "|---|---|---|---|",
@@ -97,13 +102,15 @@ class MeasuredClass:
         figures = ", ".join(f"{name.replace('_', ' ')} {estimate}" for name, estimate in self.metrics.items())
         return f"{figures}; {self.positive} of {self.cells} cells are of the class"
 
-    def lines(self) -> list[str]:
-        """Markdown."""
+    def lines(self, unit: str = "cells", groups: str = "blocks") -> list[str]:
+        """Markdown; what was looked at, and what was resampled, in words."""
         return [
-            f"{self.cells} cells, {self.positive} of the class; 95 % intervals from resampling whole blocks.",
+            f"{self.cells} {unit}, {self.positive} of the class; 95 % intervals from resampling whole {groups}.",
             "",
             *(f"- {name.replace('_', ' ')}: {estimate}" for name, estimate in self.metrics.items()),
-            f"- mean distance of probability and observed share: {calibration_error(list(self.bins)):.3f}",
+            "",
+            f"Of {unit} with such a probability, this share is of the class (mean distance "
+            f"{calibration_error(list(self.bins)):.3f}):",
             "",
             *table(list(self.bins)),
         ]

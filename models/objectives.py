@@ -12,7 +12,8 @@ from models.encoder import Encoder
 from models.errors import InputError
 from models.fine_tuning import LabelledChips, predict
 from models.heads import Calibration, Head
-from models.quantiles import Conformal, QuantileHead, pinball
+from models.measured import Measured, MeasuredClass, MeasuredQuantiles
+from models.quantiles import Conformal, QuantileHead, quantile_loss
 from models.tasks import ClassTask, QuantileTask
 from models.training import HIDDEN_WIDTH, Balance, class_weights
 
@@ -33,6 +34,9 @@ class Objective(Protocol):
 
     def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> ClassTask | QuantileTask:
         """The trained head, calibrated by what it says of held-out chips and their targets [chip]."""
+
+    def measured(self, shares: np.ndarray, labelled: LabelledChips) -> Measured:
+        """How good the answers of a task, float [1 or quantile, chip], are on held-out chips."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,17 @@ class QuantileObjective:
         return QuantileHead(encoder.output.width, self.quantiles)
 
     def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Mean pinball loss over all nodes."""
-        return pinball(predicted, target, self.quantiles)
+        """Pinball loss of all quantiles together, and squared error of the mean."""
+        return quantile_loss(predicted, target, self.quantiles)
 
     def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> QuantileTask:
         """Intervals widened, or narrowed, until they cover what they promise."""
         assert isinstance(head, QuantileHead)
-        return QuantileTask(head.eval(), Conformal.fit(raw.numpy(), targets, self.quantiles))
+        return QuantileTask(head.eval(), Conformal.fit(raw[:, :-1].numpy(), targets, self.quantiles))
+
+    def measured(self, shares: np.ndarray, labelled: LabelledChips) -> MeasuredQuantiles:
+        """R², what intervals cover, and how far the sum is off."""
+        return MeasuredQuantiles.of(shares.T, labelled.targets, self.quantiles)
 
 
 @dataclass(frozen=True)
@@ -81,14 +89,20 @@ class ClassObjective:
 
     @classmethod
     def of(cls, targets: np.ndarray, balance: Balance, hidden: bool, pretrained: bool) -> "ClassObjective":
-        """For training targets float [chip], 0 or 1, of which both occur."""
+        """For training targets float [chip], 0 or 1; raises InputError if there are none of a class."""
         labels = targets > 0.5
+        cls((1.0, 1.0), hidden, pretrained).require(targets, "train")
         weight = class_weights(labels, balance)
         return cls((float(weight[~labels][0]), float(weight[labels][0])), hidden, pretrained)
 
     def require(self, targets: np.ndarray, side: str) -> None:
         """Both classes must occur; raises InputError if not."""
-        require_both_classes(targets, side)
+        positive = int((targets > 0.5).sum())
+        if positive in (0, len(targets)):
+            raise InputError(
+                f"training.labels: of {len(targets)} cells to {side}, {positive} are of the class; allowed are some of "
+                "either class on every side; more places or other blocks are needed"
+            )
 
     def new_head(self, encoder: Encoder, fit: LabelledChips, batch: int) -> Head:
         """Linear, or one hidden layer; standardising by the features of what is fitted where they mean something."""
@@ -111,12 +125,6 @@ class ClassObjective:
         assert isinstance(head, Head)
         return ClassTask(head.eval(), Calibration.fit(raw.numpy(), targets > 0.5))
 
-
-def require_both_classes(targets: np.ndarray, side: str) -> None:
-    """Raise InputError unless targets float [chip], 0 or 1, hold both classes."""
-    positive = int((targets > 0.5).sum())
-    if positive in (0, len(targets)):
-        raise InputError(
-            f"training.labels: of {len(targets)} cells to {side}, {positive} are of the class; allowed are some of "
-            "either class on every side; more places or other blocks are needed"
-        )
+    def measured(self, shares: np.ndarray, labelled: LabelledChips) -> MeasuredClass:
+        """Accuracy, ranking and reliability, with intervals from resampling blocks."""
+        return MeasuredClass.of(shares[0], labelled.targets > 0.5, labelled.blocks)

@@ -26,9 +26,10 @@ def require_quantiles(quantiles: Sequence[float]) -> None:
 
 
 class QuantileHead(nn.Module):
-    """Quantiles of a fraction from an encoder's features; by construction they cannot cross.
+    """Quantiles of a fraction, and its expectation, from an encoder's features; quantiles cannot cross.
 
-    The lowest node is free, each further one adds an increment that cannot be negative (softplus).
+    The lowest node is free, each further one adds an increment that cannot be negative (softplus). The expectation is a
+    node of its own: what one cell in thirty has is beyond every quantile, and would be missing in a sum over cells.
 
     Args:
         width: Of the features.
@@ -46,13 +47,14 @@ class QuantileHead(nn.Module):
             nn.Linear(width, HIDDEN_WIDTH),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(HIDDEN_WIDTH, len(quantiles)),
+            nn.Linear(HIDDEN_WIDTH, len(quantiles) + 1),
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Quantiles [cell, quantile], rising along the second axis, of features [cell, width]; not yet within 0…1."""
+        """Of features [cell, width]: [cell, quantile + 1], rising quantiles and last the mean; not yet within 0…1."""
         nodes = self.layers(features)
-        return torch.cumsum(torch.cat([nodes[:, :1], functional.softplus(nodes[:, 1:])], dim=1), dim=1)
+        steps = torch.cat([nodes[:, :1], functional.softplus(nodes[:, 1:-1])], dim=1)
+        return torch.cat([torch.cumsum(steps, dim=1), nodes[:, -1:]], dim=1)
 
 
 def pinball(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
@@ -66,6 +68,17 @@ def pinball(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Te
     level = predicted.new_tensor(quantiles)
     short = target[:, None] - predicted
     return torch.maximum(level * short, (level - 1) * short).mean()
+
+
+def quantile_loss(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """What a ``QuantileHead`` is trained by: pinball loss of the quantiles, squared error of the mean.
+
+    Args:
+        predicted: [cell, quantile + 1], as the head gives it.
+        target: [cell].
+        quantiles: Of the nodes.
+    """
+    return pinball(predicted[:, :-1], target, quantiles) + functional.mse_loss(predicted[:, -1], target)
 
 
 @dataclass(frozen=True)

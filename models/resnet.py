@@ -27,7 +27,9 @@ _IMAGENET = {"red": (0.485, 0.229), "green": (0.456, 0.224), "blue": (0.406, 0.2
 
 # Scaling -> the bands it can scale, by name.
 BANDS: dict[Scaling, dict[str, Band]] = {
-    "imagenet": {name: Band(name, "rgb", -mean, std) for name, (mean, std) in _IMAGENET.items()},
+    # ImageNet knows no near infrared: it is scaled as the mean of the others, for encoders that are trained here.
+    "imagenet": {name: Band(name, "rgb", -mean, std) for name, (mean, std) in _IMAGENET.items()}
+    | {"nir": Band("nir", "rgb", -0.449, 0.226)},
     "ssl4eo": {band.name: band for band in SENTINEL2_BANDS + SENTINEL1_BANDS},
     # Reflectance as it is, and backscatter of −25…0 dB as 0…1.
     "plain": {band.name: Band(band.name, "sentinel2", 0.0, 1.0) for band in SENTINEL2_BANDS}
@@ -36,6 +38,7 @@ BANDS: dict[Scaling, dict[str, Band]] = {
 
 UNITS_PER_STAGE = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 STAGES = 4
+MOST_MONTHS = 24
 PUBLISHED_WIDTH = 64
 MOCO_QUERY = "module.encoder_q."
 
@@ -52,6 +55,8 @@ class ResNetSize:
         chip_px: Side of the image.
         resolution_m: Of its pixels.
         width: Channels of the first stage, doubled in each further one; 64 as published, less for a smaller network.
+        period: The image is one composite of the whole window (``part``), or the mean of its monthly composites
+            (``month-mean``), which encoders of monthly series read too.
 
     Raises:
         InputError: If there is no such depth, scaling or band.
@@ -63,6 +68,7 @@ class ResNetSize:
     chip_px: int = 224
     resolution_m: float = 10
     width: int = PUBLISHED_WIDTH
+    period: Literal["part", "month-mean"] = "part"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))  # a list, where it comes from JSON
@@ -107,9 +113,9 @@ class ResNet(Encoder):
             bands=tuple(BANDS[size.scaling][name] for name in size.bands),
             resolution_m=size.resolution_m,
             chip_px=size.chip_px,
-            period="part",
-            most_periods=1,
-            resampling="bilinear",
+            period=size.period,
+            most_periods=1 if size.period == "part" else MOST_MONTHS,
+            resampling="bilinear" if size.period == "part" else "nearest",
             masks_missing=False,
             levels=LEVELS if size.scaling == "ssl4eo" else None,
         )

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-# How time is cut: calendar months; days 1 to 10, 11 to 20 and 21 to the end of each; or the window in equal parts.
-PeriodKind = Literal["month", "ten-days", "part"]
+# How time is cut: calendar months; days 1 to 10, 11 to 20 and 21 to the end of each; the window in equal parts; or
+# calendar months of which only the mean is seen, each band's over the months that have it.
+PeriodKind = Literal["month", "ten-days", "part", "month-mean"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class InputSpecification:
         resolution_m: Ground sampling distance of a pixel.
         chip_px: Side of the square the encoder sees at once; 1 for the series of a single pixel.
         period: Length of a time step.
-        most_periods: Longest series the encoder takes; for ``part``, the number of parts.
+        most_periods: Longest series the encoder takes; for ``part``, the number of parts; for ``month-mean``, the most
+            months that the mean may be of.
         resampling: How coarser bands reach ``resolution_m``.
         masks_missing: Whether a band or period without data may be left out (attention mask). If not, a chip in which
             anything is missing has no answer.

@@ -55,8 +55,10 @@ class QuantileTask:
 
     @torch.inference_mode()
     def shares(self, features: Tensor) -> Tensor:
-        """Quantiles float32 [quantile, cell], rising, 0…1, from feature vectors [cell, width]."""
-        return self.conformal.apply(self.head(features)).float().T
+        """From feature vectors [cell, width]: float32 [quantile + 1, cell], 0…1, rising quantiles and last the mean."""
+        predicted = self.head(features)
+        quantiles, mean = self.conformal.apply(predicted[:, :-1]), predicted[:, -1:].clamp(0, 1)
+        return torch.cat([quantiles, mean], dim=1).float().T
 
     def described(self) -> dict[str, Any]:
         """Plain data."""

@@ -179,8 +179,4 @@ def fit_calibration(choice: Choice, labels: np.ndarray) -> Calibration:
         InputError: If they rank the classes the wrong way round.
     """
     known = np.isfinite(choice.held_out_logits)
-    fitted = LogisticRegression(C=1e6).fit(choice.held_out_logits[known, None], labels[known])
-    slope = float(fitted.coef_[0, 0])
-    if slope <= 0:
-        raise InputError("training.calibrate: on held-out blocks the head ranks the classes the wrong way round")
-    return Calibration(slope, float(fitted.intercept_[0]))
+    return Calibration.fit(choice.held_out_logits[known], labels[known])

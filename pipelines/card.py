@@ -1,12 +1,13 @@
-"""The card of a bundle: data, places, method, and accuracy at places that training never saw."""
+"""The card of a bundle whose head was trained on a frozen encoder: data, places, method, accuracy, reliability."""
 
 from pathlib import Path
 
 from models.heads import Calibration
-from models.metrics import Estimate
+from models.measured import MeasuredClass
+from models.reliability import calibration_error, table
 from models.training import Choice
 from pipelines.labelled import Place
-from pipelines.training_configuration import TrainConfiguration
+from pipelines.training_configuration import TrainConfiguration, TrainingSection
 
 
 def model_card(
@@ -17,9 +18,10 @@ def model_card(
     choice: Choice | None,
     strength: float,
     calibration: Calibration | None,
-    held_out: dict[str, dict[str, Estimate]],
+    cross_validated: MeasuredClass | None,
+    held_out: dict[str, MeasuredClass],
 ) -> str:
-    """The bundle's card, Markdown: data, places, method, and accuracy at places that training never saw."""
+    """The bundle's card, Markdown; accuracy is that of places that training never saw, or else of blocks."""
     training = config.training
     lines = [
         f"# {config.name}: {training.product}",
@@ -42,14 +44,51 @@ def model_card(
     if choice is not None and len(choice.scores) > 1:
         tried = ", ".join(f"{c:g}: {score:.3f}" for c, score in choice.scores.items())
         lines.append(f"C was chosen among (mean AUC over held-out {training.block_m:g} m blocks) {tried}.")
-    if calibration is None:
-        lines.append("Not calibrated: the probabilities rank, their sums are not hectares.")
-    else:
-        lines.append(f"Platt scaling on held-out blocks: {calibration.slope:.4f} · logit {calibration.intercept:+.4f}.")
+    lines += _probabilities(training, calibration)
     lines += ["", "## Accuracy at places that were held out", ""]
+    for place_name, found in held_out.items():
+        lines += [f"### {place_name}", "", *_measured(found, "parcels"), ""]
     if not held_out:
-        lines.append("No place was held out: nothing is claimed.")
-    for place_name, metrics in held_out.items():
-        lines += [f"{place_name}, with 95 % intervals from resampling whole parcels:", ""]
-        lines += [f"- {metric}: {estimate}" for metric, estimate in metrics.items()]
-    return "\n".join(lines) + "\n"
+        lines += ["No place was held out: nothing is claimed.", ""]
+    if choice is not None and cross_validated is not None:
+        chosen = [*(["C"] if len(choice.scores) > 1 else []), *(["calibration"] if calibration else [])]
+        lines += [
+            "## Accuracy on blocks of the training places",
+            "",
+            f"Each block of {training.block_m:g} m was judged by a head that was fitted without it. "
+            f"These very blocks gave {' and '.join(chosen)}, and other places look different: take it for the "
+            "best that can be hoped for.",
+            "",
+            *_measured(cross_validated, "blocks"),
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _probabilities(training: TrainingSection, calibration: Calibration | None) -> list[str]:
+    """What the probabilities are."""
+    lines = []
+    if training.balancing == "weights":
+        lines.append("Both classes weighed the same while training, however many pixels each has.")
+    if calibration is not None:
+        taken_back = " It takes back the weights." if training.balancing == "weights" else ""
+        scaling = f"{calibration.slope:.4f} · logit {calibration.intercept:+.4f}"
+        return [*lines, f"Platt scaling on held-out blocks: {scaling}.{taken_back}"]
+    if training.balancing == "weights":
+        lines.append(
+            "Probabilities are those of ground that holds as much of one class as of the other: too high for the rarer."
+        )
+    return [*lines, "Not calibrated: the probabilities rank, their sums are not hectares."]
+
+
+def _measured(found: MeasuredClass, groups: str) -> list[str]:
+    """Metrics with their intervals, and the reliability diagram as a table."""
+    bins = list(found.bins)
+    return [
+        f"{found.cells} pixels, {found.positive} of the class; 95 % intervals from resampling whole {groups}.",
+        "",
+        *(f"- {metric.replace('_', ' ')}: {estimate}" for metric, estimate in found.metrics.items()),
+        "",
+        f"Of pixels with such a probability, this share is of the class (mean distance {calibration_error(bins):.3f}):",
+        "",
+        *table(bins),
+    ]

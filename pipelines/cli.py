@@ -74,10 +74,12 @@ def _finish(result: "MapResult", report: Reporter) -> None:
     """Say what failed and what came of it, and end with the exit status."""
     for tile, cause in result.failed.items():
         report.say("tile_failed", f"failed: {tile}: {cause}", tile=tile, cause=cause)
+    derived = f"{result.derived} derived, " if result.derived else ""
     report.say(
         "run_finished",
-        f"{result.edition.folder}: {result.computed} tiles computed, {len(result.failed)} failed",
+        f"{result.edition.folder}: {result.computed} tiles computed, {derived}{len(result.failed)} failed",
         computed=result.computed,
+        derived=result.derived,
         failed=len(result.failed),
         published=result.published,
         edition=result.edition.id,
@@ -127,12 +129,9 @@ def train(config: Config, quiet: Quiet = False) -> None:
     from pipelines.train import run_training
 
     loaded, report = load(config, TrainConfiguration), reporter(quiet)
-    if loaded.training.head == "quantiles":
-        for place, measured in run_fine_tuning(loaded, report).held_out.items():
-            print(f"{place}: {measured}")
-        return
-    for place, metrics in run_training(loaded, report).held_out.items():
-        print(f"{place}: " + ", ".join(f"{metric} {estimate}" for metric, estimate in metrics.items()))
+    result = run_fine_tuning(loaded, report) if loaded.training.on_chips else run_training(loaded, report)
+    for place, measured in result.held_out.items():
+        print(f"{place}: {measured}")
 
 
 @app.command()

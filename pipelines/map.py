@@ -21,11 +21,12 @@ from pipelines.season import (
     season_folder,
 )
 from transforms import map_store
+from transforms.derive_tiles import DeriveTiles
 from transforms.editions import Edition, SeasonFolder
 from transforms.freeze import find_inputs, require_bands
 from transforms.geodesy import widened
 from transforms.inputs import Inputs
-from transforms.map_tiles import HALT_REASONS, MapTiles, job_of
+from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
 from transforms.materials import Machine
 from transforms.plan import PictureEncoding, Plan, ProductPlan, Quantisation
 from transforms.products import EMBEDDING
@@ -34,6 +35,8 @@ from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
 from transforms.statistics import failed_share, statistics, write_statistics
 from transforms.store import writing
+
+AND = "; "  # between licences
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class MapResult:
         computed: How many tiles this run computed.
         failed: Tile -> cause.
         failed_share: Of the region's area.
+        derived: Of how many tiles this run made maps from finished ones.
     """
 
     edition: Edition
@@ -53,6 +57,7 @@ class MapResult:
     computed: int
     failed: dict[str, str]
     failed_share: float
+    derived: int = 0
 
     @property
     def exit_status(self) -> int:
@@ -108,8 +113,9 @@ def run(
         reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
     with folder.lease(edition):
         computed = run_tiles(edition, config, reporter)
+        derived = derive_tiles(edition, config, reporter)
         with writing(edition.folder):
-            return finish(folder, edition, config, computed, reporter)
+            return finish(folder, edition, config, (computed, derived), reporter)
 
 
 def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter) -> Edition:
@@ -119,8 +125,10 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
     inputs, absent = find_inputs(
         plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.spans
     )
-    told = [describe_model(product, absent) for product in plan.products]
-    licences = {product.product: model.licence for product, model in zip(plan.products, told, strict=True)}
+    told = {product.product: describe_model(product, absent) for product in plan.products}
+    for derived in plan.derived:
+        told[derived.product] = joined([told[name] for name in derived.inputs])
+    licences = {name: facts.licence for name, facts in told.items()}
     quantisation = quantisation_of(plan, region, inputs, absent)
     with folder.opening(plan) as (edition, manifest):
         if quantisation is not None:
@@ -132,9 +140,7 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
         manifest |= {
             "tiles": [tile.name for tile in tiles],
             "absent_bands": sorted(absent),
-            "calibrated": {
-                product.product: model.calibrated for product, model in zip(plan.products, told, strict=True)
-            },
+            "calibrated": {name: facts.calibrated for name, facts in told.items()},
             "licences": licences,
             "scenes": len(inputs),
         }
@@ -157,7 +163,7 @@ def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozense
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What an edition must say of a model.
+    """What an edition must say of a model, or of the models behind a map.
 
     Attributes:
         licence: Of encoder and training labels.
@@ -182,6 +188,12 @@ def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
     return ModelFacts(bundle.provenance.licence, bundle.calibrated and not unseen)
 
 
+def joined(inputs: list[ModelFacts]) -> ModelFacts:
+    """The facts of a map that is made from others, each licence once; its codes are no probabilities."""
+    licences = dict.fromkeys(licence for facts in inputs for licence in facts.licence.split(AND))
+    return ModelFacts(AND.join(licences), calibrated=False)
+
+
 def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
     """Run every tile that has no valid record; returns how many were computed.
 
@@ -193,13 +205,36 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
     hints = resource_hints(
         worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
     )
+    with reporter.following(edition, len(edition.manifest["tiles"])):
+        return run_stage(MapTiles(edition, machine, hints), edition, config)
+
+
+def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
+    """Make the products that are made from finished maps, where there are any; returns of how many tiles.
+
+    Every tile must be settled: neighbours look into each other's maps.
+
+    Raises:
+        UnreachableError: If some tiles were left undecided.
+    """
+    names = [product.product for product in edition.plan.derived]
+    if not names:
+        return 0
+    reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
+    return run_stage(DeriveTiles(edition), edition, config)
+
+
+def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> int:
+    """Run a stage over all tiles of an edition; returns of how many it did the work.
+
+    Raises:
+        UnreachableError: If some tiles were left undecided.
+    """
     edition.halt.unlink(missing_ok=True)
-    names = edition.manifest["tiles"]
     runner, options = local_runner(config.run)
-    with reporter.following(edition, len(names)):
-        pipeline = beam.Pipeline(runner=runner, options=options)
-        _ = pipeline | beam.Create(names) | MapTiles(edition, machine, hints)
-        metrics = pipeline.run().metrics()
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    _ = pipeline | beam.Create(edition.manifest["tiles"]) | stage
+    metrics = pipeline.run().metrics()
     reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
     if reasons:
         raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
@@ -208,13 +243,22 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
 
 
 def finish(
-    folder: SeasonFolder, edition: Edition, config: MapConfiguration, computed: int, reporter: Reporter
+    folder: SeasonFolder, edition: Edition, config: MapConfiguration, worked: tuple[int, int], reporter: Reporter
 ) -> MapResult:
-    """Write statistics and the compact ledger, then point readers at the edition if not too much failed."""
+    """Write statistics and the compact ledger, then point readers at the edition if not too much failed.
+
+    Args:
+        folder: Of the edition.
+        edition: Every tile must have its record.
+        config: The configuration.
+        worked: How many tiles this run computed, and of how many it made maps from finished ones.
+        reporter: Told what came of it.
+    """
     table = write_statistics(edition, thresholds_of(config))
     edition.ledger.compact(edition.folder / "ledger.parquet")
     share, most = failed_share(table), config.publish.most_failed_share
-    result = MapResult(edition, share <= most, computed, failures(edition), share)
+    computed, derived = worked
+    result = MapResult(edition, share <= most, computed, failures(edition), share, derived)
     if result.published:
         folder.publish(edition)
         reporter.say("published", f"published edition {edition.id}", edition=edition.id)
@@ -235,9 +279,12 @@ def thresholds_of(config: MapConfiguration) -> dict[str, int]:
 
 
 def failures(edition: Edition) -> dict[str, str]:
-    """Failed tile -> cause."""
-    return {
-        record.tile: next(product.error or "" for product in record.products.values() if product.status == "failed")
-        for record in edition.ledger.records()
-        if record.failed
-    }
+    """Failed tile -> cause: of the first product that failed, those that are made from others last."""
+    names = [product.product for product in edition.plan.all_products]
+    failed = {}
+    for record in edition.ledger.records():
+        made = [record.products[name] for name in names if name in record.products]
+        causes = [product.error or "" for product in made if product.status == "failed"]
+        if causes:
+            failed[record.tile] = causes[0]
+    return failed

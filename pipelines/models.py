@@ -208,6 +208,8 @@ def time_layout(specification: InputSpecification) -> str:
     match specification.period:
         case "month":
             return f"≤ {most} months"
+        case "month-mean":
+            return f"mean of ≤ {most} months"
         case "ten-days":
             return f"≤ {most} × 10 days"
         case _:

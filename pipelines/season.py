@@ -20,6 +20,11 @@ from transforms.region import Region, read_region
 from transforms.season import Season
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
+# What a plan keeps of products that are made from maps, in the words of the configuration.
+SETTINGS = {
+    "farmed": "farmed_cells or the thresholds it is made with",
+    "smoothing": "the smoothing of cropland or its threshold",
+}
 EXACT: dict[str, Any] = {"storage": None, "quantisation": None}
 MOST_PRECISION_LOSS = 0.01  # of a probability: what a lower precision may change at most, when it was checked
 
@@ -181,6 +186,10 @@ def picture_encoding(name: ProductName, config: MapConfiguration, year: int, bun
     field = f"products.{name}.bundle: {section.bundle}"
     if config.imagery.rgb is None:
         raise InputError(f"{field} sees pictures of {bundle.specification.resolution_m:g} m; imagery.rgb is missing")
+    profile = config.imagery.sources()["rgb"].archive
+    without = [band for band in bundle.specification.band_names if band not in profile.assets]
+    if without:
+        raise InputError(f"{field} sees {', '.join(without)}, which imagery.rgb.profile {profile.name} has not")
     if cell_m is None:
         raise InputError(f"{field} sees pictures, but does not say how large its cells are; train it anew")
     encoding = PictureEncoding.of(bundle.encoder, section.window.window(), year, cell_m, section.precision)
@@ -225,7 +234,7 @@ def published_edition(config: MapConfiguration, year: int) -> Edition:
         raise InputError(f"{folder.folder}: no edition of this season is published; {hint}")
     wanted = plan_of(config, year, region_of(config), provisional=True).exact.as_json()
     made_from = edition.plan.exact.as_json() | {"provisional": wanted["provisional"]}
-    other = sorted(name for name, value in made_from.items() if wanted[name] != value)
+    other = sorted(SETTINGS.get(name, name) for name, value in made_from.items() if wanted[name] != value)
     if other:
         raise InputError(
             f"{edition.folder}: the published edition was made from another configuration "

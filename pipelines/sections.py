@@ -106,6 +106,11 @@ class UntrainedSection(Section):
     resolution_m: float | None = Field(
         None, description="Pixel of the pictures (imagery.rgb) that it sees; absent, it sees composites of 10 m.", gt=0
     )
+    composite: Literal["window", "months"] = Field(
+        "window",
+        description="window: it sees one composite of all of it; months: the mean of its monthly composites, so that "
+        "it shares its reading with cropland.",
+    )
     width: int = Field(64, description="Channels of its first stage; 64 is the usual ResNet.", ge=4, le=256)
 
     def encoder(self) -> Encoder:
@@ -114,7 +119,13 @@ class UntrainedSection(Section):
 
         scaling: Scaling = "plain" if self.resolution_m is None else "imagenet"
         size = ResNetSize(
-            self.depth, tuple(self.bands), scaling, self.chip_px, self.resolution_m or PIXEL_M, self.width
+            self.depth,
+            tuple(self.bands),
+            scaling,
+            self.chip_px,
+            self.resolution_m or PIXEL_M,
+            self.width,
+            "month-mean" if self.composite == "months" else "part",
         )
         return ResNet(size).eval()
 

@@ -10,6 +10,7 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.map import thresholds_of
 from pipelines.season import published_edition
+from transforms.readings import COVERAGE_METHOD
 from transforms.statistics import statistics, write_table
 
 SHOWN = {
@@ -23,6 +24,7 @@ SHOWN = {
 COVERED = {"area_ha": "covered ha", "low_ha": "from", "high_ha": "to"} | {
     column: heading for column, heading in SHOWN.items() if column != "area_ha"
 }
+COUNTED = SHOWN | {"cells_of_class": "class cells", "cells_mapped": "mapped cells", "cells": "cells"}
 
 
 def run_statistics(config: MapConfiguration, year: int, threshold: int | None, to: Path | None) -> pd.DataFrame:
@@ -47,17 +49,24 @@ def run_statistics(config: MapConfiguration, year: int, threshold: int | None, t
 def print_table(table: pd.DataFrame) -> None:
     """Print the table, hectares to one decimal."""
     for (product, season, threshold), part in table.groupby(["product", "season", "threshold_percent"], dropna=False):
-        covered = part["threshold_percent"].isna().all()
-        columns = COVERED if covered else SHOWN
-        title = f"{product}, {season}" + ("" if covered else f", at {threshold} % or more")
-        shown = Table(title=title, title_justify="left", box=None)
+        columns = columns_of(part)
+        at = "" if part["threshold_percent"].isna().all() else f", at {threshold} % or more"
+        shown = Table(title=f"{product}, {season}{at}", title_justify="left", box=None)
         shown.add_column("level")
         shown.add_column("unit")
         for heading in columns.values():
             shown.add_column(heading, justify="right")
         for _, row in part.iterrows():
-            shown.add_row(row["level"], row["name"], *(f"{row[column]:,.1f}" for column in columns))
-        Console(width=120).print(shown)
+            figures = (f"{row[column]:,.1f}" if column.endswith("_ha") else f"{row[column]:,}" for column in columns)
+            shown.add_row(row["level"], row["name"], *figures)
+        Console(width=132).print(shown)
         print(f"Method: {part['method'].iloc[0]}.")
     if table["provisional"].any():
         print("PROVISIONAL: the season was not over when it was mapped.")
+
+
+def columns_of(part: pd.DataFrame) -> dict[str, str]:
+    """The columns to print of one product, and their headings."""
+    if (part["method"] == COVERAGE_METHOD).all():
+        return COVERED
+    return SHOWN if part["cells"].isna().all() else COUNTED

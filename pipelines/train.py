@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from models.bundle import Bundle, Conditions, Provenance, load_bundle
@@ -10,9 +11,9 @@ from models.checkpoints import CHECKPOINTS
 from models.encoder import Encoder
 from models.heads import Calibration
 from models.inference import Embedder, Precision
-from models.metrics import Estimate, evaluate
+from models.measured import MeasuredClass
 from models.tasks import ClassTask
-from models.training import choose_strength, fit_calibration, fit_head, joined, logits
+from models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.card import model_card
 from pipelines.labelled import features_of, labels_of, layout_of, name_of, require_elsewhere, see
 from pipelines.progress import Reporter
@@ -30,13 +31,16 @@ class TrainResult:
         bundle: As written.
         strength: The C that was used.
         scores: Candidate C -> mean AUC over held-out blocks; empty if there was only one.
-        held_out: Held-out place -> metric -> estimate.
+        cross_validated: How good heads were on the blocks of the training places that they were not fitted on; None
+            where places are held out, or nothing was cross-validated.
+        held_out: Held-out place -> how good the head is there.
     """
 
     bundle: Bundle
     strength: float
     scores: dict[float, float]
-    held_out: dict[str, dict[str, Estimate]]
+    cross_validated: MeasuredClass | None
+    held_out: dict[str, MeasuredClass]
 
 
 def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
@@ -54,20 +58,20 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     choice = None
     strength = training.strengths[0]
     if len(training.strengths) > 1 or training.calibrate:
-        choice = choose_strength(samples, training.head, training.strengths, training.seed)
+        choice = choose_strength(samples, training.head, training.strengths, training.seed, training.balancing)
         strength = choice.strength
         reporter.say("strength_chosen", f"C = {strength:g} by blocked cross-validation", scores=choice.scores)
-    head = fit_head(samples, training.head, strength, training.seed)
+    head = fit_head(samples, training.head, strength, training.seed, training.balancing)
     calibration = fit_calibration(choice, samples.labels) if training.calibrate and choice else None
     held_out = {}
     for section in training.held_out:
         place = see(config, section, embedder, reporter)
         require_elsewhere(section, place.seen.samples.blocks, samples.blocks, training.block_m)
-        scores = torch.as_tensor(logits(head, place.seen.samples.features))
-        probability = (calibration or Calibration()).probability(scores).numpy()
-        held_out[name_of(section)] = evaluate(place.seen.samples.labels, probability, place.seen.parcels)
+        scores, truth = logits(head, place.seen.samples.features), place.seen.samples.labels
+        held_out[name_of(section)] = measured(scores, calibration, truth, place.seen.parcels)
+    crossed = cross_validated(choice, calibration, samples) if choice and not held_out else None
     licences = "; ".join(dict.fromkeys([origin.licence, *(section.licence for section in training.labels)]))
-    card = model_card(config, origin.name, licences, places, choice, strength, calibration, held_out)
+    card = model_card(config, origin.name, licences, places, choice, strength, calibration, crossed, held_out)
     trained_on = "; ".join(name_of(section) for section in training.labels)
     provenance = Provenance(training.product, origin.name, origin.sha256, licences, trained_on, card)
     specification = origin.encoder.specification
@@ -94,7 +98,21 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     bundle.save(folder)
     bundle = load_bundle(folder)
     reporter.say("bundle_written", f"wrote {folder} ({bundle.hash[:12]})", bundle=str(folder), hash=bundle.hash)
-    return TrainResult(bundle, strength, choice.scores if choice else {}, held_out)
+    return TrainResult(bundle, strength, choice.scores if choice else {}, crossed, held_out)
+
+
+def measured(
+    scores: np.ndarray, calibration: Calibration | None, labels: np.ndarray, groups: np.ndarray
+) -> MeasuredClass:
+    """How good logits [pixel] are, with intervals from resampling groups int [pixel]."""
+    probability = (calibration or Calibration()).probability(torch.as_tensor(scores)).numpy()
+    return MeasuredClass.of(probability, labels, groups)
+
+
+def cross_validated(choice: Choice, calibration: Calibration | None, samples: Samples) -> MeasuredClass:
+    """How good heads were on blocks that they were not fitted on."""
+    known = np.isfinite(choice.held_out_logits)
+    return measured(choice.held_out_logits[known], calibration, samples.labels[known], samples.blocks[known])
 
 
 def precision_loss(config: TrainConfiguration, bundle: Bundle, precision: Precision) -> float:

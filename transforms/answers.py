@@ -10,7 +10,7 @@ from transforms.areas import TileCoverage
 from transforms.encode import Features
 from transforms.ledger import Covered
 from transforms.plan import ProductPlan
-from transforms.products import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, mean_weights
+from transforms.products import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Result:
         images: Of its last layers, [cell row, cell column], of quantiles [quantile, cell row, cell column].
         classes: Values to count areas over, uint8 [cell row, cell column]: percent (of quantiles the median), or why
             there is none.
-        shares: Mean and interval width of the covered share, float64 [2, cell row, cell column], NaN where there is
+        shares: Mean and interval width of the covered share, float [2, cell row, cell column], NaN where there is
             none; None for the probability of a class.
         batch: Chips that the encoder saw at once; None where vectors came from a store.
     """
@@ -50,13 +50,15 @@ class Answer:
         side: Of the tile, in cells.
 
     Attributes:
-        shares: float32 [layer, cell row, cell column], 0…1; NaN where nothing is said.
+        shares: float32 [layer, cell row, cell column], 0…1; NaN where nothing is said. One layer for a class; else the
+            quantiles, and last the mean.
     """
 
     def __init__(self, product: ProductPlan, bundle: Bundle, side: int):
         self.product = product
         self.bundle = bundle
-        self.shares = np.full((len(product.quantiles) or 1, side, side), np.nan, np.float32)
+        layers = len(product.quantiles) + 1 if product.quantiles else 1
+        self.shares = np.full((layers, side, side), np.nan, np.float32)
 
     def add(self, part: Features) -> None:
         """Take in some cells, wanted or not: products that share an encoder may want different ones.
@@ -76,15 +78,14 @@ class Answer:
             batch: See ``Result``.
         """
         shares = np.where(enough(self.product, clear), self.shares, np.nan)
-        known = np.isfinite(shares)
-        percent = np.where(known, np.rint(100 * np.where(known, shares, 0)), NODATA).astype(np.uint8)
-        classes = class_image(percent[len(percent) // 2], clear)
         if not self.product.quantiles:
-            return Result(self.product, (percent[0], clear), classes, batch=batch)
-        # Before they are rounded: most shares under roofs are below one percent.
-        mean = np.tensordot(mean_weights(self.product.quantiles), shares, axes=1)
-        sums = np.stack([mean, shares[-1].astype(np.float64) - shares[0]])
-        return Result(self.product, (percent, clear), classes, sums, batch)
+            percent = percent_of(shares[0])
+            return Result(self.product, (percent, clear), class_image(percent, clear), batch=batch)
+        quantiles, mean = shares[:-1], shares[-1]
+        percent = percent_of(quantiles)
+        classes = class_image(percent[len(percent) // 2], clear)
+        # Sums are of what is not rounded: most shares under roofs are below one percent.
+        return Result(self.product, (percent, clear), classes, np.stack([mean, quantiles[-1] - quantiles[0]]), batch)
 
 
 def enough(product: ProductPlan, clear: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ def enough(product: ProductPlan, clear: np.ndarray) -> np.ndarray:
 
 
 def shares_of(bundle: Bundle, part: Features) -> np.ndarray:
-    """What the bundle says, float32 [layer, cell], 0…1.
+    """What the bundle says, float32 [layer, cell], 0…1; see ``Answer``.
 
     Raises:
         TileError: If the head answers with something that is not a number.
@@ -103,6 +104,12 @@ def shares_of(bundle: Bundle, part: Features) -> np.ndarray:
     if unknown.any():
         raise TileError(f"{bundle.provenance.encoder}: no number for {unknown.sum()} cells")
     return shares
+
+
+def percent_of(shares: np.ndarray) -> np.ndarray:
+    """Shares 0…1 as uint8 percent of the same shape, 255 for NaN."""
+    known = np.isfinite(shares)
+    return np.where(known, np.rint(100 * np.where(known, shares, 0)), NODATA).astype(np.uint8)
 
 
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:

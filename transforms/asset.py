@@ -137,6 +137,10 @@ class Asset:
         stated, actual = self.item.properties.get("proj:code"), file.crs.to_epsg()
         if stated and actual and str(stated).upper() != f"EPSG:{actual}":
             raise _UnusableError(f"EPSG:{actual}, but the item says {stated}")
+        numbers = self.source.archive.numbers
+        if self.source.sensor == "rgb" and (file.count < len(numbers) or set(file.dtypes) != {"uint8"}):
+            bands = f"{file.count} bands of {file.dtypes[0]}"
+            raise _UnusableError(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
         if self.source.sensor == "sentinel2" and file.dtypes[0] not in COUNT_TYPES:
             raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has counts")
 

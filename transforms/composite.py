@@ -19,7 +19,14 @@ from transforms.imagery import Pass, Resampling, Wanted
 from transforms.memory import keep_little_freed
 from transforms.plausibility import too_dark
 from transforms.season import Period
-from transforms.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, SENSOR_BANDS, VISIBLE_BANDS, Source
+from transforms.sources import (
+    BACKSCATTER_BANDS,
+    COMPOSITE_SENSORS,
+    SCENE_CLASSIFICATION,
+    SENSOR_BANDS,
+    VISIBLE_BANDS,
+    Source,
+)
 
 MOST_OBSERVATIONS = 254  # 255 is the nodata value of the published count
 NO_DATA_CLASS = 0
@@ -106,6 +113,7 @@ def composite(
     steps = [
         _Step(sources[name], scenes, index, rows)
         for name in sorted(sources)
+        if name in COMPOSITE_SENSORS
         for index, period in enumerate(settings.periods)
         if (scenes := imagery.passes(items_by_source.get(name, ()), name, period))
         for rows in imagery.strips(geobox, len(scenes))
@@ -219,7 +227,8 @@ def _refuse_too_dark(stack: np.ndarray, scenes: Sequence[Pass], band: str, sourc
 
 
 def _refuse_bands_without_source(settings: CompositeSettings, sources: Mapping[str, Source]) -> None:
-    available = {band for name in sources for band in SENSOR_BANDS[name]} - {SCENE_CLASSIFICATION}
+    composed = [name for name in sources if name in COMPOSITE_SENSORS]
+    available = {band for name in composed for band in SENSOR_BANDS[name]} - {SCENE_CLASSIFICATION}
     for band in settings.bands:
         if band not in available and band not in settings.absent_bands:
             sensor = "sentinel1" if band in BACKSCATTER_BANDS else "sentinel2"

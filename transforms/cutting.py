@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import bottleneck
 import numpy as np
 
 from models.encoder import Chips
@@ -49,16 +50,17 @@ class Cutter:
     def __init__(
         self, season: TileSeason, layout: ChipLayout, specification: InputSpecification, absent: frozenset[str]
     ):
-        composite = season.composite
+        composite, averaged = season.composite, specification.period == "month-mean"
         self.chips = TileChips.of(layout, season.grid, season.tile)
         self.side = layout.chip_px
-        self.values = composite.values
+        self.values = mean_of(composite.values) if averaged else composite.values
         self.bands = np.array([composite.bands.index(name) for name in specification.band_names])
         self.hidden = np.array([name in absent for name in specification.band_names])
         self.margin = season.halo_px - layout.halo_px  # the composite may have been read for a wider encoder too
         self.geobox = season.grid.geobox(season.tile, season.halo_px)
-        self.months = np.array([period.first.month for period in composite.periods])
-        self.years = np.array([period.first.year for period in composite.periods])
+        periods = composite.periods[:1] if averaged else composite.periods
+        self.months = np.array([period.first.month for period in periods])
+        self.years = np.array([period.first.year for period in periods])
 
     def cut(self, tops: np.ndarray, lefts: np.ndarray) -> Chips:
         """The chips that start at the given rows and columns of the tile with the layout's halo.
@@ -95,3 +97,11 @@ class Cutter:
             for band in self.bands[~self.hidden]:
                 missing |= np.isnan(period[band])
         return np.pad(missing.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32), ((1, 0), (1, 0)))
+
+
+def mean_of(values: np.ndarray) -> np.ndarray:
+    """The mean over the periods that have a value, NaN where none has: [period, band, y, x] -> [1, band, y, x]."""
+    mean = np.empty((1, *values.shape[1:]), np.float32)
+    for band in range(values.shape[1]):
+        mean[0, band] = bottleneck.nanmean(values[:, band], axis=0)
+    return mean

@@ -19,7 +19,9 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from transforms import map_store
+from transforms.derived import explained
 from transforms.editions import Edition
+from transforms.plan import DerivedPlan, Plan, ProductPlan
 from transforms.products import NODATA, Layer, layers_of
 from transforms.store import replacing
 
@@ -35,28 +37,35 @@ def export(edition: Edition, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     manifest, plan = edition.manifest, edition.plan
     zones = sorted({tile.split("_")[0] for tile in manifest["tiles"]})
-    tags = {"season": str(plan.season), "edition": edition.id, "provisional": str(plan.provisional).lower()}
+    told = {"season": str(plan.season), "edition": edition.id, "provisional": str(plan.provisional).lower()}
     cogs, mosaics = [], []
-    for product in plan.products:
+    for product in plan.all_products:
+        tags = told | origin(product, plan) | {"licence": manifest["licences"][product.product]}
         for layer in layers_of(product):
             parts = []
             for zone in zones:
                 array = map_store.open_layer(edition.maps, zone, plan.cells(product).resolution_m, layer.name)
                 path = folder / f"{plan.name}_{plan.season}_{layer.name}_{zone}.tif"
-                write_cog(
-                    array,
-                    layer,
-                    path,
-                    tags | {"bundle": product.model_hash, "licence": manifest["licences"][product.product]},
-                )
+                write_cog(array, layer, path, tags)
                 parts.append(path)
             cogs += parts
-            mosaics.append(write_mosaic(parts, folder / f"{plan.name}_{plan.season}_{layer.name}.vrt"))
+            mosaics.append(write_mosaic(parts, folder / f"{plan.name}_{plan.season}_{layer.name}.vrt", layer))
     return cogs + mosaics
 
 
+def origin(product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, str]:
+    """Tags that say what a map was made by: a model, or from which maps and how."""
+    if isinstance(product, ProductPlan):
+        return {"bundle": product.model_hash}
+    made = explained(product, plan)
+    return {name: ", ".join(value) if isinstance(value, list) else f"{value}" for name, value in made.items()}
+
+
 def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
-    """Write one array as a COG with nodata, a palette or named bands, and descriptive tags; the file appears whole."""
+    """Write one array as a COG with nodata, a palette or named bands, and descriptive tags; the file appears whole.
+
+    The legend of a layer of codes is in the tags, ``legend_4`` for code 4.
+    """
     *depth, height, width = array.shape
     names = [f"{layer.title}: {value:g}" for value in cast(list[float], array.attrs.get("quantiles", []))] or [
         layer.title
@@ -82,7 +91,8 @@ def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str])
                 file.write(values if depth else values[np.newaxis], window=window)
             if not depth:  # palettes are for single bands
                 file.write_colormap(1, palette(layer))
-            file.update_tags(**tags, unit=layer.unit)
+            legend = {f"legend_{code}": meaning for code, meaning in layer.legend.items()}
+            file.update_tags(**tags, **legend, unit=layer.unit)
             file.descriptions = names
         with replacing(path) as target:
             rasterio.shutil.copy(plain, target, driver="COG", compress="DEFLATE", overview_resampling="nearest")
@@ -98,15 +108,21 @@ def rows_of_shards(array: zarr.Array) -> Iterator[tuple[Window, np.ndarray]]:
 
 
 def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
-    """Value -> red, green, blue, alpha, interpolated between the layer's colours; nodata is transparent."""
+    """Value -> red, green, blue, alpha; nodata is transparent, and so is what is none of a layer's codes.
+
+    Between a layer's colours they are interpolated, but for codes.
+    """
+    if layer.legend:
+        unused: dict[int, tuple[int, int, int, int]] = dict.fromkeys(range(256), (0, 0, 0, 0))
+        return unused | {code: (*layer.colours[code], 255) for code in layer.legend}
     stops = sorted(layer.colours)
     channels = [np.interp(np.arange(256), stops, [layer.colours[stop][c] for stop in stops]) for c in range(3)]
     red, green, blue = (np.rint(channel).astype(int).tolist() for channel in channels)
     return {value: (red[value], green[value], blue[value], 255) for value in range(256)} | {NODATA: (0, 0, 0, 0)}
 
 
-def write_mosaic(parts: list[Path], path: Path) -> Path:
-    """Write a VRT in degrees over the COGs of several zones, named relative to it; returns its path."""
+def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> Path:
+    """Write a VRT in degrees over the COGs of a layer's zones, named relative to it; returns its path."""
     warped, pixel = [], 0.0
     for part in parts:
         with rasterio.open(part) as source:
@@ -137,14 +153,31 @@ def write_mosaic(parts: list[Path], path: Path) -> Path:
         views.append(view_path)
     with rasterio.open(parts[0]) as source:
         bands = source.count
-    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, bands))
+    looks = _looks(layer) if bands == 1 else ""  # palettes are for single bands
+    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, bands, looks))
     return path
 
 
-def mosaic_xml(views: list[Path], origin: tuple[float, float, float], width: int, height: int, bands: int = 1) -> str:
-    """A VRT that lays rasters of one grid over each other, later ones on top, nodata open."""
-    west, pixel, north = origin
-    layers = "".join(_mosaic_band(views, band) for band in range(1, bands + 1))
+def mosaic_xml(
+    views: list[Path],
+    north_west: tuple[float, float, float],
+    width: int,
+    height: int,
+    bands: int = 1,
+    looks: str = "",
+) -> str:
+    """A VRT that lays rasters of one grid over each other, later ones on top, nodata open.
+
+    Args:
+        views: The rasters.
+        north_west: Longitude of the western edge, side of a pixel and latitude of the northern edge, degrees.
+        width: In pixels.
+        height: In pixels.
+        bands: Of each raster.
+        looks: Elements of each band that say what it looks like.
+    """
+    west, pixel, north = north_west
+    layers = "".join(_mosaic_band(views, band, looks) for band in range(1, bands + 1))
     return f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
   <SRS dataAxisToSRSAxisMapping="2,1">{LONLAT}</SRS>
   <GeoTransform>{west!r}, {pixel!r}, 0.0, {north!r}, 0.0, {-pixel!r}</GeoTransform>
@@ -152,7 +185,22 @@ def mosaic_xml(views: list[Path], origin: tuple[float, float, float], width: int
 """
 
 
-def _mosaic_band(views: list[Path], band: int) -> str:
+def _looks(layer: Layer) -> str:
+    """Palette and, for a layer of codes, names of the values as elements of a VRT band; QGIS shows both."""
+    entries = "".join(
+        f'      <Entry c1="{red}" c2="{green}" c3="{blue}" c4="{alpha}"/>\n'
+        for _, (red, green, blue, alpha) in sorted(palette(layer).items())
+    )
+    colours = f"    <ColorInterp>Palette</ColorInterp>\n    <ColorTable>\n{entries}    </ColorTable>\n"
+    if not layer.legend:
+        return colours
+    names = "".join(
+        f"      <Category>{escape(layer.legend.get(value, ''))}</Category>\n" for value in range(max(layer.legend) + 1)
+    )
+    return f"    <CategoryNames>\n{names}    </CategoryNames>\n{colours}"
+
+
+def _mosaic_band(views: list[Path], band: int, looks: str) -> str:
     sources = "".join(
         f"""    <ComplexSource>
       <SourceFilename relativeToVRT="1">{escape(view.name)}</SourceFilename>
@@ -164,5 +212,5 @@ def _mosaic_band(views: list[Path], band: int) -> str:
     )
     return f"""  <VRTRasterBand dataType="Byte" band="{band}">
     <NoDataValue>{NODATA}</NoDataValue>
-{sources}  </VRTRasterBand>
+{looks}{sources}  </VRTRasterBand>
 """

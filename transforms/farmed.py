@@ -3,7 +3,7 @@
 import numpy as np
 
 from transforms.plan import FarmedRule
-from transforms.products import NODATA
+from transforms.values import NODATA
 
 NO_CROPLAND, CROPLAND, CROPLAND_NOT_MAPPED = 0, 1, 2
 NO_PILES, PILES, NO_PICTURE = 0, 1, 2

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.encoder import Chips
 from models.errors import InputError, TileError
-from models.fine_tuning import LabelledChips
 from models.specification import InputSpecification
 from models.training import Samples
-from transforms.chips import ChipLayout
 from transforms.composite import CompositeSettings, composite
-from transforms.cutting import Cutter, TileSeason
+from transforms.cutting import TileSeason
 from transforms.encode import TileView
 from transforms.freeze import Bounds, find_inputs
 from transforms.geodesy import lonlat_bounds, widened
@@ -167,45 +164,3 @@ def labelled_features(
         )
     samples = Samples(features[seen_pixels], table["label"].to_numpy(bool), labels.blocks(block_m)[seen_pixels])
     return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen_pixels).sum()))
-
-
-def labelled_chips(
-    labels: LabelledPixels, reader: SeasonReader, layout: ChipLayout, specification: InputSpecification, block_m: float
-) -> LabelledChips:
-    """The chips around labelled cells, for training an encoder; cells whose chip has a gap are left out.
-
-    Memory: all chips, 4 bytes a value.
-
-    Args:
-        labels: Cells of the layout's size.
-        reader: Of the tiles, whose halo is at least the layout's.
-        layout: One vector per chip.
-        specification: What the encoder expects.
-        block_m: Side of the blocks that are never split.
-
-    Raises:
-        InputError: If the labels' cells are not the layout's, or no chip is whole.
-    """
-    cell_m = layout.cell_px * reader.grid.resolution_m
-    if labels.pixel_m != cell_m:
-        raise InputError(f"training.labels: cells of {labels.pixel_m:g} m, but the encoder's are {cell_m:g} m wide")
-    cells = Grid(cell_m, reader.grid.tile_px // layout.cell_px)
-    blocks = labels.blocks(block_m)
-    parts, indices = [], []
-    for tile, index, rows, columns in labels.by_tile(cells):
-        cutter = Cutter(reader.read(tile), layout, specification, reader.absent)
-        tops, lefts = cutter.chips.rows[rows], cutter.chips.columns[columns]
-        whole = cutter.whole(tops, lefts)
-        if whole.any():
-            parts.append(cutter.cut(tops[whole], lefts[whole]))
-            indices.append(index[whole])
-    if not parts:
-        raise InputError("training.labels: no labelled cell has imagery without a gap around it")
-    chips = Chips(
-        np.concatenate([part.values for part in parts]),
-        parts[0].months,
-        parts[0].years,
-        np.concatenate([part.latlon for part in parts]),
-    )
-    found = np.concatenate(indices)
-    return LabelledChips(chips, labels.table["label"].to_numpy(np.float32)[found], blocks[found])

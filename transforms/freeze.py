@@ -44,10 +44,12 @@ def find_inputs(
                 f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
             )
         found[sensor] = with_all_polarisations(items, source) if sensor == "sentinel1" else items
-        lacking = missing_bands(found[sensor], source, SENSOR_BANDS[sensor])
+        pictures = sensor in PICTURE_SENSORS
+        bands = tuple(source.archive.assets) if pictures else SENSOR_BANDS[sensor]
+        lacking = missing_bands(found[sensor], source, bands)
         if SCENE_CLASSIFICATION in lacking:
             raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
-        if lacking and sensor in PICTURE_SENSORS:
+        if lacking and pictures:
             keys = ", ".join(sorted({source.archive.assets[band] for band in lacking}))
             raise InputError(
                 f"imagery.{sensor}: no scene of {source.collection} in {source.catalog} has an asset {keys}"

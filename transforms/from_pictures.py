@@ -43,7 +43,7 @@ def picture_results(
         plan.cells(products[0]),
         tile,
         wanted,
-        PictureSettings(encoding.chip_px, encoding.resolution_m, encoding.periods[0]),
+        PictureSettings(encoding.bands, encoding.chip_px, encoding.resolution_m, encoding.periods[0]),
     )
     for part in watch.each("read", pictures):
         rows = np.full(len(part.columns), part.row)

@@ -1,6 +1,7 @@
 """The map store: Zarr v3, one group per zone and resolution, one shard per tile and array."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from zarr.core.sync import sync
 
 from models.errors import UnreachableError
 from transforms.cells import strip_rows
+from transforms.derived import explained
 from transforms.grid import Grid, Tile, TileRange, Zone
-from transforms.plan import Encoding, Plan, ProductPlan
+from transforms.plan import DerivedPlan, Encoding, Plan, ProductPlan
 from transforms.products import Layer, layers_of
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
@@ -50,23 +52,31 @@ def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[s
     title = {"description": "Stook maps, one group per UTM zone and resolution"}
     root = zarr.create_group(path, attributes=title | told)
     for tiles in extents(mapped).values():
-        for product in plan.products:
+        for product in plan.all_products:
             cells = plan.cells(product)
             group = root.require_group(group_name(tiles.zone.name, cells.resolution_m))
             for layer in layers_of(product):
-                _create_array(group, layer, cells, tiles, told | _explained(layer, product))
+                _create_array(group, layer, cells, tiles, told | _explained(layer, product, plan))
             if "x" not in group:
                 _create_coordinates(group, cells, tiles)
 
 
-def _explained(layer: Layer, product: ProductPlan) -> dict[str, Any]:
-    """What a reader must know to read a layer with a leading dimension."""
+def _explained(layer: Layer, product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, Any]:
+    """What a reader must know to read a layer of codes, one made from other maps, or one with a leading dimension."""
+    if isinstance(product, DerivedPlan):
+        return explained(product, plan) | _flags(layer)
     if layer.dimension == "quantile":
         return {"quantiles": list(product.quantiles)}
     quantisation = product.encoding.quantisation if isinstance(product.encoding, Encoding) else None
     if layer.depth is None or quantisation is None:
         return {}
     return {"offset": list(quantisation.offset), "spread": list(quantisation.spread)}
+
+
+def _flags(layer: Layer) -> dict[str, Any]:
+    """The legend of a layer of codes as the CF conventions write it, a blank between meanings and none in them."""
+    meanings = (re.sub(r"\W+", "_", meaning) for meaning in layer.legend.values())
+    return {"flag_values": list(layer.legend), "flag_meanings": " ".join(meanings)} if layer.legend else {}
 
 
 def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange, told: Mapping[str, Any]) -> None:
@@ -145,7 +155,33 @@ def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray
         raise UnreachableError(f"output: cannot write {array.store_path}: {error.strerror or error}") from error
 
 
-def write_blank(path: Path, plan: Plan, product: ProductPlan, tile: Tile, window: tuple[slice, slice]) -> None:
+def read_around(array: zarr.Array, window: tuple[slice, slice], reach: int) -> np.ndarray:
+    """A window of an image [y, x] with ``reach`` more on each of the four sides, nodata beyond the array."""
+    asked = [(span.start - reach, span.stop + reach) for span in window]
+    there = [(max(start, 0), min(stop, size)) for (start, stop), size in zip(asked, array.shape, strict=True)]
+    margins = [(low - start, stop - high) for (start, stop), (low, high) in zip(asked, there, strict=True)]
+    values = np.asarray(array[tuple(slice(low, high) for low, high in there)])
+    return np.pad(values, margins, constant_values=array.fill_value)
+
+
+def write_images(
+    path: Path,
+    plan: Plan,
+    product: ProductPlan | DerivedPlan,
+    tile: Tile,
+    window: tuple[slice, slice],
+    images: tuple[np.ndarray, ...],
+) -> None:
+    """Write the last layers of a product, one image each; ``window`` is where the tile lies in the arrays."""
+    resolution_m = plan.cells(product).resolution_m
+    for layer, image in zip(layers_of(product)[-len(images) :], images, strict=True):
+        array = open_layer(path, tile.zone.name, resolution_m, layer.name, mode="r+")
+        write_shard(array, (*(slice(0, depth) for depth in image.shape[:-2]), *window), image)
+
+
+def write_blank(
+    path: Path, plan: Plan, product: ProductPlan | DerivedPlan, tile: Tile, window: tuple[slice, slice]
+) -> None:
     """Make a tile of a product nodata; ``window`` is where it lies in the arrays."""
     cells = plan.cells(product)
     rows, columns = window

@@ -1,8 +1,9 @@
-"""The stage of the pipeline that maps tiles: names in, small summaries out."""
+"""Stages of the pipeline that work tile by tile, and the one that maps: names in, small summaries out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Protocol
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -17,14 +18,40 @@ from transforms.tile_job import TileJob, TileSummary
 HALT_REASONS = "halt_reasons"
 
 
-@lru_cache(maxsize=1)
-def job_of(edition: Edition, machine: Machine) -> TileJob:
-    """The job of an edition, made once per process and shared by its threads."""
-    return TileJob(edition, machine)
+class Job(Protocol):
+    """The work of a stage, shared by the threads of a process."""
+
+    def run(self, tile: Tile) -> TileSummary:
+        """Do the work on one tile.
+
+        Raises:
+            UnreachableError: If an archive or the store does not answer; the tile then has no new record.
+        """
 
 
-class MapTiles(beam.PTransform):
+class TileStage(beam.PTransform):
     """Tile names -> ``TileSummary``, having written shards and ledger records.
+
+    Args:
+        edition: An open edition.
+        job: Gives the job, made once per process.
+        hints: What a worker needs, see ``resource_hints``.
+    """
+
+    def __init__(self, edition: Edition, job: Callable[[], Job], hints: Mapping[str, str] | None = None):
+        super().__init__()
+        self.edition = edition
+        self.job = job
+        self.hints = dict(hints or {})
+
+    def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
+        """Spread the tiles over the workers, then do all of a tile's work in one stage."""
+        done = beam.ParDo(RunTile(self.edition, self.job)).with_resource_hints(**self.hints)
+        return tiles | beam.Reshuffle() | "RunTile" >> done
+
+
+class MapTiles(TileStage):
+    """Makes the products of models.
 
     Args:
         edition: An open edition.
@@ -33,24 +60,22 @@ class MapTiles(beam.PTransform):
     """
 
     def __init__(self, edition: Edition, machine: Machine, hints: Mapping[str, str] | None = None):
+        super().__init__(edition, partial(job_of, edition, machine), hints)
+
+
+@lru_cache(maxsize=1)
+def job_of(edition: Edition, machine: Machine) -> TileJob:
+    """The job that makes the products of models, made once per process and shared by its threads."""
+    return TileJob(edition, machine)
+
+
+class RunTile(beam.DoFn):
+    """See ``TileStage``."""
+
+    def __init__(self, edition: Edition, job: Callable[[], Job]):
         super().__init__()
         self.edition = edition
-        self.machine = machine
-        self.hints = dict(hints or {})
-
-    def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
-        """Spread the tiles over the workers, then do all of a tile's work in one stage."""
-        mapped = beam.ParDo(MapTile(self.edition, self.machine)).with_resource_hints(**self.hints)
-        return tiles | beam.Reshuffle() | "MapTile" >> mapped
-
-
-class MapTile(beam.DoFn):
-    """See ``MapTiles``."""
-
-    def __init__(self, edition: Edition, machine: Machine):
-        super().__init__()
-        self.edition = edition
-        self.machine = machine
+        self.job = job
 
     def process(self, element: str) -> Iterable[TileSummary]:
         """Run one tile; once an archive or the store does not answer, every later tile is left undecided."""
@@ -62,7 +87,7 @@ class MapTile(beam.DoFn):
         if self.edition.halt.exists():
             return TileSummary(tile.name, "undecided")
         try:
-            return job_of(self.edition, self.machine).run(tile)
+            return self.job().run(tile)
         except StookError as error:
             self._halt(str(error))
         except OSError as error:  # archives fail in their own words, so this is the output's

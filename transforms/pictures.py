@@ -23,7 +23,7 @@ from transforms.geodesy import latlon_at, lonlat_bounds
 from transforms.grid import Grid, Tile
 from transforms.imagery import Pass, interpolated, passes, positions
 from transforms.season import Period
-from transforms.sources import COLOUR_BANDS, Source
+from transforms.sources import Source
 
 BRIGHTEST = 255.0
 MARGIN_PX = 2  # of the file around a chip, for interpolation
@@ -36,7 +36,7 @@ class CellPictures:
     Attributes:
         row: Of the cells in their tile, north up.
         columns: int [chip].
-        chips: float32 [chip, 1, 3, y, x] red, green and blue, 0…1; nothing is missing in them.
+        chips: float32 [chip, 1, band, y, x], 0…1; nothing is missing in them.
     """
 
     row: int
@@ -49,11 +49,13 @@ class PictureSettings:
     """How chips are cut out of pictures.
 
     Attributes:
+        bands: Of a chip, in their order; some of the archive's.
         chip_px: Side of a chip.
         resolution_m: Of its pixels.
         period: Dates that count.
     """
 
+    bands: tuple[str, ...]
     chip_px: int
     resolution_m: float
     period: Period
@@ -93,7 +95,7 @@ def cell_pictures(
         columns = np.flatnonzero(wanted[row])
         boxes = [chip_box(cells, tile, int(row), int(column), settings) for column in columns]
         for scenes in dates:
-            values = _row(scenes, source, boxes, patience)
+            values = _row(scenes, source, boxes, settings.bands, patience)
             whole = np.isfinite(values).all(axis=(1, 2, 3))
             if whole.any():
                 when = acquired(scenes[0])
@@ -120,10 +122,11 @@ def chip_box(cells: Grid, tile: Tile, row: int, column: int, settings: PictureSe
     return GeoBox(shape, Affine(pixel, 0, left, 0, -pixel, top), bounds.crs)
 
 
-def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], backoff: BackOff) -> np.ndarray:
+def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[str], backoff: BackOff) -> np.ndarray:
     """The chips float32 [chip, band, y, x] of one date, NaN where no scene has data; the first valid pixel wins."""
-    values = np.full((len(boxes), len(COLOUR_BANDS), *boxes[0].shape), np.nan, np.float32)
+    values = np.full((len(boxes), len(bands), *boxes[0].shape), np.nan, np.float32)
     bounds = [lonlat_bounds(box) for box in boxes]
+    numbers = [source.archive.numbers[band] for band in bands]
     for item in scenes:
         there = [number for number, box in enumerate(bounds) if _touches(item, box)]
         if not there:
@@ -133,9 +136,9 @@ def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], backoff: BackOff
             for number in there:
                 chip = values[number]
                 if np.isnan(chip).any():
-                    np.copyto(chip, sampled(file, boxes[number]), where=np.isnan(chip))
+                    np.copyto(chip, sampled(file, boxes[number], numbers), where=np.isnan(chip))
 
-        Asset(source, item, COLOUR_BANDS[0], backoff).opened(fill)
+        Asset(source, item, bands[0], backoff).opened(fill)
     return values
 
 
@@ -145,8 +148,8 @@ def _touches(item: pystac.Item, box: tuple[float, float, float, float]) -> bool:
     return edges[0] < east and edges[len(edges) // 2] > west and edges[1] < north and edges[len(edges) // 2 + 1] > south
 
 
-def sampled(file: rasterio.DatasetReader, box: GeoBox) -> np.ndarray:
-    """Red, green and blue of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
+def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int]) -> np.ndarray:
+    """Some bands of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
 
     Where the picture is finer, several bilinear samples per pixel are averaged, so that nothing falls between them.
     """
@@ -158,11 +161,11 @@ def sampled(file: rasterio.DatasetReader, box: GeoBox) -> np.ndarray:
     first_column = max(int(np.floor(columns.min())) - MARGIN_PX, 0)
     last_row = min(int(np.ceil(rows.max())) + MARGIN_PX, file.height)
     last_column = min(int(np.ceil(columns.max())) + MARGIN_PX, file.width)
-    result = np.full((len(COLOUR_BANDS), *box.shape), np.nan, np.float32)
+    result = np.full((len(numbers), *box.shape), np.nan, np.float32)
     if first_row >= last_row or first_column >= last_column:
         return result
     window = Window(first_column, first_row, last_column - first_column, last_row - first_row)
-    stored = file.read([1, 2, 3], window=window)
+    stored = file.read(list(numbers), window=window)
     # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
     valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0)
     for band, counts in enumerate(stored):

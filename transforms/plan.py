@@ -123,6 +123,7 @@ class PictureEncoding:
         cell_px: Side of a cell, in pixels of the grid.
         halo_px: How far chips reach beyond a tile, in pixels of the grid.
         periods: The one span of which every date is read.
+        bands: What it reads, in its order.
         precision: Of the encoder's matrix products.
     """
 
@@ -133,6 +134,7 @@ class PictureEncoding:
     cell_px: int
     halo_px: int
     periods: tuple[Period]
+    bands: tuple[str, ...]
     precision: Precision = "float32"
     sensors: ClassVar = PICTURE_SENSORS
 
@@ -166,6 +168,7 @@ class PictureEncoding:
             cell_px=cell_px,
             halo_px=max(0, math.ceil(beyond / PIXEL_M)),
             periods=(period,),
+            bands=specification.band_names,
             precision=precision,
         )
 
@@ -221,6 +224,29 @@ class ProductPlan:
     minimum_observations: int
     quantiles: tuple[float, ...] = ()
     combination: Combination = "maximum"
+
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell, in pixels of the grid."""
+        return self.encoding.cell_px
+
+
+@dataclass(frozen=True)
+class DerivedPlan:
+    """How one product is made from finished maps.
+
+    Attributes:
+        product: Name in ``transforms.products.PRODUCTS``.
+        rule: How.
+        inputs: The products it is made from, in the order of ``transforms.derived.derive``.
+        cell_px: Side of a cell, in pixels of the grid.
+    """
+
+    product: str
+    rule: Smoothing | FarmedRule
+    inputs: tuple[str, ...]
+    cell_px: int = 1
+    quantiles: ClassVar[tuple[float, ...]] = ()
 
 
 @dataclass(frozen=True)
@@ -308,10 +334,26 @@ class Plan:
         )
         return replace(self, products=tuple(products))
 
-    def cells(self, product: ProductPlan) -> Grid:
+    @property
+    def derived(self) -> tuple[DerivedPlan, ...]:
+        """The products that are made from finished maps, each after those that it is made from."""
+        made = []
+        if self.smoothing is not None:
+            made.append(DerivedPlan("cropland_smoothed", self.smoothing, ("cropland",)))
+        if self.farmed is not None:
+            [piles] = [product for product in self.products if product.product == "harvest_piles"]
+            cropland = "cropland" if self.smoothing is None else "cropland_smoothed"
+            made.append(DerivedPlan("farmed_cells", self.farmed, (cropland, piles.product), piles.cell_px))
+        return tuple(made)
+
+    @property
+    def all_products(self) -> tuple[ProductPlan | DerivedPlan, ...]:
+        """Those that models make, then those that are made from maps."""
+        return *self.products, *self.derived
+
+    def cells(self, product: ProductPlan | DerivedPlan) -> Grid:
         """The grid of a product's cells: the same tiles, larger pixels."""
-        cell_px = product.encoding.cell_px
-        return Grid(self.grid.resolution_m * cell_px, self.grid.tile_px // cell_px)
+        return Grid(self.grid.resolution_m * product.cell_px, self.grid.tile_px // product.cell_px)
 
 
 PLAN = TypeAdapter(Plan)

@@ -1,16 +1,26 @@
 """The products: what each map layer is called, holds and looks like. One place for all of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from transforms.plan import EMBEDDING, Encoding, ProductPlan
+from transforms import farmed
+from transforms.plan import EMBEDDING, DerivedPlan, Encoding, ProductPlan
+from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
-NODATA = 255
-# Values of the class image that areas are counted over, beside the probabilities 0…100; never written to a map.
-NO_IMAGERY = 251
-TOO_FEW_OBSERVATIONS = 252
-FAILED = 253
+__all__ = [
+    "EMBEDDING",
+    "FAILED",
+    "NODATA",
+    "NO_IMAGERY",
+    "PRODUCTS",
+    "TOO_FEW_OBSERVATIONS",
+    "Layer",
+    "Product",
+    "counted",
+    "layers_of",
+    "mean_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,13 @@ class Layer:
         name: Of the array.
         title: For people.
         unit: Of the values.
-        colours: Value -> red, green, blue; values between are interpolated. Empty for what is not a picture.
+        colours: Value -> red, green, blue; values between are interpolated, but for codes. Empty for what is not a
+            picture.
         dtype: Of the values.
         nodata: What stands where there is no value.
         depth: Length of a leading dimension; None for a plain image.
         dimension: Name of the leading dimension.
+        legend: Code -> meaning, of a layer of codes; empty for one of numbers.
     """
 
     name: str
@@ -36,6 +48,7 @@ class Layer:
     nodata: float = NODATA
     depth: int | None = None
     dimension: str = "feature"
+    legend: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,20 +57,21 @@ class Product:
 
     Attributes:
         name: In configurations, stores and tables.
-        map: The map itself, percent: the probability of a class, or quantiles of a covered share.
-        observations: What each cell was seen by, 255 where there is no imagery at all.
+        map: The map itself: percent, the probability of a class or quantiles of a covered share; or codes.
+        observations: What each cell was seen by, 255 where there is no imagery at all; None for a product that is made
+            from other maps, which have their own.
         counted: Whether statistics tell the number of cells beside their area.
     """
 
     name: str
     map: Layer
-    observations: Layer
+    observations: Layer | None = None
     counted: bool = False
 
     @property
-    def layers(self) -> tuple[Layer, Layer]:
-        """Every array of the product."""
-        return self.map, self.observations
+    def layers(self) -> tuple[Layer, ...]:
+        """Every array of the product, the map itself first."""
+        return (self.map,) if self.observations is None else (self.map, self.observations)
 
 
 OBSERVATION_COLOURS = {0: (165, 30, 40), 10: (240, 220, 140), 40: (30, 80, 160), 254: (10, 20, 60)}
@@ -111,6 +125,27 @@ PRODUCTS = {
             colours=OBSERVATION_COLOURS,
         ),
     ),
+    "cropland_smoothed": Product(
+        name="cropland_smoothed",
+        map=Layer(
+            name="cropland_smoothed",
+            title="Cropland at a threshold, without specks",
+            unit="percent",
+            colours={0: (247, 244, 235), 100: (40, 110, 45)},
+            legend={0: "no cropland", 100: "cropland"},
+        ),
+    ),
+    "farmed_cells": Product(
+        name="farmed_cells",
+        map=Layer(
+            name="farmed_cells",
+            title="Which cells are farmed, and how that is known",
+            unit="1",
+            colours=farmed.COLOURS,
+            legend=farmed.LEGEND,
+        ),
+        counted=True,
+    ),
 }
 
 
@@ -119,12 +154,12 @@ def counted(product: str) -> bool:
     return product in PRODUCTS and PRODUCTS[product].counted
 
 
-def layers_of(product: ProductPlan) -> tuple[Layer, ...]:
+def layers_of(product: ProductPlan | DerivedPlan) -> tuple[Layer, ...]:
     """Every array that a planned product writes, the map itself first."""
-    if isinstance(product.encoding, Encoding) and product.product == EMBEDDING:
+    if isinstance(product, ProductPlan) and isinstance(product.encoding, Encoding) and product.product == EMBEDDING:
         return embedding_layers(product.encoding)
-    image, observations = PRODUCTS[product.product].layers
-    return replace(image, depth=len(product.quantiles) or None), observations
+    image, *observations = PRODUCTS[product.product].layers
+    return replace(image, depth=len(product.quantiles) or None), *observations
 
 
 def mean_weights(quantiles: tuple[float, ...]) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from models.inference import Embedder
 from transforms.plan import Encoding, PictureEncoding, Plan
-from transforms.sources import COLOUR_BANDS
 
 PROCESS_BYTES = 600 * 2**20  # Python with PyTorch, GDAL and Beam
 READING_BYTES = 300 * 2**20  # beside the composite, see ``composite``
@@ -24,7 +23,7 @@ def worker_memory(plan: Plan, embedders: Iterable[Embedder], tiles_in_flight: in
     periods = max((len(encoding.periods) for encoding in composites), default=0)
     composite = BYTES_PER_VALUE * periods * len(bands) * side**2
     pictures = [each.encoding for each in plan.products if isinstance(each.encoding, PictureEncoding)]
-    row = max((plan.grid.tile_px // each.cell_px * len(COLOUR_BANDS) * each.chip_px**2 for each in pictures), default=0)
+    row = max((plan.grid.tile_px // each.cell_px * len(each.bands) * each.chip_px**2 for each in pictures), default=0)
     reading = max(composite, BYTES_PER_VALUE * ROWS_OF_CHIPS * row) + READING_BYTES
     encoders = list(embedders)
     parameters = sum(parameter.numel() for each in encoders for parameter in each.encoder.parameters())

@@ -66,7 +66,7 @@ class Window:
                 raise InputError(f"window.months: {self.months}, but the encoder reads {most} equal parts of it")
             span = self.months // most
             edges = [first_of(year, start + part * span) for part in range(most + 1)]
-        elif kind == "month":
+        elif kind in ("month", "month-mean"):
             edges = [first_of(year, start + month) for month in range(self.months + 1)]
         else:
             months = [first_of(year, start + month) for month in range(self.months)]

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from transforms.plan import Smoothing
-from transforms.products import NODATA
+from transforms.values import NODATA
 
 CROPLAND = 100  # what a pixel of the class is written as; 0 for the other, so that both read as percent
 

@@ -17,11 +17,11 @@ SCENE_CLASSIFICATION = "scl"
 VISIBLE_BANDS = ("blue", "green", "red")
 REFLECTANCE_BANDS = (*VISIBLE_BANDS, "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 BACKSCATTER_BANDS = ("vv", "vh")
-COLOUR_BANDS = ("red", "green", "blue")
+PICTURE_BANDS = ("red", "green", "blue", "nir")  # of which an archive need not have the last
 SENSOR_BANDS = {
     "sentinel2": (*REFLECTANCE_BANDS, SCENE_CLASSIFICATION),
     "sentinel1": BACKSCATTER_BANDS,
-    "rgb": COLOUR_BANDS,
+    "rgb": PICTURE_BANDS,
 }
 COMPOSITE_SENSORS = ("sentinel2", "sentinel1")  # reduced over time
 PICTURE_SENSORS = ("rgb",)  # looked at date by date
@@ -147,13 +147,13 @@ PROFILES = {
             SourceProfile(
                 name=f"{key}-8bit",
                 sensor="rgb",
-                assets=dict.fromkeys(COLOUR_BANDS, key),
+                assets=dict.fromkeys(bands, key),
                 unit="brightness",
                 scale=1 / 255,
-                notes=f"8-bit pictures, red, green and blue in one asset {key!r}; 0 in all three is no data.",
-                numbers={band: number for number, band in enumerate(COLOUR_BANDS, 1)},
+                notes=f"8-bit pictures, {', '.join(bands)} in one asset {key!r}; 0 in all of them is no data.",
+                numbers={band: number for number, band in enumerate(bands, 1)},
             )
-            for key in ("visual", "rgb")
+            for key, bands in (("visual", PICTURE_BANDS[:3]), ("rgb", PICTURE_BANDS[:3]), ("rgbn", PICTURE_BANDS))
         ),
     )
 }

@@ -1,8 +1,6 @@
-"""Areas per unit, parent and region, summed from the ledger's exact integers."""
+"""Areas and cells per unit, parent and region, from the sums of the ledger's exact integers."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +8,22 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from models.errors import InputError
 from transforms.editions import Edition
-from transforms.products import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
+from transforms.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
+from transforms.plan import DerivedPlan, ProductPlan
+from transforms.products import counted
+from transforms.readings import Reading, reading_of
 from transforms.region import Region
 from transforms.store import replacing
-from transforms.unit import Unit
+from transforms.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order, places
+
+__all__ = ["failed_share", "places", "statistics", "write_statistics", "write_table"]
 
 DM2_PER_HA = 1_000_000
-WHOLE_REGION = "region"
-METHOD = "pixel count at a threshold; not a design-based estimate"
-COVERAGE_METHOD = (
-    "sum of the cells' mean shares; the interval takes errors within a tile as wholly correlated and those of "
-    "different tiles as independent; not a design-based estimate"
-)
-NOT_MAPPED = {
-    "no_imagery": NO_IMAGERY,
-    "too_few_observations": TOO_FEW_OBSERVATIONS,
-    "failed": FAILED,
-}
 ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has
-Histogram = dict[int, int]
-Place = tuple[str, str]
+CELLS = ("cells", "cells_mapped", "cells_of_class")  # the same
+CELLS_SHARE = "share_of_cells"  # of those that are mapped
+FARMED_CELLS = "farmed_cells"
 
 
 def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
@@ -39,117 +31,73 @@ def statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
 
     Args:
         edition: Every tile must have its record.
-        thresholds: Product -> percent from which a pixel counts as the class.
+        thresholds: Product of a model -> percent from which a pixel counts as the class.
 
     Returns:
         A row per product and unit, then per parent, then for the region. Areas come as exact integers in dm²
-        (``…_dm2``), which add up to parents and region without any difference, and as hectares.
+        (``…_dm2``), which add up to parents and region without any difference, and as hectares; numbers of cells do
+        so too.
 
     Raises:
         InputError: If a tile has no record yet.
     """
-    manifest, plan, region = edition.manifest, edition.plan, Region.read(edition.units)
-    names = {unit.id: unit.name for unit in region.units}
-    sums = ledger_sums(edition, region)
+    region = Region.read(edition.units)
+    return area_table(edition, region, ledger_sums(edition, region), thresholds)
+
+
+def area_table(edition: Edition, region: Region, sums: Sums, thresholds: Mapping[str, int]) -> pd.DataFrame:
+    """See ``statistics``."""
+    manifest, plan = edition.manifest, edition.plan
     rows = []
-    for product in plan.products:
-        calibrated = manifest["calibrated"][product.product]
-        for place in sorted(sums.histograms[product.product], key=level_order):
-            level, place_id = place
-            histogram = sums.histograms[product.product][place]
-            if product.quantiles:
-                covered, squares = sums.covered[product.product][place], sums.squares[product.product][place]
-                figures = coverage_of(histogram, covered, squares if calibrated else None, product.quantiles)
-            else:
-                figures = areas_of(histogram, thresholds[product.product], calibrated)
-            rows.append(
-                {
-                    "level": level,
-                    "id": place_id,
-                    "name": names.get(place_id, place_id) if level == "unit" else place_id,
-                    "product": product.product,
-                    "season": str(plan.season),
-                    "provisional": plan.provisional,
-                    "threshold_percent": None if product.quantiles else thresholds[product.product],
-                    **figures,
-                    "method": COVERAGE_METHOD if product.quantiles else METHOD,
-                }
-            )
-    return pd.DataFrame(rows).astype(dict.fromkeys(ESTIMATES, float) | {"threshold_percent": "Int64"})
+    for product in plan.all_products:
+        name = product.product
+        reading = reading_of(plan, product, thresholds, manifest["calibrated"][name])
+        rows += [
+            told
+            | {"product": name, "season": str(plan.season), "provisional": plan.provisional}
+            | {"threshold_percent": reading.threshold}
+            | figures_of(product, sums, place, reading)
+            | {"method": reading.method}
+            for place, told in named(sums.histograms[name], region)
+        ]
+    types = dict.fromkeys(ESTIMATES, float) | dict.fromkeys(("threshold_percent", *CELLS), "Int64")
+    return pd.DataFrame(rows).astype(types | {CELLS_SHARE: float})
 
 
-def places(unit: Unit) -> list[Place]:
-    """Level and id of the rows that count a unit, but for the region's: its own and those of the parents it has."""
-    parents = [(f"parent {n}", parent) for n, parent in enumerate(unit.parents, 1) if parent is not None]
-    return [("unit", unit.id), *parents]
+def named(found: Iterable[Place], region: Region) -> list[tuple[Place, dict[str, str]]]:
+    """Places in the order of the table, each with the columns that name it."""
+    names = {unit.id: unit.name for unit in region.units}
+    return [
+        (place, {"level": place[0], "id": place[1], "name": names[place[1]] if place[0] == "unit" else place[1]})
+        for place in sorted(found, key=level_order)
+    ]
 
 
-@dataclass(frozen=True)
-class Sums:
-    """What the records of an edition add up to, by product and place (level and id).
-
-    Attributes:
-        histograms: Class value -> dm².
-        covered: Of products that are shares, mean share times area, dm².
-        squares: Of the same, the sum over tiles of (interval width times area)², dm⁴.
-    """
-
-    histograms: dict[str, dict[Place, Histogram]]
-    covered: dict[str, dict[Place, int]]
-    squares: dict[str, dict[Place, float]]
-
-
-def ledger_sums(edition: Edition, region: Region) -> Sums:
-    """Add up all tiles, one record in memory at a time.
-
-    Raises:
-        InputError: If a tile has no record yet.
-    """
-    plan = edition.plan
-    around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
-    shares = [product.product for product in plan.products if product.quantiles]
-    histograms: dict[str, dict[Place, Histogram]] = {
-        product.product: {place: defaultdict(int) for unit in around.values() for place in unit}
-        for product in plan.products
-    }
-    covered: dict[str, dict[Place, int]] = {product: defaultdict(int) for product in shares}
-    squares: dict[str, dict[Place, float]] = {product: defaultdict(float) for product in shares}
-    tiles, found = len(edition.manifest["tiles"]), 0
-    for record in edition.ledger.records():
-        found += 1
-        for product, made in record.products.items():
-            for unit, histogram in made.areas.items():
-                for place in around[unit]:
-                    for value, area in histogram.items():
-                        histograms[product][place][value] += area
-            widths: dict[Place, int] = defaultdict(int)
-            for unit, sums in made.covered.items():
-                for place in around[unit]:
-                    covered[product][place] += sums.mean_dm2
-                    widths[place] += sums.width_dm2
-            for place, width in widths.items():
-                squares[product][place] += width**2
-    if found < tiles:
-        raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")
-    return Sums(histograms, covered, squares)
+def figures_of(product: ProductPlan | DerivedPlan, sums: Sums, place: Place, reading: Reading) -> dict[str, Any]:
+    """Columns of a product's areas and cells in a place."""
+    name = product.product
+    histogram = sums.histograms[name][place]
+    if product.quantiles:
+        squares = sums.squares[name][place] if reading.calibrated else None
+        areas = coverage_of(histogram, sums.covered[name][place], squares, product.quantiles, reading)
+    else:
+        areas = areas_of(histogram, reading)
+    return areas | (
+        cells_of(sums.cells[name][place], reading) if counted(name) else dict.fromkeys((*CELLS, CELLS_SHARE))
+    )
 
 
-def level_order(place: Place) -> tuple[int, str, str]:
-    """Units first, then nearer before farther parents, the region last; by id within a level."""
-    level, place_id = place
-    return (0 if level == "unit" else 2 if level == WHOLE_REGION else 1, level, place_id)
-
-
-def areas_of(histogram: Histogram, threshold: int, calibrated: bool) -> dict[str, Any]:
+def areas_of(histogram: Histogram, reading: Reading) -> dict[str, Any]:
     """Columns of areas of a class, from one histogram of its values."""
-    area = sum(area for value, area in histogram.items() if threshold <= value <= 100)
     # Summed probabilities mean hectares only if 30 % means three in ten.
-    expected = sum(value * area for value, area in histogram.items() if value <= 100) / 100 if calibrated else None
-    return columns_of(histogram, area) | {"expected_ha": None if expected is None else expected / DM2_PER_HA}
+    expected = sum(value * area for value, area in histogram.items() if value in reading.mapped) / 100
+    return columns_of(histogram, total(histogram, reading.of_class), reading) | {
+        "expected_ha": expected / DM2_PER_HA if reading.calibrated else None
+    }
 
 
 def coverage_of(
-    histogram: Histogram, covered: int, squares: float | None, quantiles: tuple[float, ...]
+    histogram: Histogram, covered: int, squares: float | None, quantiles: tuple[float, ...], reading: Reading
 ) -> dict[str, Any]:
     """Columns of areas of a covered share.
 
@@ -158,8 +106,9 @@ def coverage_of(
         covered: Mean share times area, dm².
         squares: See ``Sums``; None where the intervals do not hold.
         quantiles: Whose outermost are the interval's ends.
+        reading: Of the histogram.
     """
-    columns = columns_of(histogram, covered)
+    columns = columns_of(histogram, covered, reading)
     if squares is None:
         return columns
     # An interval that is so wide, of a normal distribution, has this standard deviation; its ends are so far away.
@@ -173,19 +122,63 @@ def coverage_of(
     }
 
 
-def columns_of(histogram: Histogram, area: int) -> dict[str, Any]:
+def columns_of(histogram: Histogram, area: int, reading: Reading) -> dict[str, Any]:
     """Columns that every product has, in hectares and as exact integers in dm²."""
     dm2 = {
         "total": sum(histogram.values()),
-        "mapped": sum(area for value, area in histogram.items() if value <= 100),
+        "mapped": total(histogram, reading.mapped),
         "area": area,
-        **{f"not_mapped_{cause}": histogram.get(value, 0) for cause, value in NOT_MAPPED.items()},
+        **{f"not_mapped_{cause}": total(histogram, values) for cause, values in reading.not_mapped.items()},
     }
     return (
         {f"{name}_ha": area / DM2_PER_HA for name, area in dm2.items()}
         | dict.fromkeys(ESTIMATES)
         | {f"{name}_dm2": area for name, area in dm2.items()}
     )
+
+
+def cells_of(cells: Histogram, reading: Reading) -> dict[str, Any]:
+    """Columns of numbers of cells."""
+    mapped, of_class = total(cells, reading.mapped), total(cells, reading.of_class)
+    share = of_class / mapped if mapped else None
+    numbers = (sum(cells.values()), mapped, of_class)
+    return dict(zip(CELLS, numbers, strict=True)) | {CELLS_SHARE: share}
+
+
+def total(histogram: Histogram, values: Iterable[int]) -> int:
+    """What some values of a histogram add up to."""
+    return sum(histogram.get(value, 0) for value in values)
+
+
+def farmed_table(edition: Edition, region: Region, sums: Sums) -> pd.DataFrame:
+    """How it is known which cells are farmed.
+
+    Returns:
+        For each unit, parent and the region a row per code of the legend, then one per cause of there being none;
+        cells and dm² add up to all of the place.
+    """
+    plan = edition.plan
+    [product] = [product for product in plan.derived if product.product == FARMED_CELLS]
+    reading = reading_of(plan, product, {}, calibrated=False)
+    answers = dict.fromkeys(FARMED_CODES, "farmed") | dict.fromkeys(NOT_FARMED_CODES, "not farmed")
+    kinds: list[tuple[int | None, str, str, frozenset[int]]] = [
+        (code, answers.get(code, "not known"), meaning, frozenset({code})) for code, meaning in LEGEND.items()
+    ] + [
+        (None, "not known", f"not mapped: {cause.replace('_', ' ')}", values - set(LEGEND))
+        for cause, values in reading.not_mapped.items()
+    ]
+    rows = []
+    for place, told in named(sums.histograms[FARMED_CELLS], region):
+        cells, areas = sums.cells[FARMED_CELLS][place], sums.histograms[FARMED_CELLS][place]
+        for code, answer, meaning, values in kinds:
+            area = total(areas, values)
+            rows.append(
+                told
+                | {"season": str(plan.season), "provisional": plan.provisional}
+                | {"code": code, "answer": answer, "meaning": meaning, "cells": total(cells, values)}
+                | {"area_ha": area / DM2_PER_HA, "area_dm2": area, "method": reading.method}
+            )
+    return pd.DataFrame(rows).astype({"code": "Int64"})
 
 
 def failed_share(table: pd.DataFrame) -> float:
@@ -195,11 +188,23 @@ def failed_share(table: pd.DataFrame) -> float:
 
 
 def write_statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.DataFrame:
-    """Write ``statistics.csv`` and ``statistics.parquet`` of an edition; returns the table."""
-    table = statistics(edition, thresholds)
-    for suffix in ("csv", "parquet"):
-        write_table(table, edition.folder / f"statistics.{suffix}")
-    return table
+    """Write ``statistics`` of an edition, and ``farmed_cells`` if it has them, as CSV and Parquet.
+
+    Returns:
+        The table of ``statistics``.
+
+    Raises:
+        InputError: If a tile has no record yet.
+    """
+    region = Region.read(edition.units)
+    sums = ledger_sums(edition, region)
+    tables = {"statistics": area_table(edition, region, sums, thresholds)}
+    if edition.plan.farmed is not None:
+        tables[FARMED_CELLS] = farmed_table(edition, region, sums)
+    for name, table in tables.items():
+        for suffix in ("csv", "parquet"):
+            write_table(table, edition.folder / f"{name}.{suffix}")
+    return tables["statistics"]
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

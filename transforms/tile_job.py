@@ -1,25 +1,23 @@
 """The work on one tile, from imagery to ledger record, as one fused stage: arrays never leave it."""
 
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from models.errors import InputError, TileError, UnreachableError
+from models.errors import UnreachableError
 from transforms import map_store
 from transforms.answers import Result
 from transforms.areas import TileCoverage
-from transforms.counts import cell_counts
 from transforms.editions import Edition, now
 from transforms.fingerprints import product_fingerprint
 from transforms.from_composites import composite_results
 from transforms.from_pictures import picture_results
 from transforms.grid import Tile
-from transforms.ledger import ProductRecord, TileRecord
+from transforms.ledger import TileRecord
 from transforms.materials import Machine, Materials
 from transforms.plan import Encoding, PictureEncoding, ProductPlan
-from transforms.products import FAILED, counted, layers_of
 from transforms.stopwatch import Stopwatch
+from transforms.tile_records import cause_of, done_record, failed_record
 
 Results = Callable[[TileCoverage, Stopwatch], Iterator[Result]]
 
@@ -87,10 +85,16 @@ class TileJob:
             made, error = self._make(group, ground, watch)
             for product in group.products:
                 name = product.product
-                if error is None:
-                    records[name] = self._record(made[name], wanted[name], ground, watch)
-                else:
-                    records[name] = self._failed(product, wanted[name], ground, error)
+                if error is not None:
+                    # Shards that an earlier step may have written become nodata again.
+                    map_store.write_blank(self.edition.maps, self.plan, product, tile, self._window(tile, product))
+                    records[name] = failed_record(product, wanted[name], ground, error)
+                    continue
+                result = made[name]
+                with watch.step("areas"):
+                    records[name] = done_record(
+                        product, wanted[name], ground, result.classes, result.covered(ground), result.batch
+                    )
         record = TileRecord(
             tile=tile.name,
             products=records,
@@ -100,7 +104,8 @@ class TileJob:
             device=str(self.materials.device),
         )
         ledger.commit(record)
-        return TileSummary(tile.name, "failed" if record.failed else "done")
+        failed = any(records[product.product].status == "failed" for product in self.plan.products)
+        return TileSummary(tile.name, "failed" if failed else "done")
 
     def _groups(self, products: list[ProductPlan]) -> Iterator[Group]:
         """Products that can be made from one reading, together."""
@@ -138,40 +143,16 @@ class TileJob:
         try:
             for result in group.results(ground, watch):
                 with watch.step("write"):
-                    self._write(ground.tile, result)
-                made[result.product.product] = result
+                    tile, product = ground.tile, result.product
+                    window = self._window(tile, product)
+                    map_store.write_images(self.edition.maps, self.plan, product, tile, window, result.images)
+                made[product.product] = result
         except UnreachableError:
             raise
-        except (TileError, InputError) as failure:
-            return {}, str(failure)
-        except Exception as fault:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
-            return {}, f"fault in Stook: {fault!r} | " + " | ".join(traceback.format_exc(limit=-3).split("\n"))
+        except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
+            return {}, cause_of(failure)
         return made, None
 
-    def _record(self, result: Result, fingerprint: str, ground: TileCoverage, watch: Stopwatch) -> ProductRecord:
-        """What the ledger keeps of a product that was made."""
-        with watch.step("areas"):
-            return ProductRecord(
-                fingerprint=fingerprint,
-                status="done",
-                areas=ground.areas_of(result.classes),
-                covered=result.covered(ground),
-                cells=cell_counts(ground, result.classes) if counted(result.product.product) else {},
-                batch=result.batch,
-            )
-
-    def _failed(self, product: ProductPlan, fingerprint: str, ground: TileCoverage, error: str) -> ProductRecord:
-        """All ground of the tile as failed; shards that an earlier step may have written become nodata again."""
-        window = self.extents[ground.tile.zone].slices(self.plan.cells(product), ground.tile)
-        map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
-        areas = {unit: {FAILED: area} for unit, area in ground.totals.items()}
-        return ProductRecord(fingerprint, "failed", areas, error=error)
-
-    def _write(self, tile: Tile, result: Result) -> None:
-        """Write the last layers of a product, one image each."""
-        product, images = result.product, result.images
-        cells = self.plan.cells(product)
-        window = self.extents[tile.zone].slices(cells, tile)
-        for layer, image in zip(layers_of(product)[-len(images) :], images, strict=True):
-            array = map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, layer.name, mode="r+")
-            map_store.write_shard(array, (*(slice(0, depth) for depth in image.shape[:-2]), *window), image)
+    def _window(self, tile: Tile, product: ProductPlan) -> tuple[slice, slice]:
+        """Where a tile lies in a product's arrays."""
+        return self.extents[tile.zone].slices(self.plan.cells(product), tile)

@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from rasterio.coords import BoundingBox
 from rasterio.vrt import WarpedVRT
 
 from transforms.export import palette
 from transforms.products import NODATA, PRODUCTS
 
 LONLAT = "EPSG:4326"
-TRUTH_COLOURS = {0: (247, 244, 235, 255), 1: (40, 110, 45, 255), NODATA: (255, 255, 255, 0)}
 MARGIN_DEG = 0.002
 BRIGHTEST = 0.22  # reflectance shown as white
 
@@ -26,16 +26,18 @@ BRIGHTEST = 0.22  # reflectance shown as white
 def draw(
     folder: Path,
     scenes: list[Path],
+    pictures: list[Path],
     truth: dict[int, dict[str, Path]],
     exported: dict[str, Path],
     units: Path,
     title: str,
 ) -> Path:
-    """Draw true colour, truths and maps side by side with the districts' borders; returns the PNG's path.
+    """Draw what satellites see, the truths and, below them, the maps, with the districts' borders; returns the PNG.
 
     Args:
         folder: Where ``map.png`` is written.
         scenes: Folders of one clear scene per zone, with ``red``, ``green`` and ``blue``.
+        pictures: Pictures of metre resolution.
         truth: EPSG code -> layer -> raster.
         exported: Product -> VRT of the exported map, in degrees.
         units: The districts.
@@ -43,58 +45,58 @@ def draw(
     """
     borders = gpd.read_file(units)
     with rasterio.open(exported["cropland"]) as file:
-        bounds, percent = file.bounds, file.read(1)
+        bounds = file.bounds
         mosaic = partial(mosaic_of, shape=file.shape, transform=file.transform)
-    with rasterio.open(exported["building_coverage"]) as file:
-        coverage_bounds, median = file.bounds, file.read(file.count // 2 + 1)
+
+    def true(layer: str, nodata: float) -> np.ndarray:
+        return mosaic((files[layer] for files in truth.values()), nodata)
 
     colour = np.stack([mosaic([scene / f"{band}.tif" for scene in scenes], 0) for band in ("red", "green", "blue")], -1)
-    share = mosaic((files["buildings"] for files in truth.values()), np.nan)
+    close = np.stack([mosaic(pictures, 0, band=band) for band in (1, 2, 3)], -1)
+    share = true("buildings", np.nan)
     roofs = np.where(np.isnan(share), NODATA, np.rint(100 * np.nan_to_num(share)))
-    crops, built = (palette(PRODUCTS[name].map) for name in ("cropland", "building_coverage"))
-    panels = (
-        (
-            "clearest scene of the growing season (true colour)",
-            np.where(colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1),
-            bounds,
-        ),
-        ("truth: cropland", painted(mosaic((f["cropland"] for f in truth.values()), NODATA), TRUTH_COLOURS), bounds),
-        ("map: probability of cropland", painted(percent, crops), bounds),
-        ("truth: share of a cell under roofs", painted(roofs, built), bounds),
-        ("map: share of a cell under roofs (median)", painted(median, built), coverage_bounds),
+    palettes = {name: palette(PRODUCTS[name].map) for name in exported}
+    columns = (
+        ("cropland", "probability of cropland", true("cropland", NODATA), 100),
+        ("building_coverage", "share under roofs", roofs, 60),
+        ("harvest_piles", "probability of harvest piles", true("piles", NODATA), 100),
     )
-    figure = Figure(figsize=(22, 5.4), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(panels)))
-    for place, (name, image, box) in zip(axes, panels, strict=True):
-        panel(place, name, image, (box.left, box.right, box.bottom, box.top), borders)
-    for colours, places, most, label in (
-        (crops, axes[1:3], 100, "probability of cropland, percent"),
-        (built, axes[3:], 60, "share under roofs, percent"),
-    ):
+    figure = Figure(figsize=(20, 10.5), layout="constrained")
+    axes = figure.subplots(2, 1 + len(columns))
+    clear = np.where(colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1)
+    panel(axes[0, 0], "clearest scene of the growing season", clear, bounds, borders)
+    panel(axes[1, 0], "pictures after the harvest", np.where(close > 0, close / 255, 1), bounds, borders)
+    for (product, label, there, most), places in zip(columns, axes[:, 1:].T, strict=True):
+        colours = palettes[product]
+        known = np.where(there == NODATA, NODATA, there if product == "building_coverage" else 100 * there)
+        panel(places[0], f"truth: {label}", painted(known, colours), bounds, borders)
+        with rasterio.open(exported[product]) as file:
+            panel(places[1], f"map: {label}", painted(file.read(file.count // 2 + 1), colours), file.bounds, borders)
         scale = ListedColormap(np.array([colours[value] for value in range(most + 1)]) / 255)
-        figure.colorbar(ScalarMappable(Normalize(0, most), scale), ax=list(places), label=label, shrink=0.6, aspect=30)
+        bar = ScalarMappable(Normalize(0, most), scale)
+        figure.colorbar(bar, ax=list(places), label=f"{label}, percent", location="bottom", shrink=0.6, aspect=30)
     figure.suptitle(title)
-    figure.savefig(folder / "map.png", dpi=110)
+    figure.savefig(folder / "map.png", dpi=100)
     return folder / "map.png"
 
 
-def mosaic_of(paths: Iterable[Path], nodata: float, shape: tuple[int, int], transform: Affine) -> np.ndarray:
-    """The first bands of rasters, float32 [y, x], on a grid in degrees; the first that has data wins."""
+def mosaic_of(
+    paths: Iterable[Path], nodata: float, shape: tuple[int, int], transform: Affine, band: int = 1
+) -> np.ndarray:
+    """One band of rasters, float32 [y, x], on a grid in degrees; the first that has data wins."""
     whole = np.full(shape, nodata, np.float32)
     for path in paths:
         with (
             rasterio.open(path) as source,
             WarpedVRT(source, crs=LONLAT, transform=transform, height=shape[0], width=shape[1], nodata=nodata) as view,
         ):
-            whole = np.where(np.isnan(whole) | (whole == nodata), view.read(1), whole)
+            whole = np.where(np.isnan(whole) | (whole == nodata), view.read(band), whole)
     return whole
 
 
-def panel(
-    axes: Axes, name: str, image: np.ndarray, extent: tuple[float, float, float, float], borders: gpd.GeoDataFrame
-) -> None:
+def panel(axes: Axes, name: str, image: np.ndarray, bounds: BoundingBox, borders: gpd.GeoDataFrame) -> None:
     """One picture with borders."""
-    axes.imshow(image, extent=extent, interpolation="nearest")
+    axes.imshow(image, extent=(bounds.left, bounds.right, bounds.bottom, bounds.top), interpolation="nearest")
     borders.boundary.plot(ax=axes, color="black", linewidth=0.8)
     west, south, east, north = borders.total_bounds
     axes.set_xlim(west - MARGIN_DEG, east + MARGIN_DEG)

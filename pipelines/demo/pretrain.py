@@ -1,41 +1,41 @@
 """Make the demonstration's bundles from simulated places of their own.
 
 ``python -m pipelines.demo.pretrain`` writes ``pipelines/demo/bundle``, a small encoder of the Presto family with a head
-for cropland, and ``pipelines/demo/bundle-buildings``, a narrow ResNet with quantiles of building coverage. The places
-they learn from and the place they are judged on have other seeds, positions and weather than the demonstration's.
+for cropland, ``pipelines/demo/bundle-buildings``, a narrow ResNet with quantiles of building coverage, and
+``pipelines/demo/bundle-piles``, a narrow ResNet on pictures (see ``pipelines.demo.piles``); ``… pretrain piles`` only
+one of ``cropland``, ``buildings``, ``piles``. The places they learn from and the place they are judged on have other
+seeds, positions and weather than the demonstration's.
 """
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
-import pystac
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.bundle import Bundle, Conditions, Provenance
 from models.encoder import Chips
+from models.errors import InputError
 from models.inference import Embedder
 from models.metrics import Estimate, evaluate
 from models.presto import Presto, PrestoSize, with_ndvi
 from models.tasks import ClassTask
 from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
-from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, WINDOW, YEAR, imagery_section
-from pipelines.fine_tune import run_fine_tuning
-from pipelines.progress import TerminalReporter
+from pipelines.demo.buildings import train_buildings
+from pipelines.demo.piles import train_piles
+from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
 from pipelines.sections import ImagerySection, WindowSection
-from pipelines.training_configuration import TrainConfiguration
 from transforms.features import SeasonReader, SeasonSettings, training_grid
 from transforms.labels import Classes, read_labels
-from transforms.simulation.catalogue import GLOBAL_EXTENT
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
-from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
-from transforms.simulation.truth import write_footprints, write_truth
+from transforms.simulation.scenes import write_archive
+from transforms.simulation.truth import write_truth
 
 SIZE = PrestoSize(width=32, depth=2, heads=4, mlp_ratio=2.0, most_steps=24)
 TRAINING_PLACES = (
@@ -44,10 +44,9 @@ TRAINING_PLACES = (
     Place(longitude=40.5, latitude=11.0, width_m=3000, height_m=3000, seed=103),
 )
 HELD_OUT_PLACE = Place(longitude=34.5, latitude=10.0, width_m=3000, height_m=3000, seed=104)
+NAMES = ("cropland", "buildings", "piles")
 PIXELS_PER_PLACE = 12_000
 BLOCK_M = 500.0
-BUILDING_BANDS = (*RADAR_BANDS, *OPTICAL_BANDS)
-BUILDING_CELL_PX = 10
 STRENGTHS = (0.01, 0.1, 1.0)
 EPOCHS = 15
 BATCH = 512
@@ -81,8 +80,6 @@ def simulate(place: Place, folder: Path) -> Pixels:
     """Simulate a place and read a random sample of its pixels through the ordinary path."""
     landscape = Landscape.simulate(place)
     catalog = write_archive(landscape, folder / "archive", YEAR)
-    write_footprints(landscape, folder / "footprints.geojson")
-    gpd.GeoSeries([place.rectangle().geom], crs=place.frame).to_crs(4326).to_file(folder / "surveyed.geojson")
     imagery = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder})
     settings = SeasonSettings(imagery.sources(), PERIODS, cloud_dilation_px=0, readers=2)
     [files] = write_truth(landscape, folder / "truth").values()
@@ -176,14 +173,22 @@ With 95 % intervals from resampling whole {BLOCK_M:g} m blocks:
 """
 
 
-def main() -> None:
-    """Simulate, train, judge, write."""
+def main(names: Sequence[str]) -> None:
+    """Train the bundles of these names: simulate, train, judge, write."""
+    wrong = [name for name in names if name not in NAMES]
+    if wrong:
+        raise InputError(f"{', '.join(wrong)}: no bundle of the demonstration; allowed are {', '.join(NAMES)}")
     with tempfile.TemporaryDirectory() as scratch:
+        if "piles" in names:
+            train_piles(Path(scratch) / "piles")
+        if "buildings" in names:
+            train_buildings(Path(scratch) / "buildings")
+        if "cropland" not in names:
+            return
         places = (*TRAINING_PLACES, HELD_OUT_PLACE)
         folders = [Path(scratch) / str(place.seed) for place in places]
         *training, held_out = [simulate(place, folder) for place, folder in zip(places, folders, strict=True)]
         train_cropland(training, held_out)
-        train_buildings(folders[:-1], folders[-1])
 
 
 def train_cropland(training: list[Pixels], held_out: Pixels) -> None:
@@ -203,59 +208,5 @@ def train_cropland(training: list[Pixels], held_out: Pixels) -> None:
     Bundle(encoder, ClassTask(head, calibration), conditions, provenance).save(BUNDLE)
 
 
-def train_buildings(training: list[Path], held_out: Path) -> None:
-    """Write the bundle of building coverage, by the way that users take; the archives of the places lie in folders."""
-    labels = [building_labels(folder) for folder in (*training, held_out)]
-    # Every place has its own archive, so all of them are put under one catalogue.
-    catalog = together([folder / "archive" for folder in (*training, held_out)], training[0].parent / "together")
-    config = TrainConfiguration.model_validate(
-        {
-            "name": "Demonstration, SIMULATED",
-            "imagery": imagery_section(catalog),
-            "training": {
-                "product": "building_coverage",
-                "bundle": str(BUILDINGS_BUNDLE),
-                "encoder": {"untrained": {"depth": 18, "bands": list(BUILDING_BANDS), "chip_px": 32, "width": 12}},
-                "window": WINDOW,
-                "stride_px": BUILDING_CELL_PX,
-                "head": "quantiles",
-                "fine_tuning": {"epochs": 40, "patience": 8, "batch": 64, "learning_rate": 3e-3},
-                "labels": labels[:-1],
-                "held_out": labels[-1:],
-                "block_m": BLOCK_M,
-            },
-        }
-    )
-    result = run_fine_tuning(config, TerminalReporter())
-    for place, measured in result.held_out.items():
-        print(f"{place}: {measured}")
-
-
-def building_labels(folder: Path) -> dict[str, object]:
-    """The ``labels`` section of a simulated place."""
-    return {
-        "file": str(folder / "footprints.geojson"),
-        "area": str(folder / "surveyed.geojson"),
-        "year": YEAR,
-        "licence": "Apache-2.0, simulated",
-    }
-
-
-def together(archives: list[Path], folder: Path) -> Path:
-    """One catalogue over the scenes of several archives, which stay where they are; returns its path."""
-    catalog = pystac.Catalog("simulated", "Simulated scenes of several places")
-    for name in (OPTICAL_COLLECTION, RADAR_COLLECTION):
-        collection = pystac.Collection(name, "simulated", GLOBAL_EXTENT)
-        catalog.add_child(collection)
-        for archive in archives:
-            for item in pystac.Catalog.from_file(str(archive / "catalog.json")).get_items(recursive=True):
-                if item.collection_id != name:
-                    continue
-                item.make_asset_hrefs_absolute()
-                collection.add_item(item.full_copy())
-    catalog.normalize_and_save(str(folder), pystac.CatalogType.SELF_CONTAINED)
-    return folder / "catalog.json"
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or NAMES)

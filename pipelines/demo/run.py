@@ -3,8 +3,10 @@
 import json
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -12,18 +14,28 @@ from models.errors import InputError, TileError
 from pipelines.configuration import MapConfiguration
 from pipelines.demo.picture import draw
 from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.demo.truth import BuildingComparison, Comparison, compare, compare_buildings
-from pipelines.map import MapResult, run_map
+from pipelines.demo.truth import (
+    BuildingComparison,
+    CroplandComparison,
+    PileComparison,
+    compare_buildings,
+    compare_cropland,
+    compare_piles,
+)
+from pipelines.map import run_map
 from pipelines.progress import TerminalReporter
 from pipelines.sections import load
+from transforms.editions import Edition
 from transforms.export import export
 from transforms.region import Region
 from transforms.simulation.ground import Place
-from transforms.statistics import places, statistics
+from transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
+from transforms.statistics import places
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")
 MARKER = "simulated-by-stook.json"
+MAPS = ("cropland", "building_coverage", "harvest_piles")
 TITLE = "SIMULATED landscape near 36° E, 9° N (dotted: the meridian between two UTM zones)"
 
 
@@ -45,24 +57,27 @@ def run_demo(folder: Path) -> dict[str, float]:
     result = run_map(config, YEAR, reporter)
     if not result.published:
         raise TileError(f"the demonstration could not map its own scenes: {next(iter(result.failed.values()))}")
-    comparison = compare(result.edition, place.truth)
-    buildings = compare_buildings(result.edition, place.truth, place.footprints)
-    print_districts(result, comparison, buildings)
-    maps = export(result.edition, folder / "exports")
+    edition = result.edition
+    cropland = compare_cropland(edition, place.truth)
+    buildings = compare_buildings(edition, place.truth, place.footprints)
+    piles = compare_piles(edition, place.truth)
+    print_districts(edition, cropland, buildings, piles)
+    maps = export(edition, folder / "exports")
     picture = draw(
         folder,
         scenes=clearest_scenes(folder / "archive"),
+        pictures=sorted((folder / "archive" / PICTURE_COLLECTION).glob(f"*/{PICTURE_ASSET}.tif")),
         truth=place.truth,
-        exported={
-            name: next(path for path in maps if path.name.endswith(f"{name}.vrt")) for name in config.products.maps
-        },
+        exported={name: next(path for path in maps if path.name.endswith(f"_{name}.vrt")) for name in MAPS},
         units=folder / "districts.geojson",
         title=TITLE,
     )
     figures = {
-        "demo.auc": comparison.auc,
+        "demo.auc": cropland.auc,
         "demo.buildings_r2": buildings.r2,
         "demo.buildings_interval_coverage": buildings.covered,
+        "demo.piles_accuracy": piles.accuracy,
+        "demo.piles_average_precision": piles.average_precision,
         "demo.seconds": time.perf_counter() - start,
     }
     print(f"picture: {picture}\nmaps for a GIS: {folder / 'exports'}")
@@ -72,36 +87,50 @@ def run_demo(folder: Path) -> dict[str, float]:
     return figures
 
 
-def print_districts(result: MapResult, cropland: Comparison, buildings: BuildingComparison) -> None:
-    """Print hectares on the maps beside the true ones, per district."""
-    table = statistics(result.edition, {"cropland": 50})
+def print_districts(
+    edition: Edition, cropland: CroplandComparison, buildings: BuildingComparison, piles: PileComparison
+) -> None:
+    """Print what the maps say beside what is true, per district."""
+    table = pd.read_parquet(edition.folder / "statistics.parquet")
     table = table[table["level"] != "region"]
     members: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for unit in Region.read(result.edition.units).units:
+    for unit in Region.read(edition.units).units:
         for place in places(unit):
             members[place].append(unit.id)
 
-    def show(title: str, product: str, headings: dict[str, str], truth: dict[str, float]) -> None:
+    def show(title: str, product: str, headings: dict[str, str], truth: Mapping[str, float], decimals: int = 1) -> None:
         shown = Table(title=title, title_justify="left", box=None)
-        for heading in ("district", *headings.values(), "truth", "not mapped", "in all"):
+        for heading in ("district", *headings.values(), "truth"):
             shown.add_column(heading, justify="left" if heading == "district" else "right")
         for _, row in table[table["product"] == product].iterrows():
-            true = sum(truth[unit] for unit in members[row["level"], row["id"]])
-            figures = (*(row[name] for name in headings), true, row["total_ha"] - row["mapped_ha"], row["total_ha"])
-            shown.add_row(row["name"], *(f"{value:,.1f}" for value in figures))
+            true = sum(truth.get(unit, 0) for unit in members[row["level"], row["id"]])
+            figures = (*(row[name] for name in headings), true)
+            shown.add_row(row["name"], *(f"{value:,.{decimals}f}" for value in figures))
         Console(width=110).print(shown)
 
     show(
         "Cropland of the SIMULATED districts, hectares",
         "cropland",
-        {"area_ha": "on the map (50 % or more)", "expected_ha": "sum of probabilities"},
+        {
+            "total_ha": "in all",
+            "mapped_ha": "mapped",
+            "area_ha": "on the map (50 % or more)",
+            "expected_ha": "sum of probabilities",
+        },
         cropland.truth_ha,
     )
     show(
         "Ground under roofs in the SIMULATED districts, hectares",
         "building_coverage",
-        {"area_ha": "on the map", "low_ha": "from", "high_ha": "to"},
+        {"total_ha": "in all", "mapped_ha": "mapped", "area_ha": "on the map", "low_ha": "from", "high_ha": "to"},
         buildings.truth_ha,
+    )
+    show(
+        "Cells of 250 m with harvest piles in the SIMULATED districts",
+        "harvest_piles",
+        {"cells": "in all", "cells_mapped": "wholly pictured", "cells_of_class": "with piles on the map"},
+        piles.truth_cells,
+        decimals=0,
     )
 
 

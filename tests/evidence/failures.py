@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rasterio
 import yaml
 
 from models.bundle import Conditions
@@ -24,7 +25,13 @@ from models.resnet import ResNet, ResNetSize
 from pipelines.demo.place import WINDOW
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.kill import scraps, season_folder
-from tests.pipelines.small_season import SmallSeason, write_random_bundle, write_small_season
+from tests.pipelines.small_season import (
+    PILES,
+    SmallSeason,
+    write_pile_bundle,
+    write_random_bundle,
+    write_small_season,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "failures.md"
@@ -250,6 +257,40 @@ def full_disk(season: SmallSeason, stack: ExitStack) -> None:
     mount(season, stack, f"size={SMALL_DISK}")
 
 
+def piles_alone(season: SmallSeason) -> None:
+    """Make harvest piles the only product."""
+    write_pile_bundle(season.folder / "piles")
+    season.configure(products={"harvest_piles": PILES})
+
+
+def a_picture(season: SmallSeason) -> Path:
+    """One of the season's pictures."""
+    piles_alone(season)
+    return next(item.parent / "rgb.tif" for item in season.items() if item.name.startswith("HR"))
+
+
+def missing_picture(season: SmallSeason, stack: ExitStack) -> None:
+    a_picture(season).unlink()
+
+
+def deeper_picture(season: SmallSeason, stack: ExitStack) -> None:
+    path = a_picture(season)
+    with rasterio.open(path) as source:
+        values, profile = source.read(), source.profile
+    with rasterio.open(path, "w", **{**profile, "dtype": "uint16"}) as target:
+        target.write(values.astype("uint16") * 257)
+
+
+def misplaced_pictures(season: SmallSeason, stack: ExitStack) -> None:
+    piles_alone(season)
+    edit_items(season, "HR", lambda item: item["properties"].update({"proj:code": "EPSG:32638"}))
+
+
+def no_pictures(season: SmallSeason, stack: ExitStack) -> None:
+    piles_alone(season)
+    season.configure(products__harvest_piles__window={"start": {"month": 11, "year": -1}, "months": 2})
+
+
 def mount(season: SmallSeason, stack: ExitStack, options: str) -> None:
     """Make the output a file system in memory, gone when ``stack`` ends."""
     folder = season.folder / "out"
@@ -297,6 +338,14 @@ CASES = (
          r"output: \S+: no permission to write in \S+/out, or it is read-only"),
     Case("full-disk", "the disk is full", full_disk, 4,
          r"output: cannot write \S+: No space left on device; what is done is kept, run the same command", OPEN),
+    Case("missing-picture", "harvest piles: a picture is missing", missing_picture, 3,
+         r"^failed: \d+_\d+_\d+: HR_\w+: missing asset rgb \(", OPEN),
+    Case("deeper-picture", "harvest piles: a picture has 16 bits, not the profile's 8", deeper_picture, 3,
+         r"^failed: .* unusable asset rgb .*: 3 bands of uint16, where profile rgb-8bit has 3 of uint8", OPEN),
+    Case("misplaced-pictures", "harvest piles: pictures in another projection than their items say",
+         misplaced_pictures, 3, r"^failed: .* unusable asset rgb .*: EPSG:3263\d, but the item says EPSG:32638", OPEN),
+    Case("no-pictures", "harvest piles: no picture in the window", no_pictures, 2,
+         r"imagery\.rgb: .* has no scene of highres-rgb over .* from 2022-11-01 to 2023-01-01"),
 )  # fmt: skip
 
 

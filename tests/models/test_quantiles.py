@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, pinball, r2
+from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, pinball, quantile_loss, r2
 
 
 def test_quantiles_cannot_cross_whatever_the_weights() -> None:
@@ -16,7 +16,7 @@ def test_quantiles_cannot_cross_whatever_the_weights() -> None:
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=20.0)
     predicted = head(torch.randn(500, 8) * 10)
-    assert (predicted.diff(dim=1) >= 0).all()
+    assert (predicted[:, :-1].diff(dim=1) >= 0).all()
 
 
 @pytest.mark.parametrize("quantiles", [(0.5, 0.25, 0.75), (0.1, 0.5, 0.8), (0.05, 0.95), (0.0, 0.5, 1.0)])
@@ -40,10 +40,25 @@ def test_all_nodes_are_learnt_together() -> None:
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(400):
         optimizer.zero_grad()
-        pinball(head(x), y, head.quantiles).backward()
+        quantile_loss(head(x), y, head.quantiles).backward()
         optimizer.step()
     found = head.eval()(torch.tensor([[0.8]]))[0].detach().numpy()
-    assert np.allclose(found, 0.8 * np.array(DEFAULT_QUANTILES), atol=0.06)
+    assert np.allclose(found[:-1], 0.8 * np.array(DEFAULT_QUANTILES), atol=0.06)
+    assert found[-1] == pytest.approx(0.4, abs=0.03), "the mean of what lies evenly between 0 and x"
+
+
+def test_the_mean_knows_what_is_beyond_every_quantile() -> None:
+    torch.manual_seed(0)
+    x, y = torch.ones(3000, 1), (torch.arange(3000) % 40 == 0).float()  # one in forty: every quantile is 0
+    head = QuantileHead(1, dropout=0.0)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(400):
+        optimizer.zero_grad()
+        quantile_loss(head(x), y, head.quantiles).backward()
+        optimizer.step()
+    found = head.eval()(x[:1])[0].detach().numpy()
+    assert np.abs(found[:-1]).max() < 0.05
+    assert found[-1] == pytest.approx(1 / 40, abs=0.003)
 
 
 def test_intervals_that_are_too_narrow_are_widened_to_what_they_promise() -> None:

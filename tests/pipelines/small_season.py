@@ -20,9 +20,10 @@ from models.bundle import Bundle, Conditions, Provenance
 from models.encoder import Encoder
 from models.heads import Head
 from models.presto import Presto, PrestoSize
+from models.resnet import ResNet, ResNetSize
 from models.tasks import ClassTask
 from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import WINDOW, YEAR, write_place
+from pipelines.demo.place import PILES_WINDOW, WINDOW, YEAR, write_place
 from pipelines.season import region_of
 from pipelines.sections import load
 from transforms.grid import Grid, Tile
@@ -35,6 +36,8 @@ YEAR_ROUND = Conditions(start_month=1, months=12)
 BLOCK_PX = 16
 MARGIN_PX = 3  # readers of neighbouring tiles and zones look this far beyond their edge
 ABSENT = object()
+PILE_CELL_M = 50
+PILES = {"bundle": "piles", "window": PILES_WINDOW}  # a product of the season, once its bundle is written
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,20 @@ def write_random_bundle(
     )
     encoder = encoder or Presto(PrestoSize(16, 1, 2, 2.0)).eval()
     Bundle(encoder, ClassTask(Head([encoder.output.width, 1]).eval()), conditions, provenance).save(folder)
+
+
+def write_pile_bundle(folder: Path) -> None:
+    """Random weights, standardised on pictures like the archive's so that cells differ; chips of 100 m at 5 m."""
+    torch.manual_seed(4)
+    encoder = ResNet(ResNetSize(18, ("red", "green", "blue"), "imagenet", chip_px=20, resolution_m=5, width=8)).eval()
+    with torch.no_grad():
+        features = encoder(0.1 * torch.randn(200, 3, 20, 20) + 0.2 * torch.randn(200, 3, 1, 1))
+    head = Head([64, 1]).eval()
+    head.mean.copy_(features.mean(dim=0))
+    head.scale.copy_(features.std(dim=0).clamp(min=1e-3))
+    provenance = Provenance("harvest_piles", "random weights", None, "Apache-2.0", "nothing", "# for tests\n")
+    conditions = Conditions(start_month=11, months=2, cell_m=PILE_CELL_M)
+    Bundle(encoder, ClassTask(head), conditions, provenance).save(folder)
 
 
 def write_small_season(folder: Path) -> SmallSeason:

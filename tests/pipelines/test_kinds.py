@@ -250,11 +250,13 @@ def test_heads_on_one_encoder_share_its_pass_and_encoders_of_one_season_share_it
 ) -> None:
     season = quick_season.copy(tmp_path / "season")
     write_random_bundle(season.folder / "other-head", DRY, 9, load_bundle(season.folder / "pixels").encoder)
-    plan = three_products(
-        season, monkeypatch, {"cropland": "pixels", "heads": "other-head", "patched": "patches", "pictured": "chips"}
-    )
+    averaged = spread(ResNet(replace(PICTURE, period="month-mean"))).eval()
+    write_random_bundle(season.folder / "averaged", replace(DRY, stride_px=STRIDES_PX["chips"]), 5, averaged)
+    bundles = {"cropland": "pixels", "heads": "other-head", "patched": "patches", "pictured": "chips"}
+    plan = three_products(season, monkeypatch, bundles | {"of_months": "averaged"})
     run_plan(season, plan, (WEST,))
-    assert work == {"read": 2, "encoded": 3}  # of one tile: pictures are resampled otherwise than series
+    # Of one tile: the composite of a whole window is read by itself, all else is made of the same months.
+    assert work == {"read": 2, "encoded": 4}
 
 
 def test_tiles_that_are_no_whole_number_of_cells_are_refused(quick_season: SmallSeason, tmp_path: Path) -> None:

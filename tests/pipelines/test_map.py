@@ -44,7 +44,8 @@ def edition_of(season: SmallSeason) -> Edition:
 
 def assert_same_table(one: pd.DataFrame, other: pd.DataFrame) -> None:
     """Equal to the digits that CSV keeps, and in how they write that there is nothing."""
-    pd.testing.assert_frame_equal(one.fillna(""), other.fillna(""), check_dtype=False, rtol=1e-6)
+    one, other = (table.astype(object).fillna("") for table in (one, other))
+    pd.testing.assert_frame_equal(one, other, check_dtype=False, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")

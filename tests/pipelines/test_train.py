@@ -4,16 +4,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 import torch
 import yaml
 
 from models.bundle import Conditions, load_bundle
 from models.encoder import Chips
 from models.errors import InputError
+from models.heads import Calibration
 from models.presto import Presto
+from pipelines.card import model_card
 from pipelines.demo.place import WINDOW
 from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of
@@ -62,14 +66,25 @@ def test_the_penalty_is_chosen_on_the_training_place(trained: TrainResult) -> No
 
 
 def test_the_held_out_place_is_judged_with_intervals(trained: TrainResult) -> None:
-    [metrics] = trained.held_out.values()
+    [found] = trained.held_out.values()
+    metrics = found.metrics
+    assert sum(one.count for one in found.bins) == found.cells
     assert 0 <= metrics["auc"].low <= metrics["auc"].value <= metrics["auc"].high <= 1
     assert metrics["brier"].value < 0.35  # an answer of one half everywhere has 0.25
 
 
 def test_the_card_names_data_licence_method_and_accuracy(trained: TrainResult) -> None:
     card = trained.bundle.provenance.card
-    for words in ("cropland_32636.tif", "simulated", "linear", "Platt", "cropland_32637 2023", "auc"):
+    for words in (
+        "cropland_32636.tif",
+        "simulated",
+        "linear",
+        "Platt",
+        "cropland_32637 2023",
+        "auc",
+        "average precision",
+        "mean predicted",
+    ):
         assert words in card
 
 
@@ -82,6 +97,7 @@ def test_only_a_calibrated_training_writes_a_calibration(
     assert not plain.bundle.calibrated
     assert "nothing is claimed" in plain.bundle.provenance.card
     assert load_bundle(tmp_path / "trained").hash == plain.bundle.hash
+    assert plain.cross_validated is None
     again = run_training(config, JsonReporter())
     assert again.bundle.hash == plain.bundle.hash, "the same training must give the same bundle"
 
@@ -110,6 +126,59 @@ def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSe
 
 def test_the_bundle_remembers_what_it_was_trained_under(trained: TrainResult) -> None:
     assert trained.bundle.conditions == Conditions(start_month=1, months=12, absent_bands=(), cloud_dilation_px=0)
+
+
+def fields(file: Path) -> Path:
+    """Square fields of 35 m on ground of the small season, one in four of them crop."""
+    lefts, bottoms = np.meshgrid(np.arange(8) * 40, np.arange(6) * 40)
+    boxes = shapely.box(*(corner.ravel() for corner in (lefts, bottoms, lefts + 35, bottoms + 35)))
+    [corner] = gpd.GeoSeries.from_xy([35.9967], [9.0008], crs=4326).to_crs(32636)
+    moved = gpd.GeoSeries(boxes, crs=32636).translate(corner.x, corner.y)
+    kind = np.where((lefts // 40 + bottoms // 40).ravel() % 4 == 0, "crop", "other")
+    gpd.GeoDataFrame({"kind": kind}, geometry=moved).to_file(file)
+    return file
+
+
+def test_fields_train_a_balanced_head_that_is_judged_on_blocks_where_nothing_is_held_out(
+    pristine_season: SmallSeason, tmp_path: Path
+) -> None:
+    labels = {"file": str(fields(tmp_path / "fields.gpkg")), "field": "kind", "year": pristine_season.year}
+    labels |= {"positive": ["crop"], "negative": ["other"], "licence": "simulated"}
+    changes = {"labels": [labels], "held_out": [], "window": JUNE_AND_JULY, "minimum_observations": 0, "block_m": 100}
+    config = training(pristine_season, tmp_path, **changes, balance="weights")
+    result = run_training(config, JsonReporter())
+    found = result.cross_validated
+    assert found is not None and (found.cells, found.positive) == (288, 72)
+    card = result.bundle.provenance.card
+    for words in (
+        "fields.gpkg",
+        "too high for the rarer",
+        "blocks of the training places",
+        "These very blocks gave C, and",
+        "50% to 60%",
+    ):
+        assert words in card
+    mean = np.average([one.predicted for one in found.bins], weights=[one.count for one in found.bins])
+    assert mean > 0.35, "a balanced head that is not calibrated says too much of the rarer class"
+
+
+@pytest.mark.parametrize(
+    ("balance", "calibration", "told"),
+    [
+        ("none", None, "1.\nNot calibrated: the probabilities rank"),
+        ("weights", None, "too high for the rarer.\nNot calibrated"),
+        ("none", Calibration(2.0, -1.0), "Platt scaling on held-out blocks: 2.0000 · logit -1.0000.\n\n"),
+        ("weights", Calibration(2.0, -1.0), "logit -1.0000. It takes back the weights.\n\n"),
+    ],
+)
+def test_the_card_says_what_the_probabilities_are(
+    pristine_season: SmallSeason, tmp_path: Path, balance: str, calibration: Calibration | None, told: str
+) -> None:
+    config = training(pristine_season, tmp_path, balance=balance, seed=1)
+    card = model_card(config, "Presto", "MIT", [], None, 1.0, calibration, None, {})
+    assert told in card
+    assert ("Both classes weighed the same" in card) == (balance == "weights")
+    assert card.endswith("nothing is claimed.\n")
 
 
 JUNE_AND_JULY = {"start": {"month": 6, "year": 0}, "months": 2}

@@ -208,3 +208,14 @@ def test_number_of_readers_changes_nothing(flanders: dict[str, Source]):
     }
     one, eight = (composite(items, flanders, EAST, replace(june, readers=readers)) for readers in (1, 8))
     np.testing.assert_array_equal(one.values, eight.values)
+
+
+def test_pictures_of_the_same_months_leave_the_composite_as_it_is(optical: Archive, tmp_path: Path) -> None:
+    optical.add("S2", noon(1), {"red": 1000, "scl": VEGETATION})
+    sentinel = optical.save()
+    pictures = Archive(tmp_path / "pictures", "rgb-8bit")
+    pictures.add("HR", noon(2), {"red": 200})
+    both = {"sentinel2": sentinel, "rgb": pictures.save()}
+    alone, beside = composed({"sentinel2": sentinel}, ("red",)), composed(both, ("red",))
+    np.testing.assert_array_equal(alone.values, beside.values)
+    np.testing.assert_array_equal(alone.clear_observations, beside.clear_observations)

@@ -89,3 +89,19 @@ def test_an_area_smaller_than_a_cell_is_refused(tmp_path: Path) -> None:
     area = write(tmp_path / "area.gpkg", rectangle(10, 10, 60, 60))
     with pytest.raises(InputError, match="no cell of 100 m lies wholly within"):
         read_footprints(area, area, 100)
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+def test_footprints_without_a_crs_or_without_any_polygon_are_refused(tmp_path: Path, area: Path) -> None:
+    gpd.GeoSeries([rectangle(0, 0, 10, 10)]).to_file(tmp_path / "nowhere.gpkg")
+    with pytest.raises(InputError, match="nowhere.gpkg: has no CRS"):
+        read_footprints(tmp_path / "nowhere.gpkg", area, 100)
+    gpd.GeoSeries([], crs=EPSG).to_file(tmp_path / "empty.geojson")
+    with pytest.raises(InputError, match="empty.geojson: holds no polygons"):
+        read_footprints(tmp_path / "empty.geojson", area, 100)
+
+
+def test_an_area_that_was_drawn_on_the_grid_holds_the_cells_on_its_edge(tmp_path: Path) -> None:
+    area = write(tmp_path / "area.geojson", rectangle(0, 0, 300, 200), epsg=4326)
+    houses = write(tmp_path / "houses.gpkg", rectangle(10, 10, 20, 20))
+    assert len(read_footprints(houses, area, 100)) == 6

@@ -199,6 +199,7 @@ def test_polygons_and_points_label_cells_of_a_coarser_product(tmp_path: Path) ->
     assert table[["column", "row", "label"]].to_numpy().tolist() == [[5000, 10000, True], [5001, 10000, False]]
 
 
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_a_polygon_across_a_meridian_is_labelled_in_both_zones_and_nowhere_twice(tmp_path: Path) -> None:
     field, other = box(35.999, 9.0, 36.001, 9.001), box(36.01, 9.0, 36.012, 9.001)
     file = write_polygons(tmp_path / "fields.gpkg", ("crop", field), ("grass", other), epsg=None)
@@ -246,6 +247,7 @@ def test_unusable_polygons_are_refused(
         read_labels(file, FIELDS, field)
 
 
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_polygons_without_a_crs_are_refused(tmp_path: Path) -> None:
     file = write_polygons(tmp_path / "fields.gpkg", CROP, GRASS, epsg=None)
     with pytest.raises(InputError, match=r"fields\.gpkg: has no CRS"):

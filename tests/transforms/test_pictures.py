@@ -20,7 +20,7 @@ from transforms.sources import Source
 EPSG = 32637
 LEFT, TOP = 500_000, 1_500_000  # a corner of tiles of 500 m
 SOURCE = Source("rgb", "/catalog.json", "pictures", "visual-8bit")
-SETTINGS = PictureSettings(chip_px=20, resolution_m=5.0, period=Period.of_month(2023, 11))
+SETTINGS = PictureSettings(("red", "green", "blue"), chip_px=20, resolution_m=5.0, period=Period.of_month(2023, 11))
 CELLS = Grid(resolution_m=50, tile_px=10)
 TILE = Tile.parse(f"{EPSG}_{LEFT // 500}_{TOP // 500 - 1}")
 
@@ -126,6 +126,32 @@ def test_a_picture_that_is_much_finer_is_averaged_not_skipped(tmp_path: Path) ->
     assert np.allclose(part.chips.values * 255, 150, atol=1)
 
 
+def test_bands_come_in_the_order_that_the_encoder_reads_them(tmp_path: Path) -> None:
+    item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 350, 2.0)
+    wanted = np.zeros((10, 10), bool)
+    wanted[4, 4] = True
+    turned = PictureSettings(("blue", "red"), SETTINGS.chip_px, SETTINGS.resolution_m, SETTINGS.period)
+    [part], [same] = (
+        list(cell_pictures([item], SOURCE, CELLS, TILE, wanted, settings)) for settings in (SETTINGS, turned)
+    )
+    np.testing.assert_array_equal(same.chips.values[0, 0], part.chips.values[0, 0][[2, 0]])
+
+
+def test_near_infrared_is_read_where_the_archive_has_it(tmp_path: Path) -> None:
+    item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 350, 2.0)
+    path = item.assets["visual"].href
+    with rasterio.open(path) as file:
+        values, profile = file.read(), file.profile
+    item.assets = {"rgbn": pystac.Asset(path)}
+    with rasterio.open(path, "w", **{**profile, "count": 4}, photometric="MINISBLACK") as file:
+        file.write(np.concatenate([values, np.full_like(values[:1], 204)]))
+    source = Source("rgb", "/catalog.json", "pictures", "rgbn-8bit")
+    settings = PictureSettings(("nir", "red"), SETTINGS.chip_px, SETTINGS.resolution_m, SETTINGS.period)
+    parts = list(cell_pictures([item], source, CELLS, TILE, np.ones((10, 10), bool), settings))
+    assert len(parts) == 10
+    np.testing.assert_allclose(parts[3].chips.values[:, 0, 0], 0.8, rtol=1e-5)
+
+
 def test_only_wanted_cells_are_read(tmp_path: Path) -> None:
     wanted = np.zeros((10, 10), bool)
     wanted[3, [2, 7]] = True
@@ -137,6 +163,18 @@ def test_a_missing_file_fails_the_tile(tmp_path: Path) -> None:
     item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 140, 5.0)
     Path(item.assets["visual"].href).unlink()
     with pytest.raises(TileError, match="missing asset visual"):
+        read([item])
+
+
+@pytest.mark.parametrize(("count", "dtype"), [(1, "uint8"), (3, "uint16")])
+def test_a_file_that_is_no_picture_of_eight_bits_fails_the_tile(tmp_path: Path, count: int, dtype: str) -> None:
+    item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 140, 5.0)
+    path = item.assets["visual"].href
+    with rasterio.open(path) as file:
+        values, profile = file.read(), file.profile
+    with rasterio.open(path, "w", **{**profile, "count": count, "dtype": dtype}) as file:
+        file.write(values[:count].astype(dtype))
+    with pytest.raises(TileError, match=f"unusable asset visual .*{count} bands of {dtype}, where .* has 3 of uint8"):
         read([item])
 
 

@@ -11,13 +11,16 @@ import shapely
 from shapely import MultiPolygon, Point, Polygon, box
 
 from models.errors import InputError
+from tests.transforms.test_editions import make_plan
 from transforms.geodesy import geodesic_area_m2, project
 from transforms.grid import Grid, Zone
+from transforms.ledger import ProductRecord, TileRecord
 from transforms.region import Region, read_region
 from transforms.simulation.districts import districts
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
-from transforms.statistics import places, statistics
+from transforms.statistics import statistics
+from transforms.sums import places
 from transforms.unit import Unit
 
 TWO = [box(39.0, 13.0, 39.2, 13.2), box(39.2, 13.0, 39.4, 13.2)]
@@ -181,13 +184,13 @@ def test_a_parent_keeps_its_level_where_a_nearer_one_is_empty_or_the_same(tmp_pa
 def test_a_level_sums_the_units_with_a_parent_of_that_level(tmp_path: Path):
     frame(FOUR, **NESTED).to_file(tmp_path / "units.gpkg")
     read_region(tmp_path / "units.gpkg", "code", ["region", "land"]).write(tmp_path / "units.parquet")
-    areas = {unit: {"cropland": {80: area}} for unit, area in zip("ABCD", (1, 10, 100, 1000), strict=True)}
-    product = SimpleNamespace(product="cropland", quantiles=())
+    areas = {unit: {80: area} for unit, area in zip("ABCD", (1, 10, 100, 1000), strict=True)}
+    record = TileRecord("tile", {"cropland": ProductRecord("f", "done", areas)}, 1, {}, "")
     edition: Any = SimpleNamespace(
         manifest={"tiles": ["tile"], "calibrated": {"cropland": False}},
-        plan=SimpleNamespace(name="place", products=[product], season="2024", provisional=False),
+        plan=make_plan(),
         units=tmp_path / "units.parquet",
-        ledger=SimpleNamespace(records=lambda: [SimpleNamespace(areas=areas, covered={})]),
+        ledger=SimpleNamespace(records=lambda: [record]),
     )
     table = statistics(edition, {"cropland": 50})
     assert list(zip(table["level"], table["id"], table["area_dm2"], strict=True))[4:] == [

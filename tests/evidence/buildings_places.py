@@ -1,0 +1,83 @@
+"""Simulated places for the figures of building coverage, and the chips and true shares of their cells."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from pyproj import Transformer
+
+from models.fine_tuning import LabelledChips
+from models.resnet import ResNet, ResNetSize
+from pipelines.demo.place import WINDOW, YEAR, imagery_section
+from pipelines.sections import ImagerySection, WindowSection
+from transforms.chips import ChipLayout
+from transforms.features import SeasonReader, SeasonSettings, labelled_chips
+from transforms.footprints import read_footprints
+from transforms.grid import Grid, Zone
+from transforms.simulation.country import PLATEAU, SAVANNA, Country
+from transforms.simulation.ground import Place
+from transforms.simulation.landscape import Landscape
+from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
+from transforms.simulation.scenes import write_archive
+from transforms.simulation.truth import write_footprints
+
+SIZE = ResNetSize(depth=18, bands=(*RADAR_BANDS, *OPTICAL_BANDS), chip_px=32, width=12)  # as the demonstration's
+CELL_PX, CELL_M, BLOCK_M = 10, 100.0, 500.0
+SIDE_M = 3000.0
+GRID = Grid(tile_px=320)  # a place in the middle of a tile is read at once
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The places of the figures; no two share ground, seed or weather.
+
+    Attributes:
+        trained: Of the first country, fitted, stopped early and calibrated on.
+        seen: Of the first country, never trained on.
+        unseen: Of the second country, of which nothing is trained on.
+    """
+
+    trained: tuple[Place, ...]
+    seen: tuple[Place, ...]
+    unseen: tuple[Place, ...]
+
+
+def sites() -> Sites:
+    """Places at positions drawn from their seeds."""
+    return Sites(
+        trained=tuple(place(SAVANNA, seed) for seed in range(601, 607)),
+        seen=tuple(place(SAVANNA, seed) for seed in range(701, 703)),
+        unseen=tuple(place(PLATEAU, seed) for seed in range(801, 803)),
+    )
+
+
+def place(country: Country, seed: int) -> Place:
+    """A place of 3 km in the middle of a tile of ``GRID``, somewhere between 4° and 13° N in zones 36 and 37."""
+    random = np.random.default_rng([seed, 5])
+    zone = Zone(int(random.integers(36, 38)))
+    tile_m = GRID.tile_px * GRID.resolution_m
+    east, north = ((int(random.integers(*span)) + 0.5) * tile_m for span in ((90, 220), (140, 440)))
+    lon, lat = Transformer.from_crs(zone.epsg, 4326, always_xy=True).transform(east, north)
+    return Place(float(lon), float(lat), SIDE_M, SIDE_M, seed, country)
+
+
+def chips(place: Place, folder: Path) -> LabelledChips:
+    """Simulate a place and a year of scenes, and read its cells by the ordinary path.
+
+    Returns:
+        A chip float32 [1, band, 32, 32] around every cell of 100 m with its true share 0…1; some 800 of a place.
+    """
+    landscape = Landscape.simulate(place)
+    catalog = write_archive(landscape, folder / "archive", YEAR)
+    footprints, area = write_footprints(landscape, folder / "footprints.geojson"), folder / "surveyed.geojson"
+    gpd.GeoSeries([place.rectangle().geom], crs=place.frame).to_crs(4326).to_file(area)
+    labels = read_footprints(footprints, area, CELL_M)
+    specification, output = ResNet.interface(SIZE)
+    layout = ChipLayout.of(specification, output, CELL_PX)
+    window = WindowSection.model_validate(WINDOW).window()
+    periods = window.periods(YEAR, specification.period, specification.most_periods)
+    sources = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder}).sources()
+    settings = SeasonSettings(sources, periods, cloud_dilation_px=0, readers=1)
+    reader = SeasonReader(specification, settings, labels.bounds, GRID, layout.halo_px)
+    return labelled_chips(labels, reader, layout, specification, BLOCK_M)

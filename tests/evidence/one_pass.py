@@ -1,0 +1,46 @@
+"""Three products in one run against three runs of one product each, on the demonstration's place."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from pipelines.demo.run import TILE_PX
+from tests.evidence.figure import Experiment, Figure
+from tests.evidence.measured_run import MeasuredRun, measured_map
+from tests.pipelines.command import arrays
+from transforms.editions import Edition
+from transforms.simulation.ground import Place
+
+NAMES = ("cropland", "building_coverage", "harvest_piles")
+PLAIN = {name: {key: DEMO_PRODUCTS[name][key] for key in ("bundle", "window")} for name in NAMES}
+
+
+def run(scratch: Path) -> Iterator[Figure]:
+    """Time and bytes of one run as shares of three, and how many values of the maps differ."""
+    config = write_place(scratch, Place(), TILE_PX, PLAIN).config
+    together = measured(config, NAMES)
+    apart = [measured(config, (name,)) for name in NAMES]
+    seconds, read = sum(each.seconds for each in apart), sum(each.mib_read for each in apart)
+    times = ", ".join(f"{name} {each.seconds:.0f} s" for name, each in zip(NAMES, apart, strict=True))
+    yield Figure("one_pass.time_ratio", together.seconds / seconds, f"{together.seconds:.0f} s; apart {times}")
+    yield Figure("one_pass.bytes_ratio", together.mib_read / read, f"{together.mib_read:.0f} MiB of {read:.0f}")
+    maps, differing = arrays(Edition(Path(together.edition))), 0
+    for each in apart:
+        for path, values in arrays(Edition(Path(each.edition))).items():
+            differing += int((values != maps[path]).sum())
+    yield Figure("one_pass.differing_values", differing, "of all arrays of the three maps; target 0")
+
+
+def measured(config: Path, names: tuple[str, ...]) -> MeasuredRun:
+    """A run that makes some of the products, into an output of its own."""
+    settings = yaml.safe_load(config.read_text())
+    settings["products"] = {name: settings["products"][name] for name in names}
+    settings["output"] = f"out-{'-'.join(names)}"
+    other = config.with_name(f"{settings['output']}.yaml")
+    other.write_text(yaml.safe_dump(settings))
+    return measured_map(other, YEAR)
+
+
+EXPERIMENT = Experiment("one_pass", run)

@@ -1,0 +1,146 @@
+"""Smoothed cropland and farmed cells made from the maps of the same run, published only with all of them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from models.errors import InputError
+from pipelines import map as map_pipeline
+from pipelines.progress import JsonReporter
+from tests.pipelines.command import assert_same_maps, stook
+from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
+from tests.pipelines.test_piles import published, run
+from transforms.editions import SeasonFolder
+from transforms.farmed import COLOURS, LEGEND, farmed
+from transforms.map_store import open_layer
+from transforms.plan import FarmedRule, Smoothing
+from transforms.products import NODATA
+from transforms.smoothing import smoothed
+
+TILES = 2
+ZONES = ("32636", "32637")
+SMOOTHING = {"majority_px": 3, "minimum_mapping_unit_ha": 0.05}
+
+
+@pytest.fixture(scope="module")
+def ready(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """Cropland of two dry months, smoothed, piles of the two after the harvest, and farmed cells; read only."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("derived") / "season").hurried(2, 1).narrowed()
+    write_pile_bundle(season.folder / "piles")
+    season.configure(products__cropland__smoothing=SMOOTHING, products__farmed_cells={"least_cropland_percent": 20})
+    return season.configure(products__harvest_piles=PILES, run={"mode": "memory"})
+
+
+@pytest.fixture(scope="module")
+def mapped(ready: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """The season mapped and published; read only."""
+    season = ready.copy(tmp_path_factory.mktemp("mapped") / "season")
+    told = run(season, "--quiet")
+    assert told.status == 0
+    assert told.event("derivation_started")["products"] == ["cropland_smoothed", "farmed_cells"]
+    finished = told.event("run_finished")
+    assert (finished["computed"], finished["derived"], finished["failed"]) == (TILES, TILES, 0)
+    return season
+
+
+def test_the_published_maps_are_made_from_each_other(mapped: SmallSeason) -> None:
+    edition = published(mapped)
+    for zone in ZONES:
+        percent = np.asarray(open_layer(edition.maps, zone, 10, "cropland")[:])
+        piles = np.asarray(open_layer(edition.maps, zone, PILE_CELL_M, "harvest_piles")[:])
+        classes = smoothed(percent, Smoothing(50, 3, 5))
+        np.testing.assert_array_equal(open_layer(edition.maps, zone, 10, "cropland_smoothed")[:], classes)
+        codes = farmed(classes, piles, FarmedRule(50, 20, 50))
+        np.testing.assert_array_equal(open_layer(edition.maps, zone, PILE_CELL_M, "farmed_cells")[:], codes)
+        assert (codes != NODATA).any()
+
+
+def test_the_edition_says_whose_licence_they_carry_and_that_they_are_no_probabilities(mapped: SmallSeason) -> None:
+    manifest = published(mapped).manifest
+    assert manifest["licences"]["farmed_cells"] == manifest["licences"]["cropland"] == "Apache-2.0"
+    assert manifest["calibrated"]["cropland_smoothed"] is manifest["calibrated"]["farmed_cells"] is False
+
+
+def test_the_table_is_printed_with_cells_and_written_with_how_they_are_known(mapped: SmallSeason) -> None:
+    told = stook("statistics", mapped.config, "--year", mapped.year, "--threshold", 70)
+    for words in (
+        "cropland_smoothed, main-2023, at 50 % or more",
+        "harvest_piles, main-2023, at 70 % or more",
+        "class cells",
+        "areas of whole cells, not of fields; not a design-based estimate",
+    ):
+        assert words in told.output, told.output
+    known = pd.read_csv(published(mapped).folder / "farmed_cells.csv")
+    table = pd.read_csv(published(mapped).folder / "statistics.csv")
+    [row] = table[(table["level"] == "region") & (table["product"] == "farmed_cells")].to_dict("records")
+    assert known[known["level"] == "region"]["area_dm2"].sum() == row["total_dm2"]
+
+
+def test_another_threshold_needs_another_edition_where_it_is_smoothed_at(mapped: SmallSeason, tmp_path: Path) -> None:
+    other = mapped.copy(tmp_path / "season").configure(products__cropland__threshold=60)
+    told = r"another configuration \(farmed_cells or the thresholds .*, the smoothing of cropland or its .* differ\)"
+    with pytest.raises(InputError, match=told):
+        stook("statistics", other.config, "--year", other.year)
+
+
+def test_a_run_stopped_between_the_stages_is_finished_by_the_next(
+    ready: SmallSeason, mapped: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    season = ready.copy(tmp_path / "season")
+
+    def killed(*_: Any) -> int:
+        raise InputError("killed")
+
+    monkeypatch.setattr(map_pipeline, "derive_tiles", killed)
+    with pytest.raises(InputError, match="killed"):
+        run(season)
+    monkeypatch.undo()
+    home = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name)
+    assert home.current() is None
+    season.configure(run={"mode": "threads", "workers": 2})
+    finished = run(season, "--quiet").event("run_finished")
+    assert (finished["computed"], finished["derived"], finished["published"]) == (0, TILES, True)
+    assert_same_maps(published(season), published(mapped))
+
+
+def test_a_failed_tile_is_told_once_with_its_first_cause(ready: SmallSeason, tmp_path: Path) -> None:
+    season = ready.copy(tmp_path / "season")
+    for picture in (season.folder / "archive" / "highres-rgb").glob("*/*.tif"):
+        picture.unlink()
+    told = run(season, "--quiet")
+    assert told.status == 3
+    failed = [event for event in told.events if event["event"] == "tile_failed"]
+    assert len(failed) == len({event["tile"] for event in failed}) > 0
+    assert all("missing asset" in event["cause"] for event in failed)
+    [edition] = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name).editions()
+    for record in edition.ledger.records():
+        assert record.products["cropland_smoothed"].status == "done"
+        assert record.products["farmed_cells"].status == record.products["harvest_piles"].status
+
+
+def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_pipeline, "run_stage", None)
+    edition: Any = SimpleNamespace(plan=SimpleNamespace(derived=()))
+    config: Any = None
+    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == 0
+
+
+def test_exports_carry_the_legend_and_the_colours_of_codes(mapped: SmallSeason, tmp_path: Path) -> None:
+    assert stook("export", mapped.config, "--year", mapped.year, "--to", tmp_path).status == 0
+    with rasterio.open(tmp_path / "simulated_main-2023_farmed_cells_32637.tif") as file:
+        tags, colours = file.tags(), file.colormap(1)
+        assert {code: tags[f"legend_{code}"] for code in LEGEND} == LEGEND
+        assert {code: colours[code] for code in LEGEND} == {code: (*colour, 255) for code, colour in COLOURS.items()}
+        assert colours[8][:3] == (0, 0, 0) and colours[NODATA][3] == 0
+        assert tags["made_from"] == "cropland_smoothed, harvest_piles" and tags["least_cropland_percent"] == "20"
+        assert "bundle" not in tags and tags["licence"] == "Apache-2.0"
+    with rasterio.open(tmp_path / "simulated_main-2023_cropland_smoothed_32637.tif") as file:
+        assert (file.tags()["minimum_mapping_unit_ha"], file.tags()["legend_100"]) == ("0.05", "cropland")
+    with rasterio.open(tmp_path / "simulated_main-2023_farmed_cells.vrt") as file:
+        assert file.colormap(1)[4] == (*COLOURS[4], 255)
+    assert f"<Category>{LEGEND[7]}</Category>" in (tmp_path / "simulated_main-2023_farmed_cells.vrt").read_text()

@@ -1,0 +1,180 @@
+"""The chips around labelled cells, and the ground they lie on: what encoders are trained with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from models.encoder import Chips
+from models.errors import InputError, TileError
+from models.fine_tuning import LabelledChips
+from models.specification import InputSpecification
+from transforms.cell_labels import DAY
+from transforms.chips import ChipLayout
+from transforms.cutting import Cutter
+from transforms.features import SeasonReader
+from transforms.freeze import find_inputs
+from transforms.geodesy import lonlat_bounds, widened
+from transforms.grid import FALSE_NORTHING_M, Grid
+from transforms.labels import PIXEL_M, LabelledPixels
+from transforms.pictures import CellPictures, PictureSettings, cell_pictures
+from transforms.season import Period
+from transforms.sources import Source
+from transforms.squares import Squares
+
+TILE_M = 10_000  # of the tiles in which pictures are read: as maps are
+
+
+@dataclass(frozen=True)
+class PlacedChips:
+    """Labelled chips and where they lie.
+
+    Attributes:
+        labelled: The chips, their targets and blocks.
+        squares: The ground of each.
+        absent: Bands of the encoder that no archive had.
+    """
+
+    labelled: LabelledChips
+    squares: Squares
+    absent: frozenset[str] = frozenset()
+
+
+def composite_chips(
+    labels: LabelledPixels, reader: SeasonReader, layout: ChipLayout, specification: InputSpecification, block_m: float
+) -> PlacedChips:
+    """The chips of composites around labelled cells; cells whose chip has a gap are left out.
+
+    Memory: all chips, 4 bytes a value.
+
+    Args:
+        labels: Cells of the layout's size.
+        reader: Of the tiles, whose halo is at least the layout's.
+        layout: One vector per chip.
+        specification: What the encoder expects.
+        block_m: Side of the blocks that are never split.
+
+    Raises:
+        InputError: If the labels' cells are not the layout's, or no chip is whole.
+    """
+    cell_m = layout.cell_px * reader.grid.resolution_m
+    if labels.pixel_m != cell_m:
+        raise InputError(f"training.labels: cells of {labels.pixel_m:g} m, but the encoder's are {cell_m:g} m wide")
+    cells = Grid(cell_m, reader.grid.tile_px // layout.cell_px)
+    gathered = _Gathered(labels, specification)
+    for tile, index, rows, columns in labels.by_tile(cells):
+        cutter = Cutter(reader.read(tile), layout, specification, reader.absent)
+        tops, lefts = cutter.chips.rows[rows], cutter.chips.columns[columns]
+        whole = cutter.whole(tops, lefts)
+        if whole.any():
+            cut = cutter.cut(tops[whole], lefts[whole])
+            gathered.take(cut, np.ones(len(cut), bool), index[whole])
+    return gathered.placed(block_m, reader.absent)
+
+
+def picture_chips(
+    labels: LabelledPixels, source: Source, window: Period, specification: InputSpecification, block_m: float
+) -> PlacedChips:
+    """The chips of pictures around labelled cells, each of the day of its label, read as maps read them.
+
+    Cells whose chip is not wholly pictured on their day (UTC) are left out. Encoders of pictures see one picture and no
+    date: months and years are those of the first.
+
+    Memory: all chips, 4 bytes a value, and one row of cells.
+
+    Args:
+        labels: Cells with a day each, see ``transforms.cell_labels``.
+        source: The archive.
+        window: Dates that maps will look at.
+        specification: What the encoder expects.
+        block_m: Side of the blocks that are never split.
+
+    Raises:
+        InputError: If a day lies outside the window, no chip is whole, or a file is missing or corrupt.
+        UnreachableError: If an archive does not answer.
+    """
+    days = labels.table[DAY]
+    outside = days[(days < window.first) | (days >= window.after)]
+    if len(outside):
+        raise InputError(
+            f"training.labels.date: {outside.iloc[0]} lies outside the window, {window.first} up to {window.after}"
+        )
+    side_m = specification.chip_px * specification.resolution_m
+    inputs, _ = find_inputs({"rgb": source}, widened(labels.bounds, side_m), {"rgb": (window,)})
+    cells = picture_grid(labels.pixel_m)
+    gathered = _Gathered(labels, specification)
+    for tile, index, rows, columns in labels.by_tile(cells):
+        items = inputs.near(widened(lonlat_bounds(cells.geobox(tile)), side_m)).get("rgb", [])
+        for day, here in _by_day(days.iloc[index]):
+            number = np.full((cells.tile_px, cells.tile_px), -1)
+            number[rows[here], columns[here]] = index[here]
+            period = Period(day, day + timedelta(days=1))
+            settings = PictureSettings(
+                specification.band_names, specification.chip_px, specification.resolution_m, period
+            )
+            parts = cell_pictures(items, source, cells, tile, number >= 0, settings)
+            for part in _refused(parts):
+                index_here = number[part.row, part.columns]
+                new = index_here >= 0  # the second pass of a day shows nothing new
+                number[part.row, part.columns] = -1
+                if new.any():
+                    gathered.take(part.chips, new, index_here[new])
+    return gathered.placed(block_m)
+
+
+def picture_grid(cell_m: float) -> Grid:
+    """Tiles of up to 10 km for cells; raises InputError if maps cannot have cells of that size."""
+    for count in range(int(TILE_M // cell_m), 0, -1):
+        if cell_m % PIXEL_M == 0 and FALSE_NORTHING_M % (cell_m * count) == 0:
+            return Grid(cell_m, count)
+    raise InputError(
+        f"training.cell_m: {cell_m:g}; allowed are multiples of {PIXEL_M} m that tiles are made of: 50, 100, 250, …"
+    )
+
+
+def _by_day(days: pd.Series) -> Iterator[tuple[date, np.ndarray]]:
+    """Each day with the positions that have it."""
+    for day in sorted(days.unique()):
+        yield day, np.flatnonzero(days.to_numpy() == day)
+
+
+def _refused(parts: Iterator[CellPictures]) -> Iterator[CellPictures]:
+    """The same; what would fail a tile of a map is wrong input here."""
+    try:
+        yield from parts
+    except TileError as error:
+        raise InputError(str(error)) from error
+
+
+class _Gathered:
+    """Chips as they come, written once into one array; what is not written to takes no memory."""
+
+    def __init__(self, labels: LabelledPixels, specification: InputSpecification):
+        self.labels, self.side_m = labels, specification.chip_px * specification.resolution_m
+        self.indices: list[np.ndarray] = []
+        self.latlon: list[np.ndarray] = []
+        self.values: np.ndarray | None = None
+        self.months = self.years = np.zeros(0, int)
+        self.count = 0
+
+    def take(self, chips: Chips, which: np.ndarray, index: np.ndarray) -> None:
+        """Some of the chips, bool [chip], and the labels they are of."""
+        if self.values is None:
+            self.values = np.empty((len(self.labels), *chips.values.shape[1:]), np.float32)
+            self.months, self.years = chips.months, chips.years
+        self.values[self.count : self.count + len(index)] = chips.values[which]
+        self.count += len(index)
+        self.indices.append(index)
+        self.latlon.append(chips.latlon[which])
+
+    def placed(self, block_m: float, absent: frozenset[str] = frozenset()) -> PlacedChips:
+        """All of them; raises InputError if there are none."""
+        if self.values is None:
+            raise InputError("training.labels: no labelled cell has imagery without a gap around it")
+        found, labels = np.concatenate(self.indices), self.labels
+        chips = Chips(self.values[: self.count], self.months, self.years, np.concatenate(self.latlon))
+        targets = labels.table["label"].to_numpy(np.float32)[found]
+        squares = Squares.around(labels.table.iloc[found], labels.pixel_m, self.side_m)
+        return PlacedChips(LabelledChips(chips, targets, labels.blocks(block_m)[found]), squares, absent)
