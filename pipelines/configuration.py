@@ -17,8 +17,9 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
+from transforms.encodings import PIXEL_M, Storage
 from transforms.grid import Grid
-from transforms.plan import PIXEL_M, Combination, FarmedRule, Smoothing, Storage
+from transforms.plan import Combination, FarmedRule, Smoothing
 
 M2_PER_HA = 10_000
 

@@ -14,11 +14,11 @@ from transforms.chips import ChipLayout
 from transforms.editions import SeasonFolder
 from transforms.embeddings import EmbeddingStore
 from transforms.encode import TileView
+from transforms.encodings import Encoding
 from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
 from transforms.freeze import require_bands
 from transforms.grid import Tile
 from transforms.labels import Classes, LabelledPixels, read_labels
-from transforms.plan import Encoding
 from transforms.view import encoded_view
 
 

@@ -23,13 +23,13 @@ from pipelines.season import (
 from transforms import map_store
 from transforms.derive_tiles import DeriveTiles
 from transforms.editions import Edition, SeasonFolder
+from transforms.encodings import PictureEncoding, Quantisation
 from transforms.freeze import find_inputs, require_bands
 from transforms.geodesy import widened
 from transforms.inputs import Inputs
 from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
 from transforms.materials import Machine
-from transforms.plan import PictureEncoding, Plan, ProductPlan, Quantisation
-from transforms.products import EMBEDDING
+from transforms.plan import EMBEDDING, Plan, ProductPlan
 from transforms.quantisation import fit_quantisation
 from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory

@@ -14,8 +14,8 @@ from models.tasks import QuantileTask
 from pipelines.configuration import EmbeddingsSection, MapConfiguration, PictureProductSection, ProductSection
 from pipelines.sections import ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
-from transforms.plan import Encoding, PictureEncoding, Plan, ProductPlan
-from transforms.products import EMBEDDING
+from transforms.encodings import Encoding, PictureEncoding
+from transforms.plan import EMBEDDING, Plan, ProductPlan
 from transforms.region import Region, read_region
 from transforms.season import Season
 

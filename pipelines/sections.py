@@ -12,7 +12,7 @@ from models.errors import InputError
 from models.source import ModelSource
 from models.weights import find, weights_dir
 from pipelines.explain import explain
-from transforms.plan import PIXEL_M
+from transforms.encodings import PIXEL_M
 from transforms.season import Window
 from transforms.sources import Source
 

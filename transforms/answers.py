@@ -10,7 +10,7 @@ from transforms.areas import TileCoverage
 from transforms.encode import Features
 from transforms.ledger import Covered
 from transforms.plan import ProductPlan
-from transforms.products import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
+from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
+from transforms.encodings import Quantisation
 from transforms.ledger import Ledger
-from transforms.plan import Plan, Quantisation
+from transforms.plan import Plan
 from transforms.repeating import repeating
 from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
 

@@ -14,9 +14,11 @@ from transforms import map_store
 from transforms.cells import strips
 from transforms.editions import Edition
 from transforms.encode import Features, TileView
+from transforms.encodings import Encoding, Quantisation, Storage
 from transforms.grid import Tile
-from transforms.plan import Encoding, Plan, ProductPlan, Quantisation, Storage
-from transforms.products import EMBEDDING, NODATA, layers_of
+from transforms.plan import EMBEDDING, Plan, ProductPlan
+from transforms.products import layers_of
+from transforms.values import NODATA
 
 INT8_MOST = 127
 

@@ -22,8 +22,9 @@ from transforms import map_store
 from transforms.derived import explained
 from transforms.editions import Edition
 from transforms.plan import DerivedPlan, Plan, ProductPlan
-from transforms.products import NODATA, Layer, layers_of
+from transforms.products import Layer, layers_of
 from transforms.store import replacing
+from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 METRES_PER_DEGREE = 111_320.0

@@ -15,9 +15,9 @@ from transforms.freeze import Bounds, find_inputs
 from transforms.geodesy import lonlat_bounds, widened
 from transforms.grid import Grid, Tile
 from transforms.labels import LabelledPixels
-from transforms.products import NODATA
 from transforms.season import Period
 from transforms.sources import COMPOSITE_SENSORS, Source
+from transforms.values import NODATA
 
 # Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
 TILE_SIZES_PX = (250, 200, 400, 500, 800, 1000, 1600, 2000)

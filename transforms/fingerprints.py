@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from transforms.areas import TileCoverage
+from transforms.encodings import Encoding, PictureEncoding
 from transforms.materials import Materials
-from transforms.plan import Encoding, PictureEncoding, ProductPlan, digest
-from transforms.products import EMBEDDING
+from transforms.plan import EMBEDDING, ProductPlan, digest
 
 
 def product_fingerprint(materials: Materials, ground: TileCoverage, product: ProductPlan) -> str:

@@ -10,12 +10,13 @@ from transforms.composite import CompositeSettings, composite
 from transforms.cutting import TileSeason
 from transforms.embeddings import EmbeddingStore
 from transforms.encode import ACCELERATOR, TileView
+from transforms.encodings import Encoding
 from transforms.fingerprints import encoding_fingerprint
 from transforms.grid import Tile
 from transforms.materials import Materials
-from transforms.plan import Encoding, ProductPlan
-from transforms.products import EMBEDDING, NODATA
+from transforms.plan import EMBEDDING, ProductPlan
 from transforms.stopwatch import Stopwatch
+from transforms.values import NODATA
 from transforms.view import encoded_view
 
 Planned = dict[Encoding, list[ProductPlan]]

@@ -8,11 +8,12 @@ from transforms.answers import Answer, Result, shares_of
 from transforms.areas import TileCoverage
 from transforms.cells import cells_any
 from transforms.encode import ACCELERATOR, Features
+from transforms.encodings import PictureEncoding
 from transforms.materials import Materials
 from transforms.pictures import PictureSettings, cell_pictures
-from transforms.plan import PictureEncoding, ProductPlan
-from transforms.products import NODATA
+from transforms.plan import ProductPlan
 from transforms.stopwatch import Stopwatch
+from transforms.values import NODATA
 
 MOST_DATES = 254  # that a layer of counts can hold
 

@@ -13,8 +13,9 @@ from zarr.core.sync import sync
 from models.errors import UnreachableError
 from transforms.cells import strip_rows
 from transforms.derived import explained
+from transforms.encodings import Encoding
 from transforms.grid import Grid, Tile, TileRange, Zone
-from transforms.plan import DerivedPlan, Encoding, Plan, ProductPlan
+from transforms.plan import DerivedPlan, Plan, ProductPlan
 from transforms.products import Layer, layers_of
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.

@@ -12,11 +12,11 @@ from models.families import fingerprint
 from models.inference import Embedder, default_device
 from transforms.editions import Edition
 from transforms.embeddings import EmbeddingStore
+from transforms.encodings import Encoding, PictureEncoding
 from transforms.geodesy import lonlat_bounds
 from transforms.grid import Tile
 from transforms.inputs import Inputs
-from transforms.plan import Encoding, PictureEncoding, Plan, ProductPlan
-from transforms.products import EMBEDDING
+from transforms.plan import EMBEDDING, Plan, ProductPlan
 from transforms.region import Region
 
 Bounds = tuple[float, float, float, float]

@@ -2,25 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from transforms import farmed
-from transforms.plan import EMBEDDING, DerivedPlan, Encoding, ProductPlan
-from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
-
-__all__ = [
-    "EMBEDDING",
-    "FAILED",
-    "NODATA",
-    "NO_IMAGERY",
-    "PRODUCTS",
-    "TOO_FEW_OBSERVATIONS",
-    "Layer",
-    "Product",
-    "counted",
-    "layers_of",
-    "mean_weights",
-]
+from transforms.encodings import Encoding
+from transforms.plan import EMBEDDING, DerivedPlan, ProductPlan
+from transforms.values import NODATA
 
 
 @dataclass(frozen=True)
@@ -160,16 +145,6 @@ def layers_of(product: ProductPlan | DerivedPlan) -> tuple[Layer, ...]:
         return embedding_layers(product.encoding)
     image, *observations = PRODUCTS[product.product].layers
     return replace(image, depth=len(product.quantiles) or None), *observations
-
-
-def mean_weights(quantiles: tuple[float, ...]) -> np.ndarray:
-    """Weight of each quantile in the mean of a distribution, float64, adding up to 1.
-
-    Each quantile stands for the probabilities that are nearer to it than to any other. Shares under roofs are skewed:
-    the median is nothing in most cells, and a sum of medians would miss what is scattered.
-    """
-    edges = np.concatenate([[0.0], (np.array(quantiles[:-1]) + quantiles[1:]) / 2, [1.0]])
-    return np.diff(edges)
 
 
 def embedding_layers(encoding: Encoding) -> tuple[Layer, ...]:

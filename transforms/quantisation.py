@@ -15,13 +15,14 @@ from models.errors import TileError
 from models.inference import Embedder
 from transforms.composite import CompositeSettings, composite
 from transforms.cutting import TileSeason
+from transforms.encodings import Encoding, Quantisation
 from transforms.features import training_grid
 from transforms.geodesy import lonlat_bounds
 from transforms.grid import Zone
 from transforms.inputs import Inputs
-from transforms.plan import Encoding, Plan, Quantisation
-from transforms.products import NODATA
+from transforms.plan import Plan
 from transforms.region import Region
+from transforms.values import NODATA
 from transforms.view import encoded_view
 
 PLACES = 16

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from models.inference import Embedder
-from transforms.plan import Encoding, PictureEncoding, Plan
+from transforms.encodings import Encoding, PictureEncoding
+from transforms.plan import Plan
 
 PROCESS_BYTES = 600 * 2**20  # Python with PyTorch, GDAL and Beam
 READING_BYTES = 300 * 2**20  # beside the composite, see ``composite``

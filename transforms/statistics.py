@@ -15,9 +15,7 @@ from transforms.products import counted
 from transforms.readings import Reading, reading_of
 from transforms.region import Region
 from transforms.store import replacing
-from transforms.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order, places
-
-__all__ = ["failed_share", "places", "statistics", "write_statistics", "write_table"]
+from transforms.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
 
 DM2_PER_HA = 1_000_000
 ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has

@@ -9,13 +9,14 @@ from transforms import map_store
 from transforms.answers import Result
 from transforms.areas import TileCoverage
 from transforms.editions import Edition, now
+from transforms.encodings import Encoding, PictureEncoding
 from transforms.fingerprints import product_fingerprint
 from transforms.from_composites import composite_results
 from transforms.from_pictures import picture_results
 from transforms.grid import Tile
 from transforms.ledger import TileRecord
 from transforms.materials import Machine, Materials
-from transforms.plan import Encoding, PictureEncoding, ProductPlan
+from transforms.plan import ProductPlan
 from transforms.stopwatch import Stopwatch
 from transforms.tile_records import cause_of, done_record, failed_record
 

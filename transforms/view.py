@@ -10,8 +10,8 @@ from transforms.chips import ChipLayout
 from transforms.cutting import TileSeason
 from transforms.embeddings import rounded
 from transforms.encode import Features, TileView, encode
-from transforms.plan import Encoding
-from transforms.products import NODATA
+from transforms.encodings import Encoding
+from transforms.values import NODATA
 
 
 def encoded_view(

@@ -16,7 +16,8 @@ from rasterio.coords import BoundingBox
 from rasterio.vrt import WarpedVRT
 
 from transforms.export import palette
-from transforms.products import NODATA, PRODUCTS
+from transforms.products import PRODUCTS
+from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 MARGIN_DEG = 0.002

@@ -18,9 +18,9 @@ from transforms.counts import cell_counts
 from transforms.editions import Edition
 from transforms.geodesy import geodesic_area_m2
 from transforms.grid import Tile
-from transforms.products import NODATA
 from transforms.region import Region
 from transforms.statistics import DM2_PER_HA
+from transforms.values import NODATA
 
 M2_PER_HA = 10_000
 ROUNDING = 0.005  # of a map's percent

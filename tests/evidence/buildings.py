@@ -8,6 +8,7 @@ training are those of ``stook train`` with the demonstration's settings.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.fine_tuning import FineTuning, LabelledChips, Loss, fine_tune, predict
-from models.quantiles import DEFAULT_QUANTILES, HIDDEN_WIDTH, Conformal, QuantileHead, coverage, pinball, r2
+from models.quantiles import DEFAULT_QUANTILES, HIDDEN_WIDTH, Conformal, QuantileHead, coverage, quantile_loss, r2
 from models.resnet import ResNet
-from pipelines.fine_tune import joined, split
 from tests.evidence.buildings_ceiling import ceiling
 from tests.evidence.buildings_places import SIZE, chips, sites
 from tests.evidence.figure import Experiment, Figure
-from transforms.products import mean_weights
+from transforms.labelled_chips import PlacedChips
+from transforms.splits import DEALT, SplitSettings, divided
+from transforms.squares import Squares
 
 SEEDS = range(5)
 EPOCHS, BATCH, LEARNING_RATE = 30, 64, 3e-3
@@ -37,7 +39,8 @@ class Outcome:
 
     Attributes:
         median: R² of the median.
-        mean: R² of the mean of the quantiles.
+        mean: R² of the node of the mean.
+        sum_ratio: Sum of that node / sum of the true shares.
         single: R² of the single output trained by mean squared error.
         covered: Share of cells within the 5–95 % interval.
         width: Mean width of that interval, 0…1.
@@ -45,6 +48,7 @@ class Outcome:
 
     median: float
     mean: float
+    sum_ratio: float
     single: float
     covered: float
     width: float
@@ -63,9 +67,9 @@ def run(scratch: Path) -> Iterator[Figure]:
         )
         yield Figure("buildings.r2.ceiling" + suffix(name), found.pixels, note)
 
-    trained = joined([chips(place, scratch / str(place.seed)) for place in places.trained])
+    trained = [chips(place, scratch / str(place.seed)) for place in places.trained]
     held_out = {
-        name: joined([chips(place, scratch / str(place.seed)) for place in group])
+        name: LabelledChips.joined([chips(place, scratch / str(place.seed)).labelled for place in group])
         for name, group in (("seen", places.seen), ("unseen", places.unseen))
     }
     outcomes = [judge(trained, held_out, seed) for seed in SEEDS]
@@ -83,7 +87,7 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
     yield Figure(
         f"buildings.r2.{name}",
         float(median.mean()),
-        f"{where} ({spread(median)}), {country}; {median.mean() / best:.3f} of the ceiling; mean of the quantiles "
+        f"{where} ({spread(median)}), {country}; {median.mean() / best:.3f} of the ceiling; node of the mean "
         f"{mean.mean():.3f}",
     )
     gain, error = median - single, float(np.std(median - single, ddof=1) / np.sqrt(len(single)))
@@ -92,8 +96,14 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
         "buildings.r2.gain_over_single" + suffix(name),
         float(gain.mean()),
         f"{where}, {country}; median of quantiles less one output trained by squared error ({single.mean():.3f}), "
-        f"paired; standard error {error:.4f}, 95 % interval {gain.mean() - half:+.4f}…{gain.mean() + half:+.4f}; mean "
-        f"of the quantiles less the same {(mean - single).mean():+.4f}",
+        f"paired; standard error {error:.4f}, 95 % interval {gain.mean() - half:+.4f}…{gain.mean() + half:+.4f}; node "
+        f"of the mean less the same {(mean - single).mean():+.4f}",
+    )
+    ratios = np.array([outcome.sum_ratio for outcome in outcomes])
+    yield Figure(
+        "buildings.sum_ratio" + suffix(name),
+        float(ratios.mean()),
+        f"{where} ({spread(ratios)}), {country}; sum of the node of the mean / sum of the true shares; target 1",
     )
     width = np.mean([outcome.width for outcome in outcomes])
     yield Figure(
@@ -104,18 +114,25 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
     )
 
 
-def judge(trained: LabelledChips, held_out: dict[str, LabelledChips], seed: int) -> dict[str, Outcome]:
+def judge(trained: list[PlacedChips], held_out: dict[str, LabelledChips], seed: int) -> dict[str, Outcome]:
     """Train both heads, each with an encoder of its own, from the same start and on the same blocks."""
-    fit, check, calibrate = split(trained, CHECKED_SHARE, CALIBRATED_SHARE, seed)
-    several = learnt(seed, QuantileHead, quantile_loss, fit, check)
+    labelled = LabelledChips.joined([part.labelled for part in trained])
+    squares = Squares.joined([part.squares for part in trained])
+    settings = SplitSettings("blocks", CHECKED_SHARE, CALIBRATED_SHARE, seed)
+    sides = divided(squares, labelled.blocks, labelled.chips.latlon[:, ::-1], settings).sides
+    fit, check, calibrate = (labelled.take(sides == side) for side in DEALT)
+    several = learnt(seed, QuantileHead, partial(quantile_loss, quantiles=DEFAULT_QUANTILES), fit, check)
     one = learnt(seed, single_output, squared_error, fit, check)
-    conformal = Conformal.fit(predict(*several, calibrate, BATCH).numpy(), calibrate.targets, DEFAULT_QUANTILES)
+    raw = predict(*several, calibrate, BATCH)[:, :-1].numpy()
+    conformal = Conformal.fit(raw, calibrate.targets, DEFAULT_QUANTILES)
     found = {}
     for name, cells in held_out.items():
-        quantiles = conformal.apply(predict(*several, cells, BATCH)).numpy()
+        said = predict(*several, cells, BATCH)
+        quantiles, mean = conformal.apply(said[:, :-1]).numpy(), said[:, -1].clamp(0, 1).numpy()
         found[name] = Outcome(
             median=r2(quantiles[:, DEFAULT_QUANTILES.index(0.5)], cells.targets),
-            mean=r2(quantiles @ mean_weights(DEFAULT_QUANTILES), cells.targets),
+            mean=r2(mean, cells.targets),
+            sum_ratio=float(mean.sum() / cells.targets.sum()),
             single=r2(predict(*one, cells, BATCH)[:, 0].clamp(0, 1).numpy(), cells.targets),
             covered=coverage(quantiles, cells.targets),
             width=float(np.mean(quantiles[:, -1] - quantiles[:, 0])),
@@ -139,11 +156,6 @@ def learnt(
 def single_output(width: int) -> nn.Module:
     """The layers of a ``QuantileHead`` with one output: [cell, width] -> [cell, 1]."""
     return nn.Sequential(*list(QuantileHead(width).layers)[:-1], nn.Linear(HIDDEN_WIDTH, 1))
-
-
-def quantile_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Of quantiles [cell, quantile]."""
-    return pinball(predicted, target, DEFAULT_QUANTILES)
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:

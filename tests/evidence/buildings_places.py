@@ -7,14 +7,14 @@ import geopandas as gpd
 import numpy as np
 from pyproj import Transformer
 
-from models.fine_tuning import LabelledChips
 from models.resnet import ResNet, ResNetSize
 from pipelines.demo.place import WINDOW, YEAR, imagery_section
 from pipelines.sections import ImagerySection, WindowSection
 from transforms.chips import ChipLayout
-from transforms.features import SeasonReader, SeasonSettings, labelled_chips
+from transforms.features import SeasonReader, SeasonSettings
 from transforms.footprints import read_footprints
 from transforms.grid import Grid, Zone
+from transforms.labelled_chips import PlacedChips, composite_chips
 from transforms.simulation.country import PLATEAU, SAVANNA, Country
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
@@ -22,8 +22,10 @@ from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
 from transforms.simulation.scenes import write_archive
 from transforms.simulation.truth import write_footprints
 
-SIZE = ResNetSize(depth=18, bands=(*RADAR_BANDS, *OPTICAL_BANDS), chip_px=32, width=12)  # as the demonstration's
-CELL_PX, CELL_M, BLOCK_M = 10, 100.0, 500.0
+SIZE = ResNetSize(
+    depth=18, bands=(*RADAR_BANDS, *OPTICAL_BANDS), chip_px=32, width=12, period="month-mean"
+)  # the demonstration's
+CELL_PX, CELL_M, BLOCK_M = 10, 100.0, 1500.0
 SIDE_M = 3000.0
 GRID = Grid(tile_px=320)  # a place in the middle of a tile is read at once
 
@@ -46,7 +48,7 @@ class Sites:
 def sites() -> Sites:
     """Places at positions drawn from their seeds."""
     return Sites(
-        trained=tuple(place(SAVANNA, seed) for seed in range(601, 607)),
+        trained=tuple(place(SAVANNA, seed) for seed in range(601, 609)),
         seen=tuple(place(SAVANNA, seed) for seed in range(701, 703)),
         unseen=tuple(place(PLATEAU, seed) for seed in range(801, 803)),
     )
@@ -62,7 +64,7 @@ def place(country: Country, seed: int) -> Place:
     return Place(float(lon), float(lat), SIDE_M, SIDE_M, seed, country)
 
 
-def chips(place: Place, folder: Path) -> LabelledChips:
+def chips(place: Place, folder: Path) -> PlacedChips:
     """Simulate a place and a year of scenes, and read its cells by the ordinary path.
 
     Returns:
@@ -80,4 +82,4 @@ def chips(place: Place, folder: Path) -> LabelledChips:
     sources = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder}).sources()
     settings = SeasonSettings(sources, periods, cloud_dilation_px=0, readers=1)
     reader = SeasonReader(specification, settings, labels.bounds, GRID, layout.halo_px)
-    return labelled_chips(labels, reader, layout, specification, BLOCK_M)
+    return composite_chips(labels, reader, layout, specification, BLOCK_M)

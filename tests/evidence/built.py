@@ -25,6 +25,7 @@ from pipelines.sections import WindowSection
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from transforms.composite import CompositeSettings, composite
+from transforms.cutting import mean_of
 from transforms.freeze import find_inputs
 from transforms.geodesy import lonlat_bounds
 from transforms.simulation.ground import Cover
@@ -88,18 +89,18 @@ def predicted(bundle: Bundle, grid: GeoBox) -> np.ndarray:
     window = WindowSection.model_validate(WINDOW).window()
     periods = window.periods(YEAR, specification.period, specification.most_periods)
     bounds = lonlat_bounds(grid)
-    inputs, absent = find_inputs(sources, bounds, periods)
+    inputs, absent = find_inputs(sources, bounds, dict.fromkeys(sources, periods))
     settings = CompositeSettings(
         specification.band_names, periods, bundle.conditions.cloud_dilation_px, absent_bands=absent,
         resampling=specification.resampling, readers=1,
     )  # fmt: skip
-    values = composite(inputs.near(bounds), sources, grid, settings).values
+    values = mean_of(composite(inputs.near(bounds), sources, grid, settings).values)  # of the months that it sees
     side = specification.chip_px
     chips = np.moveaxis(sliding_window_view(values, (side, side), axis=(2, 3)), (2, 3), (0, 1))
     shape = chips.shape[:2]
     chips = chips.reshape(-1, *chips.shape[2:])
     whole = np.flatnonzero(np.isfinite(chips).all((1, 2, 3, 4)))
-    months, years = (np.array([getattr(period.first, name) for period in periods]) for name in ("month", "year"))
+    months, years = np.array([periods[0].first.month]), np.array([YEAR])
     latlon = np.tile((bounds[1], bounds[0]), (len(whole), 1))
 
     def cut(part: slice) -> Chips:

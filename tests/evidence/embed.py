@@ -27,8 +27,8 @@ from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
 from transforms.editions import Edition
 from transforms.labels import read_labels
 from transforms.map_store import open_layer
-from transforms.products import NODATA
 from transforms.simulation.ground import Place
+from transforms.values import NODATA
 
 PLACE = Place(width_m=1400, height_m=1400, seed=31)
 TILE_PX = 100

@@ -21,8 +21,8 @@ from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MIB, MeasuredRun, measured_map
 from transforms.grid import Grid, Tile
 from transforms.map_store import open_layer
-from transforms.products import NODATA
 from transforms.simulation.catalogue import CatalogueWriter
+from transforms.values import NODATA
 
 YEAR = 2023
 TILE = Tile.parse("32637_50_150")

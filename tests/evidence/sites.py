@@ -25,7 +25,7 @@ from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, 
 from transforms.grid import Grid, Tile, TileRange
 from transforms.labels import Classes, LabelledPixels, read_labels
 from transforms.map_store import extents, open_layer
-from transforms.products import NODATA
+from transforms.values import NODATA
 from transforms.view import encoded_view
 
 ROOT = Path(__file__).resolve().parents[2]

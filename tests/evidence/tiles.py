@@ -16,8 +16,9 @@ from pipelines.sections import load
 from tests.evidence.figure import Experiment, Figure
 from transforms.editions import Edition
 from transforms.map_store import open_layer
-from transforms.products import NODATA, PRODUCTS
+from transforms.products import PRODUCTS
 from transforms.simulation.ground import Place
+from transforms.values import NODATA
 
 SIZES = (50, 100, 200)
 RESOLUTIONS_M = {"cropland": 10, "building_coverage": 100}

@@ -17,7 +17,7 @@ from models.tasks import QuantileTask
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
 from transforms.editions import Edition, SeasonFolder
-from transforms.products import NODATA
+from transforms.values import NODATA
 
 DRY = Conditions(start_month=1, months=2, stride_px=10)  # without a cloud
 WINDOW = {"start": {"month": 1, "year": 0}, "months": 2}

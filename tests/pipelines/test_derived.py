@@ -19,8 +19,8 @@ from transforms.editions import SeasonFolder
 from transforms.farmed import COLOURS, LEGEND, farmed
 from transforms.map_store import open_layer
 from transforms.plan import FarmedRule, Smoothing
-from transforms.products import NODATA
 from transforms.smoothing import smoothed
+from transforms.values import NODATA
 
 TILES = 2
 ZONES = ("32636", "32637")

@@ -22,8 +22,8 @@ from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
 from transforms import from_composites
 from transforms.editions import Edition
-from transforms.plan import Storage
-from transforms.products import NODATA
+from transforms.encodings import Storage
+from transforms.values import NODATA
 
 TILES = 2
 WINDOW = {"start": {"month": 6, "year": 0}, "months": 2}

@@ -28,8 +28,9 @@ from transforms.grid import Tile, Zone
 from transforms.map_store import extents, open_layer
 from transforms.materials import Machine
 from transforms.plan import Plan
-from transforms.products import NODATA, PRODUCTS
+from transforms.products import PRODUCTS
 from transforms.tile_job import TileJob
+from transforms.values import NODATA
 
 # Reflectance of two bands is enough of a picture, and quick to read.
 PICTURE = ResNetSize(depth=18, bands=("red", "nir"), chip_px=15)

@@ -23,8 +23,8 @@ from transforms.areas import TileCoverage
 from transforms.editions import Edition, SeasonFolder
 from transforms.grid import Tile
 from transforms.materials import Machine
-from transforms.products import NODATA
 from transforms.tile_job import TileJob
+from transforms.values import NODATA
 
 TILES = 12
 LAYERS = ("cropland", "cropland_clear_observations")

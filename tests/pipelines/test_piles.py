@@ -14,7 +14,7 @@ from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from transforms.editions import Edition, SeasonFolder
 from transforms.map_store import open_layer
-from transforms.products import NODATA
+from transforms.values import NODATA
 
 ZONE = "32636"
 

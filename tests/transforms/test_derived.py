@@ -22,17 +22,18 @@ from transforms.areas import TileCoverage
 from transforms.derive_tiles import DeriveJob
 from transforms.derived import derived_classes
 from transforms.editions import Edition, SeasonFolder
+from transforms.encodings import PictureEncoding
 from transforms.farmed import LEGEND, farmed
 from transforms.grid import Grid, Tile, Zone
 from transforms.ledger import ProductRecord, TileRecord
-from transforms.plan import FarmedRule, PictureEncoding, Plan, ProductPlan, Smoothing
-from transforms.products import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
+from transforms.plan import FarmedRule, Plan, ProductPlan, Smoothing
 from transforms.region import Region
 from transforms.season import Window
 from transforms.smoothing import reach_px, smoothed
 from transforms.statistics import statistics, write_statistics
 from transforms.tile_records import done_record, failed_record
 from transforms.unit import Unit
+from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
 ZONE = Zone(37)
 WEST, NORTH = 500_000, 1_440_000  # of the landscape, which is one map whatever the tiles

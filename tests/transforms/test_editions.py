@@ -13,8 +13,9 @@ from models.errors import InputError
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
 from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id, started
+from transforms.encodings import Encoding
 from transforms.grid import Grid
-from transforms.plan import Encoding, Plan, ProductPlan
+from transforms.plan import Plan, ProductPlan
 from transforms.season import Season, Window
 from transforms.sources import Source
 from transforms.store import read_json, write_json

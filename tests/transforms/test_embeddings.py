@@ -23,10 +23,11 @@ from transforms.chips import ChipLayout
 from transforms.editions import SeasonFolder
 from transforms.embeddings import EmbeddingStore, pack, rounded, unpack
 from transforms.encode import Features
+from transforms.encodings import Encoding, Quantisation, Storage
 from transforms.grid import Grid, Tile
-from transforms.plan import Encoding, ProductPlan, Quantisation, Storage
-from transforms.products import EMBEDDING, NODATA
+from transforms.plan import EMBEDDING, ProductPlan
 from transforms.season import Window
+from transforms.values import NODATA
 
 WIDTH = 6
 TILE_PX = 20

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as arrays
 
 from transforms.farmed import COLOURS, FARMED_CODES, LEGEND, NOT_FARMED_CODES, farmed
 from transforms.plan import FarmedRule, Smoothing
-from transforms.products import NODATA
 from transforms.smoothing import smoothed
+from transforms.values import NODATA
 
 RULE = FarmedRule(cropland_threshold=50, least_cropland_percent=20, piles_threshold=60)
 PERCENT = st.one_of(st.integers(0, 100), st.just(NODATA))

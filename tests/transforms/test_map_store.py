@@ -11,7 +11,7 @@ from models.errors import UnreachableError
 from tests.transforms.test_editions import make_plan
 from transforms import map_store
 from transforms.grid import Grid, Tile, Zone
-from transforms.products import NODATA
+from transforms.values import NODATA
 
 GRID = Grid(tile_px=500)
 NORTH, SOUTH = Zone(37, False), Zone(37, True)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from transforms.plan import Smoothing
-from transforms.products import NODATA
 from transforms.smoothing import majority, reach_px, smoothed, specks
+from transforms.values import NODATA
 
 RULES = st.builds(Smoothing, st.integers(1, 100), st.sampled_from([1, 3, 5, 7]), st.integers(1, 9))
 NO_MAJORITY = {"threshold": 50, "majority_px": 1}
