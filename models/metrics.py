@@ -1,6 +1,6 @@
 """How good a binary map is at labelled pixels, with intervals that respect that neighbours are not independent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,20 +67,89 @@ def bootstrap(
         repeats: Bootstrap samples; those that lack one of the classes are left out.
         seed: Of the resampling.
     """
-    value = float(metric(labels, probability))
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    random = np.random.default_rng(seed)
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(sizes)[:-1])
     values = []
-    for _ in range(repeats):
-        chosen = np.concatenate([members[i] for i in random.integers(len(members), size=len(members))])
+    for drawn in _draws(len(members), repeats, seed):
+        chosen = np.concatenate([members[i] for i in drawn])
         if 0 < labels[chosen].sum() < len(chosen):
             values.append(metric(labels[chosen], probability[chosen]))
-    if len(values) < repeats // 2:
+    return _estimate(float(metric(labels, probability)), values, repeats)
+
+
+def evaluate(
+    labels: np.ndarray, probability: np.ndarray, groups: np.ndarray, repeats: int = 1000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Every metric of ``METRICS`` with the interval of ``bootstrap``, whose arguments these are; drawn once for all."""
+    names, group = np.unique(groups, return_inverse=True)
+    ranked = _Ranked.of(labels, probability, group)
+    resampled = []
+    for drawn in _draws(len(names), repeats, seed):
+        found = ranked.metrics(np.bincount(drawn, minlength=len(names)))
+        if found is not None:
+            resampled.append(found)
+    return {
+        name: _estimate(float(metric(labels, probability)), [found[name] for found in resampled], repeats)
+        for name, metric in METRICS.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Pixels from the highest probability to the lowest, to be counted as often as their group was drawn.
+
+    Attributes:
+        group: int [pixel], 0…number of groups - 1.
+        labels: bool [pixel].
+        said: bool [pixel], whether the probability is one half or more.
+        squared: float [pixel], squared error of the probability.
+        last: int [threshold], the last pixel of each run of equal probabilities.
+    """
+
+    group: np.ndarray
+    labels: np.ndarray
+    said: np.ndarray
+    squared: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, probability: np.ndarray, group: np.ndarray) -> "_Ranked":
+        order = np.argsort(-probability, kind="stable")
+        labels, probability = labels[order].astype(bool), probability[order]
+        last = np.append(np.flatnonzero(np.diff(probability)), len(labels) - 1)
+        squared = (labels - probability.astype(np.float64)) ** 2
+        return cls(group[order], labels, probability >= 0.5, squared, last)
+
+    def metrics(self, times: np.ndarray) -> dict[str, float] | None:
+        """Those of ``METRICS`` where each group counts int [group] times; None without pixels of both classes."""
+        weight = times[self.group]
+        pixels, hits = (np.cumsum(counted)[self.last] for counted in (weight, weight * self.labels))
+        count, positive = int(pixels[-1]), int(hits[-1])
+        if not 0 < positive < count:
+            return None
+        # Runs of which nothing was drawn add no hits and no false alarms, so they change neither curve.
+        new_hits, new_alarms = np.diff(hits, prepend=0), np.diff(pixels - hits, prepend=0)
+        users_accuracy = hits / np.maximum(pixels, 1)
+        said, right = weight @ self.said, weight @ (self.said == self.labels)
+        return {
+            "auc": float(new_alarms @ (2 * hits - new_hits)) / (2 * positive * (count - positive)),
+            "average_precision": float(new_hits @ users_accuracy) / positive,
+            "accuracy": float(right) / count,
+            "f1": 2 * float(weight @ (self.said & self.labels)) / float(said + positive),
+            "brier": float(weight @ self.squared) / count,
+        }
+
+
+def _draws(groups: int, repeats: int, seed: int) -> Iterator[np.ndarray]:
+    """The groups of each bootstrap sample, int [group], drawn with replacement."""
+    random = np.random.default_rng(seed)
+    for _ in range(repeats):
+        yield random.integers(groups, size=groups)
+
+
+def _estimate(value: float, resampled: list[float], repeats: int) -> Estimate:
+    """A value with the percentile interval of what resampling gave."""
+    if len(resampled) < repeats // 2:
         return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high))
-
-
-def evaluate(labels: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
-    """Every metric of ``METRICS`` with its interval; see ``bootstrap`` for the arguments."""
-    return {name: bootstrap(metric, labels, probability, groups) for name, metric in METRICS.items()}

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from models.heads import Calibration
 from models.measured import MeasuredClass
-from models.reliability import calibration_error, table
 from models.training import Choice
 from pipelines.labelled import Place
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
@@ -47,7 +46,7 @@ def model_card(
     lines += _probabilities(training, calibration)
     lines += ["", "## Accuracy at places that were held out", ""]
     for place_name, found in held_out.items():
-        lines += [f"### {place_name}", "", *_measured(found, "parcels"), ""]
+        lines += [f"### {place_name}", "", *found.lines("pixels", "parcels"), ""]
     if not held_out:
         lines += ["No place was held out: nothing is claimed.", ""]
     if choice is not None and cross_validated is not None:
@@ -59,7 +58,7 @@ def model_card(
             f"These very blocks gave {' and '.join(chosen)}, and other places look different: take it for the "
             "best that can be hoped for.",
             "",
-            *_measured(cross_validated, "blocks"),
+            *cross_validated.lines("pixels", "blocks"),
         ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -78,17 +77,3 @@ def _probabilities(training: TrainingSection, calibration: Calibration | None) -
             "Probabilities are those of ground that holds as much of one class as of the other: too high for the rarer."
         )
     return [*lines, "Not calibrated: the probabilities rank, their sums are not hectares."]
-
-
-def _measured(found: MeasuredClass, groups: str) -> list[str]:
-    """Metrics with their intervals, and the reliability diagram as a table."""
-    bins = list(found.bins)
-    return [
-        f"{found.cells} pixels, {found.positive} of the class; 95 % intervals from resampling whole {groups}.",
-        "",
-        *(f"- {metric.replace('_', ' ')}: {estimate}" for metric, estimate in found.metrics.items()),
-        "",
-        f"Of pixels with such a probability, this share is of the class (mean distance {calibration_error(bins):.3f}):",
-        "",
-        *table(bins),
-    ]

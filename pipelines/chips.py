@@ -6,13 +6,13 @@ from pathlib import Path
 from models.encoder import Encoder
 from models.errors import InputError
 from models.fine_tuning import LabelledChips
-from pipelines.labelled import layout_of, name_of, require_elsewhere
+from pipelines.labelled import layout_of, name_of, require_elsewhere, require_own_names
 from pipelines.progress import Reporter
 from pipelines.training_configuration import LabelsSection, TrainConfiguration
-from transforms.cell_labels import read_cell_labels
 from transforms.features import SeasonReader, SeasonSettings, training_grid
 from transforms.footprints import read_footprints
 from transforms.freeze import require_bands
+from transforms.label_files import read_cell_labels
 from transforms.labelled_chips import PlacedChips, composite_chips, picture_chips
 from transforms.labels import Classes
 from transforms.splits import SplitReport, SplitSettings, divided
@@ -51,6 +51,7 @@ def divided_chips(config: TrainConfiguration, encoder: Encoder, reporter: Report
         UnreachableError: If an archive does not answer.
     """
     training = config.training
+    require_own_names(training.held_out)
     parts = [chips_of(config, section, encoder, reporter) for section in training.labels]
     labelled = LabelledChips.joined([part.labelled for part in parts])
     judged: dict[str, PlacedChips] = {}
@@ -58,8 +59,6 @@ def divided_chips(config: TrainConfiguration, encoder: Encoder, reporter: Report
     for section in training.held_out:
         place = chips_of(config, section, encoder, reporter)
         require_elsewhere(section, place.labelled.blocks, labelled.blocks, training.block_m)
-        if name_of(section) in judged:
-            raise InputError(f"training.held_out: two places are called {name_of(section)}; rename a file")
         judged[name_of(section)] = place
     settings = SplitSettings(
         grouping=training.split,

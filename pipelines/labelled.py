@@ -1,5 +1,6 @@
 """Labelled places as a frozen encoder sees them: from imagery, or from vectors that were stored before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from transforms.encodings import Encoding
 from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
 from transforms.freeze import require_bands
 from transforms.grid import Tile
-from transforms.labels import Classes, LabelledPixels, read_labels
+from transforms.label_files import read_labels
+from transforms.labels import Classes, LabelledPixels
 from transforms.view import encoded_view
 
 
@@ -50,6 +52,14 @@ def require_elsewhere(section: LabelsSection, blocks: np.ndarray, trained: np.nd
             f"training.held_out: {section.file}: {shared} labels are in {block_m:g} m blocks that were trained on; "
             "held-out places must lie elsewhere"
         )
+
+
+def require_own_names(held_out: Sequence[LabelsSection]) -> None:
+    """Raise InputError if two held-out places have one name, under which only one could be told."""
+    names = [name_of(section) for section in held_out]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"training.held_out: two places are called {name}; rename a file")
 
 
 def labels_of(section: LabelsSection) -> LabelledPixels:

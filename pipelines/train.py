@@ -15,7 +15,15 @@ from models.measured import MeasuredClass
 from models.tasks import ClassTask
 from models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, joined, logits
 from pipelines.card import model_card
-from pipelines.labelled import features_of, labels_of, layout_of, name_of, require_elsewhere, see
+from pipelines.labelled import (
+    features_of,
+    labels_of,
+    layout_of,
+    name_of,
+    require_elsewhere,
+    require_own_names,
+    see,
+)
 from pipelines.progress import Reporter
 from pipelines.sections import EncoderSection
 from pipelines.training_configuration import TrainConfiguration
@@ -47,10 +55,11 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     """Train the head that ``config`` describes and write its bundle.
 
     Raises:
-        InputError: If labels, imagery, weights or settings are unusable.
+        InputError: If labels, imagery, weights or settings are unusable, or two held-out places have one name.
         UnreachableError: If an archive does not answer.
     """
     training = config.training
+    require_own_names(training.held_out)
     origin = origin_of(training.encoder)
     embedder = Embedder(origin.encoder, batch=config.run.batch)
     places = [see(config, section, embedder, reporter) for section in training.labels]

@@ -11,14 +11,13 @@ from models.encoder import Chips
 from models.errors import InputError, TileError
 from models.fine_tuning import LabelledChips
 from models.specification import InputSpecification
-from transforms.cell_labels import DAY
 from transforms.chips import ChipLayout
 from transforms.cutting import Cutter
 from transforms.features import SeasonReader
 from transforms.freeze import find_inputs
 from transforms.geodesy import lonlat_bounds, widened
 from transforms.grid import FALSE_NORTHING_M, Grid
-from transforms.labels import PIXEL_M, LabelledPixels
+from transforms.labels import DAY, PIXEL_M, LabelledPixels
 from transforms.pictures import CellPictures, PictureSettings, cell_pictures
 from transforms.season import Period
 from transforms.sources import Source
@@ -85,7 +84,7 @@ def picture_chips(
     Memory: all chips, 4 bytes a value, and one row of cells.
 
     Args:
-        labels: Cells with a day each, see ``transforms.cell_labels``.
+        labels: Cells with a day each, see ``transforms.label_files``.
         source: The archive.
         window: Dates that maps will look at.
         specification: What the encoder expects.

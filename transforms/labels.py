@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -74,12 +74,3 @@ class LabelledPixels:
             rows = size - 1 - (part["row"].to_numpy() - iy * size)
             columns = part["column"].to_numpy() - ix * size
             yield Tile(Zone.parse(zone), int(ix), int(iy)), part.index.to_numpy(), rows, columns
-
-
-def __getattr__(name: str) -> Any:
-    """``read_labels``, for modules that still import it from here; goes away with the last of them."""
-    if name == "read_labels":
-        from transforms.label_files import read_labels
-
-        return read_labels
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

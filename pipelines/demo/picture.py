@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from rasterio.coords import BoundingBox
+from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
 from transforms.export import palette
@@ -21,6 +22,7 @@ from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 MARGIN_DEG = 0.002
+PIXEL_DEG = 0.00005  # about 5 m
 BRIGHTEST = 0.22  # reflectance shown as white
 
 
@@ -29,7 +31,7 @@ def draw(
     scenes: list[Path],
     pictures: list[Path],
     truth: dict[int, dict[str, Path]],
-    exported: dict[str, Path],
+    exported: dict[str, list[Path]],
     units: Path,
     title: str,
 ) -> Path:
@@ -40,14 +42,15 @@ def draw(
         scenes: Folders of one clear scene per zone, with ``red``, ``green`` and ``blue``.
         pictures: Pictures of metre resolution.
         truth: EPSG code -> layer -> raster.
-        exported: Product -> VRT of the exported map, in degrees.
+        exported: Product -> exported map, one GeoTIFF per zone.
         units: The districts.
         title: Says that all of it is simulated.
     """
     borders = gpd.read_file(units)
-    with rasterio.open(exported["cropland"]) as file:
-        bounds = file.bounds
-        mosaic = partial(mosaic_of, shape=file.shape, transform=file.transform)
+    west, south, east, north = borders.total_bounds + MARGIN_DEG * np.array([-1, -1, 1, 1])
+    bounds = BoundingBox(west, south, east, north)
+    columns, rows = (round((high - low) / PIXEL_DEG) for low, high in ((west, east), (south, north)))
+    mosaic = partial(mosaic_of, shape=(rows, columns), transform=from_bounds(*bounds, columns, rows))
 
     def true(layer: str, nodata: float) -> np.ndarray:
         return mosaic((files[layer] for files in truth.values()), nodata)
@@ -57,22 +60,24 @@ def draw(
     share = true("buildings", np.nan)
     roofs = np.where(np.isnan(share), NODATA, np.rint(100 * np.nan_to_num(share)))
     palettes = {name: palette(PRODUCTS[name].map) for name in exported}
-    columns = (
+    products = (
         ("cropland", "probability of cropland", true("cropland", NODATA), 100),
         ("building_coverage", "share under roofs", roofs, 60),
         ("harvest_piles", "probability of harvest piles", true("piles", NODATA), 100),
     )
     figure = Figure(figsize=(20, 10.5), layout="constrained")
-    axes = figure.subplots(2, 1 + len(columns))
+    axes = figure.subplots(2, 1 + len(products))
     clear = np.where(colour > 0, np.clip(colour * 1e-4 / BRIGHTEST, 0, 1), 1)
     panel(axes[0, 0], "clearest scene of the growing season", clear, bounds, borders)
     panel(axes[1, 0], "pictures after the harvest", np.where(close > 0, close / 255, 1), bounds, borders)
-    for (product, label, there, most), places in zip(columns, axes[:, 1:].T, strict=True):
+    for (product, label, there, most), places in zip(products, axes[:, 1:].T, strict=True):
         colours = palettes[product]
         known = np.where(there == NODATA, NODATA, there if product == "building_coverage" else 100 * there)
-        panel(places[0], f"truth: {label}", painted(known, colours), bounds, borders)
-        with rasterio.open(exported[product]) as file:
-            panel(places[1], f"map: {label}", painted(file.read(file.count // 2 + 1), colours), file.bounds, borders)
+        with rasterio.open(exported[product][0]) as file:
+            median = file.count // 2 + 1  # the only band, or the median of quantiles
+        panel(places[0], f"truth: {label.removeprefix('probability of ')}", painted(known, colours), bounds, borders)
+        image = painted(mosaic(exported[product], NODATA, band=median), colours)
+        panel(places[1], f"map: {label}", image, bounds, borders)
         scale = ListedColormap(np.array([colours[value] for value in range(most + 1)]) / 255)
         bar = ScalarMappable(Normalize(0, most), scale)
         figure.colorbar(bar, ax=list(places), label=f"{label}, percent", location="bottom", shrink=0.6, aspect=30)
@@ -99,9 +104,6 @@ def panel(axes: Axes, name: str, image: np.ndarray, bounds: BoundingBox, borders
     """One picture with borders."""
     axes.imshow(image, extent=(bounds.left, bounds.right, bounds.bottom, bounds.top), interpolation="nearest")
     borders.boundary.plot(ax=axes, color="black", linewidth=0.8)
-    west, south, east, north = borders.total_bounds
-    axes.set_xlim(west - MARGIN_DEG, east + MARGIN_DEG)
-    axes.set_ylim(south - MARGIN_DEG, north + MARGIN_DEG)
     axes.axvline(36.0, color="black", linewidth=0.6, linestyle=":")
     axes.set_title(name)
     axes.ticklabel_format(useOffset=False)

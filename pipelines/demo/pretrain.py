@@ -31,7 +31,8 @@ from pipelines.demo.piles import train_piles
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
 from pipelines.sections import ImagerySection, WindowSection
 from transforms.features import SeasonReader, SeasonSettings, training_grid
-from transforms.labels import Classes, read_labels
+from transforms.label_files import read_labels
+from transforms.labels import Classes
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
 from transforms.simulation.scenes import write_archive

@@ -4,6 +4,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,7 @@ def run_demo(folder: Path) -> dict[str, float]:
         scenes=clearest_scenes(folder / "archive"),
         pictures=sorted((folder / "archive" / PICTURE_COLLECTION).glob(f"*/{PICTURE_ASSET}.tif")),
         truth=place.truth,
-        exported={name: next(path for path in maps if path.name.endswith(f"_{name}.vrt")) for name in MAPS},
+        exported={name: [path for path in maps if fnmatch(path.name, f"*_{name}_?????.tif")] for name in MAPS},
         units=folder / "districts.geojson",
         title=TITLE,
     )

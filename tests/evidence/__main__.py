@@ -29,9 +29,10 @@ Every figure we claim, the command that measures it, and where and when it was l
 `make evidence`; `make evidence ONLY=word` measures those whose name begins with the word.
 
 **Real** imagery and labels: `flanders`, `galileo.flanders`, the speeds of `galileo`, `normalisation`, `embed.flanders`,
-and `simulator`, which holds the simulation against them. **Simulated** imagery: `demo`, `tiles`, `kill`, `failures`,
-`bench` and the rest of `embed`. Answers of the reference implementations: `presto`, `satmae`, `galileo.golden`. Random
-weights and random numbers: `throughput`. Real checkpoints and made-up attacks: `weights`. Real boundaries: `areas`.
+`zanzibar`, `built`, and `simulator`, which holds the simulation against them; `deafrica` has real samples and features.
+**Simulated** imagery: `demo`, `buildings`, `piles`, `cropland`, `one_pass`, `tiles`, `kill`, `failures`, `bench` and
+the rest of `embed`. Answers of the reference implementations: `presto`, `satmae`, `galileo.golden`. Random weights and
+random numbers: `throughput`, `pictures`. Real checkpoints and made-up attacks: `weights`. Real boundaries: `areas`.
 
 | figure | value | note | command | machine | date |
 |---|---|---|---|---|---|

@@ -21,7 +21,13 @@ from transforms.simulation.ground import Place
 from transforms.values import NODATA
 
 SIZES = (50, 100, 200)
-RESOLUTIONS_M = {"cropland": 10, "building_coverage": 100}
+RESOLUTIONS_M = {
+    "cropland": 10,
+    "building_coverage": 100,
+    "harvest_piles": 250,
+    "cropland_smoothed": 10,
+    "farmed_cells": 250,
+}
 ZONES = ("32636", "32637")
 
 

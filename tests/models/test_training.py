@@ -139,3 +139,28 @@ def test_average_precision_of_chance_is_the_share_of_the_class() -> None:
     found = evaluate(data.labels, chance, data.blocks)
     assert found.keys() == METRICS.keys() == {"auc", "average_precision", "accuracy", "f1", "brier"}
     assert found["average_precision"].low < found["average_precision"].value < found["average_precision"].high
+
+
+@pytest.mark.parametrize(("digits", "groups"), [(9, 40), (1, 40), (0, 300), (1, 4)])
+def test_intervals_of_metrics_drawn_together_are_those_of_each_by_itself(digits: int, groups: int) -> None:
+    random = np.random.default_rng(3)
+    labels = random.random(300) < 0.2
+    probability = np.round(np.clip(0.5 * random.random(300) + 0.4 * labels, 0, 1), digits)  # few digits: many ties
+    clusters = random.integers(groups, size=300) * 1_000_003
+    together = evaluate(labels, probability, clusters, repeats=60, seed=5)
+    for name, metric in METRICS.items():
+        alone = bootstrap(metric, labels, probability, clusters, repeats=60, seed=5)
+        found = together[name]
+        assert found.value == alone.value
+        assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=1e-14), name
+
+
+def test_there_is_no_interval_where_most_resamples_lack_a_class() -> None:
+    labels, probability, clusters = np.array([True, False]), np.array([0.9, 0.2]), np.array([0, 1])
+    lacking = 0
+    for seed in range(10):  # half of all resamples lack one
+        alone = bootstrap(auc, labels, probability, clusters, repeats=20, seed=seed)
+        together = evaluate(labels, probability, clusters, repeats=20, seed=seed)
+        assert {np.isnan(estimate.low) for estimate in together.values()} == {np.isnan(alone.low)}
+        lacking += np.isnan(alone.low)
+    assert 0 < lacking < 10

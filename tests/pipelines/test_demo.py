@@ -7,11 +7,12 @@ import pytest
 from models.bundle import load_bundle
 from models.errors import InputError
 from pipelines.demo import run
-from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE
+from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
 from pipelines.demo.run import run_demo
 from tests.pipelines.small_season import SMALL_PLACE
 from transforms.region import Region
 
+BUNDLES = (BUNDLE, BUILDINGS_BUNDLE, PILES_BUNDLE)
 MOST_BYTES = 3_000_000
 
 
@@ -42,7 +43,7 @@ def test_the_figures_are_printed_as_lines(demonstrated: tuple[Path, dict[str, fl
 def test_the_picture_and_the_maps_are_there(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     folder, _, _ = demonstrated
     assert (folder / "map.png").stat().st_size > 50_000
-    assert len(list((folder / "exports").glob("*.tif"))) == 8
+    assert len(list((folder / "exports").glob("*.tif"))) == 16
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
-@pytest.mark.parametrize("folder", [BUNDLE, BUILDINGS_BUNDLE], ids=["cropland", "building_coverage"])
+@pytest.mark.parametrize("folder", BUNDLES, ids=["cropland", "building_coverage", "harvest_piles"])
 def test_the_bundles_are_calibrated_and_say_that_they_are_simulated(folder: Path) -> None:
     bundle = load_bundle(folder)
     assert bundle.calibrated
@@ -61,7 +62,7 @@ def test_the_bundles_are_calibrated_and_say_that_they_are_simulated(folder: Path
 
 
 def test_the_bundles_are_small() -> None:
-    assert sum(path.stat().st_size for folder in (BUNDLE, BUILDINGS_BUNDLE) for path in folder.iterdir()) < MOST_BYTES
+    assert sum(path.stat().st_size for folder in BUNDLES for path in folder.iterdir()) < MOST_BYTES
 
 
 def test_the_map_of_buildings_explains_most_of_the_truth(demonstrated: tuple[Path, dict[str, float], str]) -> None:

@@ -249,6 +249,12 @@ def test_days_outside_the_window_are_refused(place: Path, tmp_path: Path) -> Non
         run_fine_tuning(config, JsonReporter())
 
 
+def test_held_out_places_of_one_name_are_refused(place: Path, tmp_path: Path) -> None:
+    config = training(place, tmp_path, held_out=[labels(place / "elsewhere.csv")] * 2)
+    with pytest.raises(InputError, match="held_out: two places are called elsewhere 2023; rename a file"):
+        run_fine_tuning(config, JsonReporter())
+
+
 def test_labels_of_one_class_are_refused(place: Path, tmp_path: Path) -> None:
     table = pd.read_csv(place / "cells.csv")
     table[table["piles"] == 0].to_csv(tmp_path / "none.csv", index=False)

@@ -124,6 +124,16 @@ def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSe
         run_training(config.model_copy(update={"training": section}), JsonReporter())
 
 
+def test_held_out_places_of_one_name_are_refused_before_anything_is_read(
+    pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.train.see", None)
+    config = training(pristine_season, tmp_path)
+    section = config.training.model_copy(update={"held_out": config.training.held_out * 2})
+    with pytest.raises(InputError, match="held_out: two places are called cropland_32637 2023; rename a file"):
+        run_training(config.model_copy(update={"training": section}), JsonReporter())
+
+
 def test_the_bundle_remembers_what_it_was_trained_under(trained: TrainResult) -> None:
     assert trained.bundle.conditions == Conditions(start_month=1, months=12, absent_bands=(), cloud_dilation_px=0)
 

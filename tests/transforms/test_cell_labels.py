@@ -13,8 +13,8 @@ import shapely
 from affine import Affine
 
 from models.errors import InputError
-from transforms.cell_labels import read_cell_labels
 from transforms.geodesy import to_lonlat
+from transforms.label_files import read_cell_labels
 from transforms.labels import Classes
 
 CLASSES = Classes((1,), (0,))

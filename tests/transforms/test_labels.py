@@ -1,5 +1,6 @@
 """Labels become labelled pixels of the UTM grid, whatever they came as."""
 
+from datetime import date
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,7 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from models.errors import InputError
 from transforms.grid import Grid, Zone
-from transforms.labels import Classes, connected_equal, read_labels
+from transforms.label_files import connected_equal, read_cell_labels, read_labels
+from transforms.labels import Classes
 from transforms.simulation.catalogue import write_cog
 
 CLASSES = Classes((11,), (13, 60))
@@ -189,13 +191,14 @@ def test_other_classes_holes_and_parts_of_polygons_are_what_they_are(tmp_path: P
 
 
 def test_polygons_and_points_label_cells_of_a_coarser_product(tmp_path: Path) -> None:
+    day = date(2023, 11, 14)
     fields = write_polygons(tmp_path / "fields.gpkg", ("crop", box(0, 0, 250, 100)), ("grass", box(300, 0, 400, 100)))
-    cells = read_labels(fields, FIELDS, "kind", pixel_m=100)
+    cells = read_cell_labels(fields, FIELDS, day, 100, "kind")
     assert cells.pixel_m == 100 and len(cells) == 3 and cells.table["label"].sum() == 2
     points = write_polygons(
         tmp_path / "points.gpkg", ("crop", Point(20, 20)), ("crop", Point(80, 80)), ("grass", Point(120, 1))
     )
-    table = read_labels(points, FIELDS, "kind", pixel_m=100).table
+    table = read_cell_labels(points, FIELDS, day, 100, "kind").table
     assert table[["column", "row", "label"]].to_numpy().tolist() == [[5000, 10000, True], [5001, 10000, False]]
 
 
