@@ -25,7 +25,7 @@ from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
 from transforms.editions import Edition
-from transforms.labels import read_labels
+from transforms.label_files import read_labels
 from transforms.map_store import open_layer
 from transforms.simulation.ground import Place
 from transforms.values import NODATA

@@ -23,7 +23,8 @@ from transforms.editions import Edition
 from transforms.encode import TileView
 from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
 from transforms.grid import Grid, Tile, TileRange
-from transforms.labels import Classes, LabelledPixels, read_labels
+from transforms.label_files import read_labels
+from transforms.labels import Classes, LabelledPixels
 from transforms.map_store import extents, open_layer
 from transforms.values import NODATA
 from transforms.view import encoded_view
