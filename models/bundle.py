@@ -14,6 +14,7 @@ from safetensors.torch import save as serialised
 from models.encoder import Encoder
 from models.errors import InputError
 from models.families import build, described
+from models.seen import SeenGround
 from models.specification import InputSpecification
 from models.tasks import ClassTask, QuantileTask, build_task
 from models.weights import file_sha256, require_sha256
@@ -24,6 +25,8 @@ ENCODER_FILE = "encoder.safetensors"
 HEAD_FILE = "head.safetensors"
 CARD_FILE = "card.md"
 LICENCE_FILE = "LICENCE.txt"
+SEEN_FILE = "seen.json"  # absent where nothing is known, as in older bundles
+FILES = (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Provenance:
         licence: Licences of encoder and training labels.
         trained_on: Places and seasons, in words.
         card: The card, Markdown.
+        seen: Ground that the encoder was trained with; a head on a frozen encoder adds none. None if it is not known.
     """
 
     product: str
@@ -66,6 +70,7 @@ class Provenance:
     licence: str
     trained_on: str
     card: str
+    seen: SeenGround | None = None
 
 
 class Bundle:
@@ -116,14 +121,16 @@ class Bundle:
             (home / HEAD_FILE).write_bytes(serialised(self.task.head.state_dict()))
             (home / CARD_FILE).write_text(self.provenance.card)
             (home / LICENCE_FILE).write_text(self.provenance.licence + "\n")
+            if self.provenance.seen is not None:
+                (home / SEEN_FILE).write_text(self.provenance.seen.as_json())
             (home / MANIFEST).write_text(json.dumps(self._manifest(home), indent=2) + "\n")
             if folder.exists():
                 shutil.move(folder, Path(scratch) / "replaced")
             home.rename(folder)
 
     def _manifest(self, home: Path) -> dict[str, Any]:
-        origin = asdict(self.provenance)
-        origin.pop("card")
+        origin = {name: value for name, value in vars(self.provenance).items() if name not in ("card", "seen")}
+        files = [*FILES, *([SEEN_FILE] if self.provenance.seen is not None else [])]
         return {
             "format": FORMAT,
             **origin,
@@ -132,7 +139,7 @@ class Bundle:
             "task": self.task.described(),
             "trained_under": asdict(self.conditions),
             "precision_loss": self.precision_loss,
-            "sha256": {name: file_sha256(home / name) for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE)},
+            "sha256": {name: file_sha256(home / name) for name in files},
         }
 
 
@@ -162,7 +169,7 @@ def load_bundle(folder: Path) -> Bundle:
         loss = {name: float(value) for name, value in manifest["precision_loss"].items()}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST}: not a bundle manifest of this version ({error!r})") from error
-    for name in (ENCODER_FILE, HEAD_FILE, CARD_FILE, LICENCE_FILE):
+    for name in FILES:
         if name not in hashes:
             raise InputError(f"{folder / MANIFEST}: sha256 of {name} is missing")
         require_sha256(folder / name, hashes[name])
@@ -177,5 +184,17 @@ def load_bundle(folder: Path) -> Bundle:
         licence=manifest["licence"],
         trained_on=manifest["trained_on"],
         card=(folder / CARD_FILE).read_text(),
+        seen=_seen(folder, hashes.get(SEEN_FILE)),
     )
     return Bundle(encoder, task, conditions, provenance, loss, hashlib.sha256(raw).hexdigest())
+
+
+def _seen(folder: Path, sha256: str | None) -> SeenGround | None:
+    """The ground that a bundle's encoder was trained with, None if it does not tell."""
+    if sha256 is None:
+        return None
+    require_sha256(folder / SEEN_FILE, sha256)
+    try:
+        return SeenGround.from_json((folder / SEEN_FILE).read_text())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder / SEEN_FILE}: not the seen ground of this version ({error!r})") from error

@@ -1,8 +1,11 @@
 """Train an encoder and its head together on labelled chips, with early stopping on held-out ground."""
 
+import pickle
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +13,12 @@ from torch import Tensor, nn
 
 from models.augmentation import relit, turned
 from models.encoder import Chips, Encoder
+from models.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+UNREADABLE = (OSError, EOFError, RuntimeError, pickle.UnpicklingError)  # by torch.load, whatever wrote or cut the file
+NOT_A_STATE = (KeyError, IndexError, TypeError, ValueError, AttributeError)  # readable, but not what ``keep`` writes
 
 
 @dataclass(frozen=True)
@@ -59,9 +66,26 @@ class LabelledChips:
         chips = Chips(self.chips.values[which], self.chips.months, self.chips.years, self.chips.latlon[which])
         return LabelledChips(chips, self.targets[which], self.blocks[which])
 
+    def empty(self, count: int) -> "LabelledChips":
+        """Room for so many like these, to be filled; months and years are these."""
+        own = (self.chips.values, self.chips.latlon, self.targets, self.blocks)
+        values, latlon, targets, blocks = (np.empty((count, *array.shape[1:]), array.dtype) for array in own)
+        return LabelledChips(Chips(values, self.chips.months, self.chips.years, latlon), targets, blocks)
+
+    def fill(self, there: slice, other: "LabelledChips", which: np.ndarray) -> None:
+        """Write some of others, int [chip], to where there is room for them."""
+        # Without a copy on the way: a place's chips may be half of the machine's memory.
+        np.take(other.chips.values, which, axis=0, out=self.chips.values[there], mode="clip")
+        self.chips.latlon[there] = other.chips.latlon[which]
+        self.targets[there], self.blocks[there] = other.targets[which], other.blocks[which]
+
     @classmethod
     def joined(cls, parts: Sequence["LabelledChips"]) -> "LabelledChips":
-        """Those of several places as one; months and years of the first, which encoders of several ignore or share."""
+        """Those of several places as one.
+
+        Months and years are those of the first place for all, although places and days differ: true only of encoders
+        that look at no date, which is what ``pipelines.fine_tune.require_suited`` lets through.
+        """
         first = parts[0].chips
         values, latlon = (
             np.concatenate([getattr(part.chips, name) for part in parts]) for name in ("values", "latlon")
@@ -95,6 +119,7 @@ def fine_tune(
     resume: Path | None = None,
     identity: str = "",
     told: Callable[[int, float, float], None] | None = None,
+    starts_anew: Callable[[str], None] | None = None,
 ) -> Course:
     """Train in place; afterwards both networks have the weights of the epoch that was best on ``check``.
 
@@ -109,6 +134,10 @@ def fine_tune(
             removes it once the result is safe.
         identity: Of the training; a state of another one is ignored.
         told: Called after each epoch with its number and both losses.
+        starts_anew: Called with the reason if the file ``resume`` holds a state that is of no use.
+
+    Raises:
+        InputError: If no epoch had a finite loss on ``check``.
     """
     torch.manual_seed(settings.seed)
     networks = nn.ModuleDict({"encoder": encoder, "head": head})
@@ -119,7 +148,10 @@ def fine_tune(
     steps = settings.epochs * -(-len(fit.targets) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps)
     state = _State(networks, optimizer, schedule, resume, identity)
-    for epoch in range(len(state.held_out), settings.epochs):
+    unusable = state.resumed()
+    if unusable and starts_anew is not None:
+        starts_anew(unusable)
+    while (epoch := len(state.held_out)) < settings.epochs and state.stalled < settings.patience:
         random = torch.Generator().manual_seed(settings.seed * 1000 + epoch)  # the same whether resumed or not
         torch.manual_seed(settings.seed * 1000 + epoch)
         networks.train()
@@ -138,8 +170,11 @@ def fine_tune(
         state.keep(float(np.mean(losses)), held_out_loss(encoder, head, check, loss, settings.batch))
         if told is not None:
             told(epoch, state.fitted[-1], state.held_out[-1])
-        if epoch - state.best_epoch >= settings.patience:
-            break
+    if not np.isfinite(state.held_out).any():
+        raise InputError(
+            f"training.fine_tuning.learning_rate: {settings.learning_rate:g}: the loss on held-out ground was a finite "
+            "number in no epoch; choose a lower one"
+        )
     networks.load_state_dict(state.best)
     networks.eval()
     return Course(tuple(state.fitted), tuple(state.held_out), state.best_epoch)
@@ -196,18 +231,45 @@ class _State:
         self.fitted: list[float] = []
         self.held_out: list[float] = []
         self.best = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
-        if path is not None and path.is_file():
-            kept = torch.load(path, weights_only=True)
-            if kept["identity"] != identity:
-                return
-            networks.load_state_dict(kept["networks"])
-            optimizer.load_state_dict(kept["optimizer"])
-            schedule.load_state_dict(kept["schedule"])
-            self.fitted, self.held_out, self.best = kept["fitted"], kept["held_out"], kept["best"]
 
     @property
     def best_epoch(self) -> int:
-        return int(np.argmin(self.held_out))
+        """From 0; a loss that is no number is worse than any."""
+        return int(np.argmin(np.where(np.isnan(self.held_out), np.inf, self.held_out)))
+
+    @property
+    def stalled(self) -> int:
+        """Epochs since the best one."""
+        return len(self.held_out) - 1 - self.best_epoch if self.held_out else 0
+
+    def resumed(self) -> str | None:
+        """Go on from the file, if there is one; where it is of no use, nothing changes and the reason is returned."""
+        if self.path is None or not self.path.is_file():
+            return None
+        start = deepcopy(self._states())
+        try:
+            kept = torch.load(self.path, weights_only=True)
+            if kept["identity"] != self.identity:
+                return f"{self.path}: is of a training with other data or settings"
+            self._take(kept)
+            fitted, held_out = ([float(loss) for loss in kept[name]] for name in ("fitted", "held_out"))
+            self.fitted, self.held_out, self.best = fitted, held_out, dict(kept["best"])
+        except (*UNREADABLE, *NOT_A_STATE) as error:
+            self._take(start)
+            return f"{self.path}: is damaged ({type(error).__name__})"
+        return None
+
+    def _states(self) -> dict[str, Any]:
+        return {
+            "networks": self.networks.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def _take(self, states: dict[str, Any]) -> None:
+        self.networks.load_state_dict(states["networks"])
+        self.optimizer.load_state_dict(states["optimizer"])
+        self.schedule.load_state_dict(states["schedule"])
 
     def keep(self, fitted: float, held_out: float) -> None:
         """Remember an epoch."""
@@ -218,9 +280,7 @@ class _State:
         if self.path is not None:
             kept = {
                 "identity": self.identity,
-                "networks": self.networks.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
+                **self._states(),
                 "fitted": self.fitted,
                 "held_out": self.held_out,
                 "best": self.best,

@@ -35,12 +35,15 @@ class MeasuredQuantiles:
         r2: Of the median.
         pairs: What each symmetric pair covers, the outermost first.
         sum_ratio: Sum of the cells' means / sum of the true shares; NaN where nothing is covered.
+        on_empty: Mean of the cells' means where nothing is covered, which is most of a country; NaN where there is no
+            such cell.
     """
 
     cells: int
     r2: float
     pairs: tuple[Covered, ...]
     sum_ratio: float
+    on_empty: float
 
     @classmethod
     def of(cls, shares: np.ndarray, target: np.ndarray, quantiles: tuple[float, ...]) -> "MeasuredQuantiles":
@@ -52,7 +55,8 @@ class MeasuredQuantiles:
             pairs.append(Covered(quantiles[number], quantiles[-1 - number], float(share), float(width)))
         total = float(target.sum())
         ratio = float(shares[:, -1].sum()) / total if total > 0 else float("nan")
-        return cls(len(target), r2(predicted[:, quantiles.index(0.5)], target), tuple(pairs), ratio)
+        on_empty = float(shares[target == 0, -1].mean()) if (target == 0).any() else float("nan")
+        return cls(len(target), r2(predicted[:, quantiles.index(0.5)], target), tuple(pairs), ratio, on_empty)
 
     def __str__(self) -> str:
         told = [
@@ -64,8 +68,8 @@ class MeasuredQuantiles:
     def lines(self) -> list[str]:
         """Markdown."""
         return [
-            f"R² of the median {self.r2:.3f}, {self.cells} cells; the sum of the means is {self.sum_ratio:.3f} of the "
-            "true one.",
+            f"R² of the median {self.r2:.3f}, {self.cells} cells. The sum of the means is {self.sum_ratio:.3f} of the "
+            f"true one; where nothing is covered the mean is {self.on_empty:.3%}.",
             "",
             "| quantiles | promised | achieved | mean width |",
             "|---|---|---|---|",

@@ -59,7 +59,7 @@ class QuantileObjective:
         return QuantileHead(encoder.output.width, self.quantiles)
 
     def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Pinball loss of all quantiles together, and squared error of the mean."""
+        """Pinball loss of all quantiles together, and cross entropy of the mean."""
         return quantile_loss(predicted, target, self.quantiles)
 
     def task(self, head: nn.Module, raw: Tensor, targets: np.ndarray) -> QuantileTask:

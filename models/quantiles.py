@@ -28,8 +28,11 @@ def require_quantiles(quantiles: Sequence[float]) -> None:
 class QuantileHead(nn.Module):
     """Quantiles of a fraction, and its expectation, from an encoder's features; quantiles cannot cross.
 
-    The lowest node is free, each further one adds an increment that cannot be negative (softplus). The expectation is a
-    node of its own: what one cell in thirty has is beyond every quantile, and would be missing in a sum over cells.
+    The lowest node is free, each further one adds an increment that cannot be negative (softplus).
+
+    The expectation has layers of its own: what one cell in thirty has is beyond every quantile, and would be missing in
+    a sum over cells. It is a logit, so that it stays above 0 by itself; cutting noise off at 0 would add up to hectares
+    in empty country. It learns from the encoder's features and does not teach the encoder: the quantiles alone do.
 
     Args:
         width: Of the features.
@@ -47,14 +50,15 @@ class QuantileHead(nn.Module):
             nn.Linear(width, HIDDEN_WIDTH),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(HIDDEN_WIDTH, len(quantiles) + 1),
+            nn.Linear(HIDDEN_WIDTH, len(quantiles)),
         )
+        self.mean = nn.Sequential(nn.Linear(width, HIDDEN_WIDTH), nn.ReLU(), nn.Linear(HIDDEN_WIDTH, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Of features [cell, width]: [cell, quantile + 1], rising quantiles and last the mean; not yet within 0…1."""
+        """Of features [cell, width]: [cell, quantile + 1], rising quantiles, not yet within 0…1, and last the mean."""
         nodes = self.layers(features)
-        steps = torch.cat([nodes[:, :1], functional.softplus(nodes[:, 1:-1])], dim=1)
-        return torch.cat([torch.cumsum(steps, dim=1), nodes[:, -1:]], dim=1)
+        steps = torch.cat([nodes[:, :1], functional.softplus(nodes[:, 1:])], dim=1)
+        return torch.cat([torch.cumsum(steps, dim=1), torch.sigmoid(self.mean(features.detach()))], dim=1)
 
 
 def pinball(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
@@ -71,14 +75,17 @@ def pinball(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Te
 
 
 def quantile_loss(predicted: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
-    """What a ``QuantileHead`` is trained by: pinball loss of the quantiles, squared error of the mean.
+    """What a ``QuantileHead`` is trained by: pinball loss of the quantiles, cross entropy of the mean.
+
+    Binary cross entropy with a share as target is least at its expectation, and unlike the squared error it hardly
+    forgives a small share where there is nothing.
 
     Args:
         predicted: [cell, quantile + 1], as the head gives it.
         target: [cell].
         quantiles: Of the nodes.
     """
-    return pinball(predicted[:, :-1], target, quantiles) + functional.mse_loss(predicted[:, -1], target)
+    return pinball(predicted[:, :-1], target, quantiles) + functional.binary_cross_entropy(predicted[:, -1], target)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,7 @@ class QuantileTask:
     def shares(self, features: Tensor) -> Tensor:
         """From feature vectors [cell, width]: float32 [quantile + 1, cell], 0…1, rising quantiles and last the mean."""
         predicted = self.head(features)
-        quantiles, mean = self.conformal.apply(predicted[:, :-1]), predicted[:, -1:].clamp(0, 1)
-        return torch.cat([quantiles, mean], dim=1).float().T
+        return torch.cat([self.conformal.apply(predicted[:, :-1]), predicted[:, -1:]], dim=1).float().T
 
     def described(self) -> dict[str, Any]:
         """Plain data."""

@@ -6,12 +6,14 @@ from models.heads import Calibration
 from models.measured import MeasuredClass
 from models.training import Choice
 from pipelines.labelled import Place
+from pipelines.origin import Origin
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
+from transforms.seen_ground import on_seen_ground
 
 
 def model_card(
     config: TrainConfiguration,
-    origin: str,
+    origin: Origin,
     licences: str,
     places: list[Place],
     choice: Choice | None,
@@ -25,7 +27,8 @@ def model_card(
     lines = [
         f"# {config.name}: {training.product}",
         "",
-        f"Written by `stook train`. Encoder: {origin}, frozen. Licences: {licences}.",
+        f"Written by `stook train`. Encoder: {origin.name}, frozen. Licences: {licences}.",
+        *_learnt_before(origin, places),
         "",
         "## Trained on",
         "",
@@ -61,6 +64,15 @@ def model_card(
             *cross_validated.lines("pixels", "blocks"),
         ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _learnt_before(origin: Origin, places: list[Place]) -> list[str]:
+    """What the encoder was trained on before, and how much of this training's ground that was."""
+    if not origin.learnt:
+        return []
+    again = sum(int(on_seen_ground(place.chips, origin.seen).sum()) for place in places)
+    flatters = f" {again} labels of this training lie there: what their blocks say of it flatters." if again else ""
+    return ["", origin.learnt + flatters]
 
 
 def _probabilities(training: TrainingSection, calibration: Calibration | None) -> list[str]:

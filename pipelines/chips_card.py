@@ -6,12 +6,14 @@ from models.fine_tuning import Course
 from models.measured import Measured
 from models.tasks import ClassTask, QuantileTask
 from pipelines.chips import DividedChips
+from pipelines.origin import Origin
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
 
 
 def chips_card(
     config: TrainConfiguration,
-    origin: str,
+    name: str,
+    origin: Origin,
     licences: str,
     chips: DividedChips,
     course: Course,
@@ -23,7 +25,8 @@ def chips_card(
     lines = [
         f"# {config.name}: {training.product}",
         "",
-        f"Written by `stook train`. Encoder: {origin}. Licences: {licences}.",
+        f"Written by `stook train`. Encoder: {name}. Licences: {licences}.",
+        *(["", origin.learnt] if origin.learnt else []),
         "",
         "## Trained on",
         "",

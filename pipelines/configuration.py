@@ -1,6 +1,5 @@
 """The configuration of ``stook map``, ``embed``, ``statistics`` and ``export``."""
 
-import math
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -17,11 +16,9 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
-from transforms.encodings import PIXEL_M, Storage
+from transforms.encodings import Storage
 from transforms.grid import Grid
 from transforms.plan import Combination, FarmedRule, Smoothing
-
-M2_PER_HA = 10_000
 
 
 class RegionSection(Section):
@@ -50,9 +47,6 @@ class ProductSection(Section):
     minimum_observations: int = Field(
         3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=254
     )
-    threshold: int = Field(
-        50, description="Probability in percent from which a pixel counts as the class.", ge=1, le=100
-    )
     precision: Precision = Field(
         "float32",
         description="Of the encoder's matrix products; a lower one must be recorded as checked in the bundle.",
@@ -63,10 +57,16 @@ class SmoothingSection(Section):
     """Classes of cropland without specks, as a layer of its own beside the probabilities."""
 
     majority_px: int = Field(
-        3, description="Side of the window of which the majority decides, in pixels, odd; 1 for none.", ge=1, le=21
+        3,
+        description="Side of the window of which the majority decides, in cells of cropland, odd; 1 for none.",
+        ge=1,
+        le=21,
     )
     minimum_mapping_unit_ha: float = Field(
-        0.1, description="Connected patches that are smaller take the class around them; 0.01 for none.", gt=0, le=4
+        0.1,
+        description="Connected patches that are smaller take the class around them; a cell's area or less for none.",
+        gt=0,
+        le=4,
     )
 
     @field_validator("majority_px")
@@ -78,27 +78,28 @@ class SmoothingSection(Section):
 
     def smoothing(self, threshold: int) -> Smoothing:
         """As data."""
-        pixels = math.ceil(self.minimum_mapping_unit_ha * M2_PER_HA / PIXEL_M**2 - 1e-9)
-        return Smoothing(threshold, self.majority_px, max(1, pixels))
+        return Smoothing(threshold, self.majority_px, self.minimum_mapping_unit_ha)
 
 
-class CroplandSection(ProductSection):
+class ClassSection(ProductSection):
+    """A map of the probability of a class."""
+
+    threshold: int = Field(
+        50, description="Probability in percent from which a pixel or cell counts as the class.", ge=1, le=100
+    )
+
+
+class CroplandSection(ClassSection):
     """The map of cropland."""
 
     smoothing: SmoothingSection | None = Field(None, description="Smooth the classes; absent, not at all.")
 
 
-class PictureProductSection(ProductSection):
-    """A map that may be made from pictures of metre resolution (``imagery.rgb``)."""
-
-    combination: Combination = Field("mean", description="What of the pictures of a cell counts: maximum or mean.")
-
-
-class PilesSection(PictureProductSection):
-    """The map of harvest piles."""
+class PilesSection(ClassSection):
+    """The map of harvest piles, from pictures of metre resolution (``imagery.rgb``)."""
 
     minimum_observations: int = Field(1, description="Cells with fewer whole pictures are nodata.", ge=0, le=254)
-    combination: Combination = Field("maximum", description="What of the pictures of a cell counts: maximum or mean.")
+    combination: Combination = Field("maximum", description="What of the dates of a cell counts: maximum or mean.")
 
 
 class FarmedSection(Section):
@@ -114,7 +115,7 @@ class ProductsSection(Section):
 
     cropland: CroplandSection | None = Field(None, description="Probability of cropland.")
     harvest_piles: PilesSection | None = Field(None, description="Probability that piles stand in a cell.")
-    building_coverage: PictureProductSection | None = Field(None, description="Share of a cell under roofs.")
+    building_coverage: ProductSection | None = Field(None, description="Share of a cell under roofs.")
     farmed_cells: FarmedSection | None = Field(
         None, description="Derived from cropland and harvest piles: which cells are farmed, and how that is known."
     )

@@ -15,13 +15,16 @@ from models.families import fingerprint
 from models.fine_tuning import Course, FineTuning, fine_tune, predict
 from models.measured import Measured, MeasuredQuantiles
 from models.objectives import ClassObjective, Objective, QuantileObjective
+from models.seen import SeenGround
 from models.tasks import ClassTask, QuantileTask
 from pipelines.chips import DividedChips, divided_chips
 from pipelines.chips_card import chips_card
 from pipelines.labelled import layout_of, name_of
+from pipelines.origin import Origin, origin_of
 from pipelines.progress import Reporter
-from pipelines.train import Origin, origin_of
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
+from transforms.encodings import require_one_date
+from transforms.seen_ground import touched
 
 LIGHT_SPREAD = 0.1  # of pictures, see ``models.augmentation.relit``; composites are calibrated and stay as they are
 
@@ -54,7 +57,7 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
     torch.manual_seed(training.seed)
     origin = origin_of(training.encoder)
     require_suited(training, origin)
-    chips = divided_chips(config, origin.encoder, reporter)
+    chips = divided_chips(config, origin, reporter)
     objective = objective_of(training, chips)
     for side, labelled in {"check": chips.check, "calibrate": chips.calibrate, **chips.held_out}.items():
         objective.require(labelled.targets, side)
@@ -76,6 +79,8 @@ def require_suited(training: TrainingSection, origin: Origin) -> None:
     if encoder.specification.of_pictures != pictures:
         seen, wanted = ("composites", "pictures") if pictures else ("pictures", "composites")
         raise InputError(f"training.encoder: {origin.name} sees {seen}, but {training.product} is seen in {wanted}")
+    if pictures:
+        require_one_date(encoder, f"training.encoder: {origin.name}")
     several = encoder.output.patch_px != encoder.specification.chip_px
     if several or encoder.specification.chip_px == 1 or encoder.specification.masks_missing:
         such = "geossl, satmae-rgb" if pictures else "satmae-group, softcon"
@@ -111,7 +116,13 @@ def trained(
         reporter.say("epoch_done", text, epoch=epoch, fitted=fitted, held_out=held_out)
 
     identity = identity_of(encoder, objective, settings, chips)
-    course = fine_tune(encoder, head, chips.train, chips.check, objective.loss, settings, resume, identity, told)
+
+    def starts_anew(reason: str) -> None:
+        reporter.say("training_starts_anew", f"{reason}; the training starts anew", reason=reason)
+
+    course = fine_tune(
+        encoder, head, chips.train, chips.check, objective.loss, settings, resume, identity, told, starts_anew
+    )
     return course, head
 
 
@@ -152,9 +163,10 @@ def written(
     licences = "; ".join(
         dict.fromkeys([*filter(None, [origin.licence]), *(section.licence for section in training.labels)])
     )
-    kept = training.encoder.untrained is not None or training.fine_tuning.freeze_encoder
+    frozen = training.fine_tuning.freeze_encoder
+    kept = training.encoder.untrained is not None or frozen
     name = origin.name if kept else f"{origin.name}, fine-tuned"
-    card = chips_card(config, name, licences, chips, course, task, held_out)
+    card = chips_card(config, name, origin, licences, chips, course, task, held_out)
     pictures = specification.of_pictures
     conditions = Conditions(
         start_month=training.window.start.month,
@@ -164,7 +176,9 @@ def written(
         cloud_dilation_px=0 if pictures else config.composite.cloud_dilation_px,
         cell_m=training.cell_m if pictures else None,
     )
-    trained_on = "; ".join(name_of(section) for section in training.labels)
-    provenance = Provenance(training.product, name, origin.sha256, licences, trained_on, card)
+    trained_on = origin.trained_on_too("; ".join(name_of(section) for section in training.labels))
+    before = origin.seen or SeenGround(complete=False)
+    seen = origin.seen if frozen else before.with_more(touched(chips.ground))
+    provenance = Provenance(training.product, name, origin.sha256, licences, trained_on, card, seen)
     Bundle(origin.encoder.cpu(), task, conditions, provenance).save(Path(training.bundle))
     return load_bundle(Path(training.bundle))

@@ -9,6 +9,7 @@ import numpy as np
 from models.encoder import Encoder
 from models.errors import InputError
 from models.inference import Embedder
+from models.seen import SeenGround
 from pipelines.progress import Reporter
 from pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
 from transforms.chips import ChipLayout
@@ -21,16 +22,20 @@ from transforms.freeze import require_bands
 from transforms.grid import Tile
 from transforms.label_files import read_labels
 from transforms.labels import Classes, LabelledPixels
+from transforms.seen_ground import on_seen_ground
+from transforms.splits import require_unseen
+from transforms.squares import Squares
 from transforms.view import encoded_view
 
 
 @dataclass(frozen=True)
 class Place:
-    """One labelled place as the encoder sees it, and the bands that its archives lack."""
+    """One labelled place as the encoder sees it, the ground of its chips, and the bands that its archives lack."""
 
     section: LabelsSection
     labels: LabelledPixels
     seen: LabelledFeatures
+    chips: Squares
     absent: frozenset[str]
 
 
@@ -41,7 +46,9 @@ def see(config: TrainConfiguration, section: LabelsSection, embedder: Embedder, 
     positive = int(seen.samples.labels.sum())
     text = f"{name_of(section)}: {len(seen.samples.labels)} labelled pixels, {positive} of the class"
     reporter.say("place_read", text, pixels=len(seen.samples.labels), positive=positive, unseen=seen.unseen)
-    return Place(section, labels, seen, absent)
+    specification = embedder.encoder.specification
+    side_m = max(labels.pixel_m, specification.chip_px * specification.resolution_m)
+    return Place(section, labels, seen, Squares.around(labels.table, labels.pixel_m, side_m), absent)
 
 
 def require_elsewhere(section: LabelsSection, blocks: np.ndarray, trained: np.ndarray, block_m: float) -> None:
@@ -52,6 +59,11 @@ def require_elsewhere(section: LabelsSection, blocks: np.ndarray, trained: np.nd
             f"training.held_out: {section.file}: {shared} labels are in {block_m:g} m blocks that were trained on; "
             "held-out places must lie elsewhere"
         )
+
+
+def require_never_seen(section: LabelsSection, chips: Squares, seen: SeenGround | None) -> None:
+    """Raise InputError if chips of a held-out place lie on ground that the encoder was trained with before."""
+    require_unseen(int(on_seen_ground(chips, seen).sum()), f"training.held_out: {section.file}")
 
 
 def require_own_names(held_out: Sequence[LabelsSection]) -> None:

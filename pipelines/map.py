@@ -8,7 +8,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from models.checkpoints import CHECKPOINTS
 from models.errors import UnreachableError
 from models.inference import Embedder
-from pipelines.configuration import MapConfiguration
+from pipelines.configuration import ClassSection, MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
 from pipelines.season import (
@@ -21,7 +21,7 @@ from pipelines.season import (
     season_folder,
 )
 from transforms import map_store
-from transforms.derive_tiles import DeriveTiles
+from transforms.derive_tiles import DeriveTiles, derive_job_of
 from transforms.editions import Edition, SeasonFolder
 from transforms.encodings import PictureEncoding, Quantisation
 from transforms.freeze import find_inputs, require_bands
@@ -31,6 +31,7 @@ from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
 from transforms.materials import Machine
 from transforms.plan import EMBEDDING, Plan, ProductPlan
 from transforms.quantisation import fit_quantisation
+from transforms.readings import explained
 from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
 from transforms.statistics import failed_share, statistics, write_statistics
@@ -136,7 +137,8 @@ def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Rep
             plan = plan.quantised(quantisation)
         inputs.write(edition.inputs)
         region.write(edition.units)
-        map_store.create(edition.maps, plan, tiles, {"licences": licences})
+        made = {derived.product: explained(derived, plan) for derived in plan.derived}
+        map_store.create(edition.maps, plan, tiles, {"licences": licences}, made)
         manifest |= {
             "tiles": [tile.name for tile in tiles],
             "absent_bands": sorted(absent),
@@ -183,6 +185,9 @@ def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
         return ModelFacts(licence, calibrated=False)
     bundle = product.model.bundle()
     require_bands(bundle.specification, bundle.provenance.encoder, absent)
+    if bundle.specification.of_pictures:
+        # One date's probability is calibrated; what several dates make of it, in cells that somebody pictured, is not.
+        return ModelFacts(bundle.provenance.licence, calibrated=False)
     # A calibration holds for what the head was trained on; without a band its percents are other percents.
     unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
     return ModelFacts(bundle.provenance.licence, bundle.calibrated and not unseen)
@@ -220,6 +225,8 @@ def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter)
     names = [product.product for product in edition.plan.derived]
     if not names:
         return 0
+    job_of.cache_clear()  # the encoders have done their work
+    derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
     return run_stage(DeriveTiles(edition), edition, config)
 
@@ -275,7 +282,8 @@ def finish(
 
 def thresholds_of(config: MapConfiguration) -> dict[str, int]:
     """Product -> percent from which a cell counts as its class; a cell that has a feature vector counts as 100."""
-    return {EMBEDDING: 100} | {name: section.threshold for name, section in config.products.maps.items()}
+    classes = {name: made for name, made in config.products.maps.items() if isinstance(made, ClassSection)}
+    return {EMBEDDING: 100} | {name: section.threshold for name, section in classes.items()}
 
 
 def failures(edition: Edition) -> dict[str, str]:

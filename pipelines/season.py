@@ -11,7 +11,7 @@ from models.encoder import Encoder
 from models.errors import InputError
 from models.source import ModelSource
 from models.tasks import QuantileTask
-from pipelines.configuration import EmbeddingsSection, MapConfiguration, PictureProductSection, ProductSection
+from pipelines.configuration import EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
 from pipelines.sections import ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
 from transforms.encodings import Encoding, PictureEncoding
@@ -120,16 +120,13 @@ def product_plan(
     source = ModelSource(section.bundle)
     bundle = source.bundle()
     require_conditions(name, section, bundle)
-    encoding = (
-        picture_encoding(name, config, year, bundle)
-        if bundle.specification.of_pictures
-        else composite_encoding(name, config, year, bundle)
-    )
+    seen = picture_encoding if isinstance(section, PilesSection) else composite_encoding
+    encoding = seen(name, config, year, bundle)
     if isinstance(encoding, Encoding):
         encoding = rounded_as(embeddings, encoding)
     quantiles = bundle.task.head.quantiles if isinstance(bundle.task, QuantileTask) else ()
-    combination = section.combination if isinstance(section, PictureProductSection) else "maximum"
-    return ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations, quantiles, combination)
+    made = ProductPlan(name, source, bundle.hash, encoding, section.minimum_observations, quantiles)
+    return replace(made, combination=section.combination) if isinstance(section, PilesSection) else made
 
 
 def rounded_as(embeddings: Encoding | PictureEncoding | None, encoding: Encoding) -> Encoding:
@@ -184,6 +181,8 @@ def picture_encoding(name: ProductName, config: MapConfiguration, year: int, bun
     """How a bundle's encoder sees pictures; raises InputError if the configured imagery or tiles do not suit it."""
     section, cell_m = config.products.maps[name], bundle.conditions.cell_m
     field = f"products.{name}.bundle: {section.bundle}"
+    if not bundle.specification.of_pictures:
+        raise InputError(f"{field} does not see pictures; {name} are found in pictures of metre resolution")
     if config.imagery.rgb is None:
         raise InputError(f"{field} sees pictures of {bundle.specification.resolution_m:g} m; imagery.rgb is missing")
     profile = config.imagery.sources()["rgb"].archive
@@ -205,7 +204,7 @@ def require_suited(encoder: Encoder, encoding: Encoding, config: MapConfiguratio
     """Raise InputError unless the configured tiles are what an encoder of composites needs."""
     specification, grid = encoder.specification, config.grid.grid()
     if specification.of_pictures:
-        raise InputError(f"{field}: {encoder.family} sees pictures; only 'stook map' can use it")
+        raise InputError(f"{field}: {encoder.family} sees pictures, which are for harvest_piles")
     if specification.resolution_m != grid.resolution_m:
         raise InputError(f"{field}: {encoder.family} needs pixels of {specification.resolution_m:g} m; there are 10 m")
     encoding.layout.require_fit(grid)
@@ -236,8 +235,10 @@ def published_edition(config: MapConfiguration, year: int) -> Edition:
     made_from = edition.plan.exact.as_json() | {"provisional": wanted["provisional"]}
     other = sorted(SETTINGS.get(name, name) for name, value in made_from.items() if wanted[name] != value)
     if other:
+        anew = ", which maps every tile anew: a threshold that maps are made at is part of the edition"
         raise InputError(
             f"{edition.folder}: the published edition was made from another configuration "
-            f"({', '.join(other)} differ); run 'stook map', or put the configuration back"
+            f"({', '.join(other)} differ); run 'stook map'{anew if set(other) & set(SETTINGS.values()) else ''}, "
+            "or put the configuration back"
         )
     return edition

@@ -113,6 +113,14 @@ class UntrainedSection(Section):
     )
     width: int = Field(64, description="Channels of its first stage; 64 is the usual ResNet.", ge=4, le=256)
 
+    @model_validator(mode="after")
+    def _pictures_have_no_months(self) -> Self:
+        if self.composite == "months" and self.resolution_m is not None:
+            raise ValueError(
+                f"composite: months has no meaning with resolution_m: {self.resolution_m:g}; pictures have none"
+            )
+        return self
+
     def encoder(self) -> Encoder:
         """The encoder; raises InputError for an unknown band."""
         from models.resnet import ResNet, ResNetSize, Scaling

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 
 from models.bundle import Bundle, Conditions, Provenance, load_bundle
-from models.checkpoints import CHECKPOINTS
-from models.encoder import Encoder
 from models.heads import Calibration
 from models.inference import Embedder, Precision
 from models.measured import MeasuredClass
@@ -21,11 +19,12 @@ from pipelines.labelled import (
     layout_of,
     name_of,
     require_elsewhere,
+    require_never_seen,
     require_own_names,
     see,
 )
+from pipelines.origin import origin_of
 from pipelines.progress import Reporter
-from pipelines.sections import EncoderSection
 from pipelines.training_configuration import TrainConfiguration
 
 CHECKED_PIXELS = 1000  # of a place, in two precisions
@@ -76,13 +75,14 @@ def run_training(config: TrainConfiguration, reporter: Reporter) -> TrainResult:
     for section in training.held_out:
         place = see(config, section, embedder, reporter)
         require_elsewhere(section, place.seen.samples.blocks, samples.blocks, training.block_m)
+        require_never_seen(section, place.chips, origin.seen)
         scores, truth = logits(head, place.seen.samples.features), place.seen.samples.labels
         held_out[name_of(section)] = measured(scores, calibration, truth, place.seen.parcels)
     crossed = cross_validated(choice, calibration, samples) if choice and not held_out else None
     licences = "; ".join(dict.fromkeys([origin.licence, *(section.licence for section in training.labels)]))
-    card = model_card(config, origin.name, licences, places, choice, strength, calibration, crossed, held_out)
-    trained_on = "; ".join(name_of(section) for section in training.labels)
-    provenance = Provenance(training.product, origin.name, origin.sha256, licences, trained_on, card)
+    card = model_card(config, origin, licences, places, choice, strength, calibration, crossed, held_out)
+    trained_on = origin.trained_on_too("; ".join(name_of(section) for section in training.labels))
+    provenance = Provenance(training.product, origin.name, origin.sha256, licences, trained_on, card, origin.seen)
     specification = origin.encoder.specification
     absent = frozenset.intersection(*(place.absent for place in places)) & set(specification.band_names)
     layout = layout_of(training, origin.encoder)
@@ -135,33 +135,3 @@ def precision_loss(config: TrainConfiguration, bundle: Bundle, precision: Precis
         probabilities.append(bundle.task.shares(torch.as_tensor(seen.samples.features)))
     bundle.encoder.cpu()
     return float((probabilities[0] - probabilities[1]).abs().max())
-
-
-@dataclass(frozen=True)
-class Origin:
-    """An encoder and where it comes from.
-
-    Attributes:
-        encoder: In evaluation mode.
-        name: Of the published checkpoint, or what the encoder of a bundle is.
-        sha256: Of the published file; None where there is none, or it is not known.
-        licence: In words.
-    """
-
-    encoder: Encoder
-    name: str
-    sha256: str | None
-    licence: str
-
-
-def origin_of(section: EncoderSection) -> Origin:
-    """The configured encoder; raises InputError if it is unusable."""
-    if section.untrained is not None:
-        return Origin(section.untrained.encoder(), f"ResNet-{section.untrained.depth}, trained here", None, "")
-    source = section.source()
-    if source.checkpoint is None:
-        bundle = source.bundle()
-        made = bundle.provenance
-        return Origin(bundle.encoder, made.encoder, made.encoder_sha256, made.licence)
-    checkpoint = CHECKPOINTS[source.checkpoint]
-    return Origin(source.encoder(), checkpoint.name, checkpoint.sha256, checkpoint.told)

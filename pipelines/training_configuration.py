@@ -24,6 +24,7 @@ from transforms.splits import Grouping
 
 ONLY_ON_CHIPS = ("fine_tuning", "split", "split_file")
 ONLY_ON_PIXELS = ("precisions", "calibrate", "strengths", "minimum_observations")
+ONLY_OF_CLASSES = ("embeddings", "parcels", "positive", "negative", "field")  # of labels, not of footprints
 MEANINGLESS: dict[str, tuple[str, ...]] = {
     "cropland": (*ONLY_ON_CHIPS, "quantiles", "cell_m"),
     "building_coverage": (*ONLY_ON_PIXELS, "cell_m", "balance"),
@@ -208,6 +209,11 @@ class TrainingSection(Section):
         for section in (*self.labels, *self.held_out):
             if covered != (section.area is not None):
                 raise ValueError(f"labels.area: {section.file}: footprints have an area, other labels have none")
+            for field in ONLY_OF_CLASSES if covered else ():
+                if field in section.model_fields_set:
+                    raise ValueError(
+                        f"labels.{field}: {section.file}: has no meaning for building_coverage; take it out"
+                    )
             if not covered and not (section.positive and section.negative):
                 raise ValueError(
                     f"labels: {section.file}: name the classes that are positive and those that are negative"

@@ -18,6 +18,12 @@ AREA_NODES = 5  # per axis of a tile: the quartic through them is within 1e-13 o
 VALUES = 256
 DM2_PER_M2 = 100
 
+# In such a square, counted from the zone's origin, errors of a covered share are taken as wholly correlated, between
+# squares as independent. A choice, not measured: the ground that villages share, and the side of the usual tile; it is
+# a length of its own, so that the interval of a region does not depend on how the region is cut into tiles.
+SQUARE_M = 10_000
+SQUARES = Grid(SQUARE_M, 1)
+
 # Unit id → layer → value 0…255 → area, dm². Values without area are left out.
 AreaTable = dict[str, dict[str, dict[int, int]]]
 
@@ -145,8 +151,8 @@ class TileCoverage:
         """The same of one layer: unit → value → area, dm²."""
         return {unit: values[""] for unit, values in self.areas({"": layer}).items()}
 
-    def covered(self, shares: np.ndarray) -> dict[str, int]:
-        """Area of each unit under what covers a share of each cell, dm².
+    def covered(self, shares: np.ndarray) -> dict[str, dict[str, int]]:
+        """Area under what covers a share of each cell, dm²: unit → square of ``SQUARES`` → area.
 
         Args:
             shares: float [y, x], 0…1, of the tile's pixels or of cells of several pixels a side; NaN counts as nothing.
@@ -154,8 +160,21 @@ class TileCoverage:
         side = self.grid.tile_px // shares.shape[0]
         pixels = np.nan_to_num(shares).repeat(side, axis=0).repeat(side, axis=1)
         return {
-            unit.unit_id: round(float((self._areas(unit) * pixels[unit.rows, unit.columns]).sum()) * DM2_PER_M2)
+            unit.unit_id: self._by_square(unit, self._areas(unit) * pixels[unit.rows, unit.columns])
             for unit in self.units
+        }
+
+    def _by_square(self, unit: UnitCoverage, areas: np.ndarray) -> dict[str, int]:
+        """Areas (m²) of a unit's pixels summed by the square that their middles lie in, dm²."""
+        left, _, _, top = self.grid.bounds(self.tile).bbox
+        middles = (np.arange(self.grid.tile_px) + 0.5) * self.grid.resolution_m
+        xs, ys = left + middles[unit.columns], top - middles[unit.rows]
+        columns, rows = _first_of_squares(xs), _first_of_squares(ys)
+        sums = np.add.reduceat(np.add.reduceat(areas, rows, axis=0), columns, axis=1) * DM2_PER_M2
+        return {
+            SQUARES.tile_at(self.tile.zone, float(xs[column]), float(ys[row])).name: round(float(total))
+            for row, totals in zip(rows, sums, strict=True)
+            for column, total in zip(columns, totals, strict=True)
         }
 
     def _areas(self, unit: UnitCoverage) -> np.ndarray:
@@ -195,6 +214,11 @@ def tile_areas(region: Region, grid: Grid, tile: Tile, layers: Mapping[str, np.n
 def tile_totals(region: Region, grid: Grid, tile: Tile) -> dict[str, int]:
     """Area of each unit in a tile, dm², without any layer: what a failed tile leaves unmapped."""
     return TileCoverage.of(region, grid, tile).totals
+
+
+def _first_of_squares(middles: np.ndarray) -> np.ndarray:
+    """The indices, rising, at which a row of middles of pixels enters another square of ``SQUARES``."""
+    return np.sort(np.unique(middles // SQUARE_M, return_index=True)[1])
 
 
 def _span(low: float, high: float, pixels: int) -> slice:

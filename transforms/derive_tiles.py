@@ -147,7 +147,8 @@ class DeriveJob:
         """The product of a tile, uint8 [cell row, cell column], from the maps of its inputs around the tile."""
         reach = reach_px(product)
         image = derive(product, [self._map_around(name, tile, reach) for name in product.inputs])
-        inner = slice(reach, image.shape[0] - reach)
+        beyond = reach // product.cell_px
+        inner = slice(beyond, image.shape[0] - beyond)
         return image[inner, inner]
 
     def _map_around(self, name: str, tile: Tile, reach: int) -> np.ndarray:

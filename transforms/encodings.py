@@ -138,7 +138,8 @@ class PictureEncoding:
         """How an encoder sees the pictures of a window.
 
         Raises:
-            InputError: If cells are not whole numbers of 10 m pixels, or the encoder has several vectors per chip.
+            InputError: If cells are not whole numbers of 10 m pixels, the encoder has several vectors per chip, or it
+                wants several dates.
         """
         specification = encoder.specification
         cell_px = round(cell_m / PIXEL_M)
@@ -146,6 +147,7 @@ class PictureEncoding:
             raise InputError(f"cell_m: {cell_m:g}; allowed are multiples of {PIXEL_M}")
         if encoder.output.patch_px != specification.chip_px:
             raise InputError(f"{encoder.family}: has several vectors per chip; pictures need one for the whole chip")
+        require_one_date(encoder, encoder.family)
         beyond = (specification.chip_px * specification.resolution_m - cell_m) / 2
         [period] = window.periods(harvest_year, "part", 1)
         return cls(
@@ -158,4 +160,13 @@ class PictureEncoding:
             periods=(period,),
             bands=specification.band_names,
             precision=precision,
+        )
+
+
+def require_one_date(encoder: Encoder, name: str) -> None:
+    """Raise InputError if an encoder of pictures wants several dates at once: each is read and answered by itself."""
+    dates = encoder.specification.most_periods
+    if dates != 1:
+        raise InputError(
+            f"{name}: wants pictures of {dates} dates at once; allowed are encoders of one, see 'stook models'"
         )

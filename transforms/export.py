@@ -19,10 +19,10 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from transforms import map_store
-from transforms.derived import explained
 from transforms.editions import Edition
 from transforms.plan import DerivedPlan, Plan, ProductPlan
 from transforms.products import Layer, layers_of
+from transforms.readings import explained
 from transforms.store import replacing
 from transforms.values import NODATA
 

@@ -18,7 +18,7 @@ Bounds = tuple[float, float, float, float]
 def find_inputs(
     sources: Mapping[str, Source], bounds: Bounds, spans: Mapping[str, tuple[Period, ...]]
 ) -> tuple[Inputs, frozenset[str]]:
-    """The scenes over a box in a span of months, and the Sentinel bands that none of them has.
+    """The scenes over a box in a span of months, and the Sentinel bands that none of them has, if Sentinels are read.
 
     Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
     not: there the archive is damaged, and reading the band is a TileError.
@@ -57,8 +57,9 @@ def find_inputs(
         absent |= lacking
         if sensor in COMPOSITE_SENSORS:
             check_plausible(found[sensor], source, bounds)
-    for sensor in COMPOSITE_SENSORS:
-        absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
+    if not found.keys().isdisjoint(COMPOSITE_SENSORS):
+        for sensor in COMPOSITE_SENSORS:
+            absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
     return Inputs.freeze(found, sources), frozenset(absent)
 
 

@@ -78,8 +78,9 @@ def picture_chips(
 ) -> PlacedChips:
     """The chips of pictures around labelled cells, each of the day of its label, read as maps read them.
 
-    Cells whose chip is not wholly pictured on their day (UTC) are left out. Encoders of pictures see one picture and no
-    date: months and years are those of the first.
+    Cells whose chip is not wholly pictured on their day (UTC) are left out. Months and
+    years are those of the first chip for all, whatever their days: the encoders that training allows here take one
+    picture and look at no date.
 
     Memory: all chips, 4 bytes a value, and one row of cells.
 
@@ -159,7 +160,7 @@ class _Gathered:
         self.count = 0
 
     def take(self, chips: Chips, which: np.ndarray, index: np.ndarray) -> None:
-        """Some of the chips, bool [chip], and the labels they are of."""
+        """Some of the chips, bool [chip], and the labels they are of; months and years are kept of the first alone."""
         if self.values is None:
             self.values = np.empty((len(self.labels), *chips.values.shape[1:]), np.float32)
             self.months, self.years = chips.months, chips.years

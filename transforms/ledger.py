@@ -18,12 +18,12 @@ class Covered:
     """What a unit's cells of a tile add up to, of a product that is a share of each cell.
 
     Attributes:
-        mean_dm2: Mean share times area.
-        width_dm2: Width of the outermost interval times area.
+        mean_dm2: Square of ``transforms.areas.SQUARES`` -> mean share times area.
+        width_dm2: The same -> width of the outermost interval times area.
     """
 
-    mean_dm2: int
-    width_dm2: int
+    mean_dm2: dict[str, int]
+    width_dm2: dict[str, int]
 
 
 @dataclass(frozen=True)

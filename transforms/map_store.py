@@ -12,7 +12,6 @@ from zarr.core.sync import sync
 
 from models.errors import UnreachableError
 from transforms.cells import strip_rows
-from transforms.derived import explained
 from transforms.encodings import Encoding
 from transforms.grid import Grid, Tile, TileRange, Zone
 from transforms.plan import DerivedPlan, Plan, ProductPlan
@@ -40,7 +39,13 @@ def extents(tiles: Iterable[Tile]) -> dict[Zone, TileRange]:
     return {zone: TileRange.of(members) for zone, members in sorted(by_zone.items())}
 
 
-def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[str, Any] | None = None) -> None:
+def create(
+    path: Path,
+    plan: Plan,
+    mapped: Iterable[Tile],
+    attributes: Mapping[str, Any] | None = None,
+    explained: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Create the arrays of every zone and product, all nodata; no shard is written.
 
     Args:
@@ -48,6 +53,7 @@ def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[s
         plan: Of the season.
         mapped: The tiles.
         attributes: For the store and each array: what a reader must know, such as licences.
+        explained: Product made from other maps -> attributes of its arrays that say how.
     """
     told = {"season": str(plan.season), "provisional": plan.provisional, **(attributes or {})}
     title = {"description": "Stook maps, one group per UTM zone and resolution"}
@@ -57,15 +63,16 @@ def create(path: Path, plan: Plan, mapped: Iterable[Tile], attributes: Mapping[s
             cells = plan.cells(product)
             group = root.require_group(group_name(tiles.zone.name, cells.resolution_m))
             for layer in layers_of(product):
-                _create_array(group, layer, cells, tiles, told | _explained(layer, product, plan))
+                made = dict((explained or {}).get(product.product, {}))
+                _create_array(group, layer, cells, tiles, told | made | _deciphered(layer, product))
             if "x" not in group:
                 _create_coordinates(group, cells, tiles)
 
 
-def _explained(layer: Layer, product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, Any]:
-    """What a reader must know to read a layer of codes, one made from other maps, or one with a leading dimension."""
+def _deciphered(layer: Layer, product: ProductPlan | DerivedPlan) -> dict[str, Any]:
+    """What a reader must know to read a layer of codes, or one with a leading dimension."""
     if isinstance(product, DerivedPlan):
-        return explained(product, plan) | _flags(layer)
+        return _flags(layer)
     if layer.dimension == "quantile":
         return {"quantiles": list(product.quantiles)}
     quantisation = product.encoding.quantisation if isinstance(product.encoding, Encoding) else None

@@ -1,10 +1,14 @@
-"""How much freed memory a process keeps."""
+"""How much memory there is, and how much of what is freed a process keeps."""
 
 import ctypes
+import os
 from functools import cache
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 KEPT_BYTES = 8 * 2**20  # per thread's arena: two layers of a tile, enough that most arrays need no fresh pages
+MEMINFO = Path("/proc/meminfo")
+LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")  # of a container
 LARGEST_KEPT_BYTES = 32 * 2**20  # larger arrays are always returned; what glibc would arrive at by itself
 
 
@@ -20,3 +24,19 @@ def keep_little_freed() -> None:
     if options is not None:
         options(M_TRIM_THRESHOLD, KEPT_BYTES)
         options(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: what the kernel could free for it, within a container's limit.
+
+    Where the kernel does not tell (macOS), all that the machine has.
+    """
+    try:
+        told = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+        available = int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(available, max(0, int(LIMIT.read_text()) - int(USED.read_text())))
+    except (OSError, ValueError):  # no container, or "max": no limit
+        return available

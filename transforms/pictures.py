@@ -18,14 +18,13 @@ from rasterio.windows import Window
 from models.encoder import Chips
 from transforms.asset import Asset
 from transforms.backoff import BackOff
-from transforms.catalog import acquired
+from transforms.catalog import acquired, intersects
 from transforms.geodesy import latlon_at, lonlat_bounds
 from transforms.grid import Grid, Tile
 from transforms.imagery import Pass, interpolated, passes, positions
 from transforms.season import Period
 from transforms.sources import Source
 
-BRIGHTEST = 255.0
 MARGIN_PX = 2  # of the file around a chip, for interpolation
 
 
@@ -128,7 +127,7 @@ def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[
     bounds = [lonlat_bounds(box) for box in boxes]
     numbers = [source.archive.numbers[band] for band in bands]
     for item in scenes:
-        there = [number for number, box in enumerate(bounds) if _touches(item, box)]
+        there = [number for number, box in enumerate(bounds) if item.bbox is None or intersects(item.bbox, box)]
         if not there:
             continue
 
@@ -136,26 +135,20 @@ def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[
             for number in there:
                 chip = values[number]
                 if np.isnan(chip).any():
-                    np.copyto(chip, sampled(file, boxes[number], numbers), where=np.isnan(chip))
+                    np.copyto(chip, sampled(file, boxes[number], numbers, source.archive.scale), where=np.isnan(chip))
 
         Asset(source, item, bands[0], backoff).opened(fill)
     return values
 
 
-def _touches(item: pystac.Item, box: tuple[float, float, float, float]) -> bool:
-    west, south, east, north = box
-    edges = list(item.bbox or (-180.0, -90.0, 180.0, 90.0))
-    return edges[0] < east and edges[len(edges) // 2] > west and edges[1] < north and edges[len(edges) // 2 + 1] > south
-
-
-def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int]) -> np.ndarray:
+def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int], scale: float) -> np.ndarray:
     """Some bands of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
 
     Where the picture is finer, several bilinear samples per pixel are averaged, so that nothing falls between them.
     """
     rows, _ = positions(file, box)
     finer = max(1, round(abs(float(rows[-1, 0] - rows[0, 0])) / (len(rows) - 1))) if len(rows) > 1 else 1
-    fine = box.zoom_out(1 / finer) if finer > 1 else box
+    fine = box.zoom_to((box.shape.y * finer, box.shape.x * finer))
     rows, columns = (np.broadcast_to(axis - 0.5, fine.shape) for axis in positions(file, fine))
     first_row = max(int(np.floor(rows.min())) - MARGIN_PX, 0)
     first_column = max(int(np.floor(columns.min())) - MARGIN_PX, 0)
@@ -169,7 +162,7 @@ def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int]) -
     # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
     valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0)
     for band, counts in enumerate(stored):
-        values = np.where(valid, counts / np.float32(BRIGHTEST), np.nan)
+        values = np.where(valid, counts * np.float32(scale), np.nan)
         samples = interpolated(values, rows - first_row, columns - first_column)
         height, width = box.shape
         result[band] = samples.reshape(height, finer, width, finer).mean(axis=(1, 3))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -14,24 +15,45 @@ from transforms.grid import Grid
 from transforms.season import Period, Season
 from transforms.sources import Source
 
-PROCESSING_VERSION = 4  # raised whenever the same inputs would give other pixels
+PROCESSING_VERSION = 5  # raised whenever the same inputs would give other pixels, or records of another form
 EMBEDDING = "embedding"  # feature vectors as a product of their own
 Combination = Literal["maximum", "mean"]
+M2_PER_HA = 10_000
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """How the classes of cropland are smoothed into a layer of their own, ``cropland_smoothed``.
+    """How the classes of cropland are to be smoothed into a layer of their own, ``cropland_smoothed``.
 
     Attributes:
-        threshold: Percent from which a pixel is cropland.
-        majority_px: Side of the window (odd) of which the majority decides; 1 for none.
-        minimum_px: Connected patches of either class with fewer pixels take the class around them; 1 for none.
+        threshold: Percent from which a cell is cropland.
+        majority_cells: Side of the window (odd) of which the majority decides; 1 for none.
+        minimum_ha: Connected patches of either class that are smaller take the class around them.
     """
 
     threshold: int
-    majority_px: int
-    minimum_px: int
+    majority_cells: int
+    minimum_ha: float
+
+    def rule(self, cell_m: float) -> "SmoothingRule":
+        """The same in cells of which one is so wide; patches of less than the asked hectares never stay."""
+        cells = math.ceil(self.minimum_ha * M2_PER_HA / cell_m**2 - 1e-9)
+        return SmoothingRule(self.threshold, self.majority_cells, max(1, cells))
+
+
+@dataclass(frozen=True)
+class SmoothingRule:
+    """How the classes of cropland are smoothed, in the cells of its map.
+
+    Attributes:
+        threshold: Percent from which a cell is cropland.
+        majority_cells: Side of the window (odd) of which the majority decides; 1 for none.
+        minimum_cells: Connected patches of either class with fewer cells take the class around them; 1 for none.
+    """
+
+    threshold: int
+    majority_cells: int
+    minimum_cells: int
 
 
 @dataclass(frozen=True)
@@ -89,9 +111,9 @@ class DerivedPlan:
     """
 
     product: str
-    rule: Smoothing | FarmedRule
+    rule: SmoothingRule | FarmedRule
     inputs: tuple[str, ...]
-    cell_px: int = 1
+    cell_px: int
     quantiles: ClassVar[tuple[float, ...]] = ()
 
 
@@ -184,12 +206,15 @@ class Plan:
     def derived(self) -> tuple[DerivedPlan, ...]:
         """The products that are made from finished maps, each after those that it is made from."""
         made = []
+        cell_px = {product.product: product.cell_px for product in self.products}
         if self.smoothing is not None:
-            made.append(DerivedPlan("cropland_smoothed", self.smoothing, ("cropland",)))
+            side = cell_px["cropland"]
+            rule = self.smoothing.rule(side * self.grid.resolution_m)
+            made.append(DerivedPlan("cropland_smoothed", rule, ("cropland",), side))
         if self.farmed is not None:
-            [piles] = [product for product in self.products if product.product == "harvest_piles"]
             cropland = "cropland" if self.smoothing is None else "cropland_smoothed"
-            made.append(DerivedPlan("farmed_cells", self.farmed, (cropland, piles.product), piles.cell_px))
+            inputs = (cropland, "harvest_piles")
+            made.append(DerivedPlan("farmed_cells", self.farmed, inputs, cell_px["harvest_piles"]))
         return tuple(made)
 
     @property

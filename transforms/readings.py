@@ -1,11 +1,12 @@
-"""How the values of a product are read for its figures: which are mapped, which are the class, why others are not."""
+"""What the values of a product mean: which are mapped, which the class, why others are not, and how they came about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from transforms.derived import minimum_mapping_unit_ha
+from transforms.areas import SQUARE_M
 from transforms.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
-from transforms.plan import DerivedPlan, FarmedRule, Plan, ProductPlan, Smoothing
+from transforms.plan import M2_PER_HA, DerivedPlan, FarmedRule, Plan, ProductPlan, SmoothingRule
 from transforms.products import counted
 from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
@@ -14,8 +15,8 @@ NO_ESTIMATE = "not a design-based estimate"
 WHOLE_CELLS = "areas of whole cells, not of fields"
 METHOD = f"pixel count at a threshold; {NO_ESTIMATE}"
 COVERAGE_METHOD = (
-    "sum of the cells' mean shares; the interval takes errors within a tile as wholly correlated and those of "
-    f"different tiles as independent; {NO_ESTIMATE}"
+    "sum of the cells' mean shares; the interval takes errors within a square of "
+    f"{SQUARE_M / 1000:g} km as wholly correlated and those of different squares as independent; {NO_ESTIMATE}"
 )
 
 
@@ -61,9 +62,10 @@ def reading_of(
         calibrated: Whether its percents may be summed to hectares.
     """
     if isinstance(product, DerivedPlan):
-        if isinstance(product.rule, Smoothing):
-            return smoothed_reading(product.rule, plan)
-        return farmed_reading(product.rule, plan.cells(product).resolution_m)
+        cell_m = plan.cells(product).resolution_m
+        if isinstance(product.rule, SmoothingRule):
+            return smoothed_reading(product.rule, cell_m)
+        return farmed_reading(product.rule, cell_m)
     if product.quantiles:
         return Reading(COVERAGE_METHOD, calibrated=calibrated)
     threshold, cell_m = thresholds[product.product], plan.cells(product).resolution_m
@@ -72,10 +74,10 @@ def reading_of(
     return Reading(method if counted(product.product) else METHOD, of_class, threshold, calibrated=calibrated)
 
 
-def smoothed_reading(rule: Smoothing, plan: Plan) -> Reading:
+def smoothed_reading(rule: SmoothingRule, cell_m: float) -> Reading:
     """How smoothed cropland is read: its threshold is the one at which it was smoothed."""
-    side, least_ha = rule.majority_px, minimum_mapping_unit_ha(rule, plan)
-    how = f"majority of {side} x {side} pixels, then patches of {least_ha:g} ha or more"
+    side, least_ha = rule.majority_cells, minimum_mapping_unit_ha(rule, cell_m)
+    how = f"majority of {side} x {side} cells of {cell_m:g} m, then patches of {least_ha:g} ha or more"
     of_class = frozenset(range(rule.threshold, 101))
     return Reading(f"pixel count at a threshold, smoothed ({how}); {NO_ESTIMATE}", of_class, rule.threshold)
 
@@ -90,3 +92,26 @@ def farmed_reading(rule: FarmedRule, cell_m: float) -> Reading:
     mapped = FARMED_CODES | NOT_FARMED_CODES
     seldom = frozenset(LEGEND) - mapped | {TOO_FEW_OBSERVATIONS}
     return Reading(method, FARMED_CODES, mapped=mapped, seldom=seldom)
+
+
+def explained(product: DerivedPlan, plan: Plan) -> dict[str, Any]:
+    """How a product was made from other maps, as attributes of its own."""
+    made_from: dict[str, Any] = {"made_from": list(product.inputs)}
+    rule = product.rule
+    if isinstance(rule, SmoothingRule):
+        return made_from | {
+            "threshold_percent": rule.threshold,
+            "majority_window_cells": rule.majority_cells,
+            "minimum_mapping_unit_cells": rule.minimum_cells,
+            "minimum_mapping_unit_ha": minimum_mapping_unit_ha(rule, plan.cells(product).resolution_m),
+        }
+    return made_from | {
+        "cropland_threshold_percent": rule.cropland_threshold,
+        "least_cropland_percent": rule.least_cropland_percent,
+        "piles_threshold_percent": rule.piles_threshold,
+    }
+
+
+def minimum_mapping_unit_ha(rule: SmoothingRule, cell_m: float) -> float:
+    """The smallest patch that stays, in hectares of cells of which one is so wide."""
+    return rule.minimum_cells * cell_m**2 / M2_PER_HA

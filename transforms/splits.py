@@ -1,7 +1,8 @@
 """Who is trained on and who judges: sides of a split that share no ground, and the proof of it.
 
 A chip reaches beyond its cell, so that cells of neighbouring blocks see the same ground. Whole blocks are therefore not
-enough: a chip that shares ground with one of a stricter side is dropped.
+enough: a chip that shares ground with one of a stricter side is dropped. What the encoder learnt from before counts as
+trained on: such ground may be fitted again, but never checks, calibrates or judges.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ import numpy as np
 import shapely
 
 from models.errors import InputError
+from models.seen import SeenGround
 from transforms.polygons import polygons_of, read_vector
+from transforms.seen_ground import on_seen_ground
 from transforms.squares import Squares, components, gap_m, sharing_ground
 
 SIDES = ("train", "check", "calibrate", "held_out")  # each gives way to those that follow
@@ -67,11 +70,13 @@ class SplitReport:
         outside: Cells that no polygon of the user's holds.
         gap_m: Smallest distance between edges of chips of different sides, never negative; infinite where they lie
             more than a zone apart.
+        seen: Cells dropped from checking and calibrating since the encoder was trained with their ground before.
     """
 
     sides: tuple[SideCount, ...]
     outside: int
     gap_m: float
+    seen: int = 0
 
     def __str__(self) -> str:
         told = [
@@ -80,6 +85,7 @@ class SplitReport:
             if side.kept or side.dropped
         ]
         beyond = f"; {self.outside} in no polygon" if self.outside else ""
+        beyond += f"; {self.seen} of those dropped were seen by the encoder before" if self.seen else ""
         return f"cells: {', '.join(told)}{beyond}; chips of different sides are {self.apart} apart"
 
     @property
@@ -91,17 +97,19 @@ class SplitReport:
         """Plain data for a reporter: cells kept and dropped by side, and the gap, None where it is infinite."""
         kept: dict[str, float | None] = {side.name: side.kept for side in self.sides}
         dropped = {f"{side.name}_dropped": side.dropped for side in self.sides}
-        return kept | dropped | {"outside": self.outside, "gap_m": self.gap_m if np.isfinite(self.gap_m) else None}
+        gap = self.gap_m if np.isfinite(self.gap_m) else None
+        return kept | dropped | {"outside": self.outside, "seen": self.seen, "gap_m": gap}
 
     def lines(self) -> list[str]:
         """Markdown."""
         return [
-            "| side | cells | dropped, since a stricter side sees their ground |",
+            "| side | cells | dropped, since a stricter side, or the encoder before, saw their ground |",
             "|---|---|---|",
             *(f"| {side.name.replace('_', ' ')} | {side.kept} | {side.dropped} |" for side in self.sides),
             "",
             f"Chips of different sides are {self.apart} apart: none that was trained on touches one that judges."
-            + (f" {self.outside} cells lie in no polygon of the split." if self.outside else ""),
+            + (f" {self.outside} cells lie in no polygon of the split." if self.outside else "")
+            + (f" {self.seen} cells were dropped since the encoder had seen their ground before." if self.seen else ""),
         ]
 
 
@@ -119,7 +127,12 @@ class Split:
 
 
 def divided(
-    squares: Squares, blocks: np.ndarray, lonlat: np.ndarray, settings: SplitSettings, held_out: Sequence[Squares] = ()
+    squares: Squares,
+    blocks: np.ndarray,
+    lonlat: np.ndarray,
+    settings: SplitSettings,
+    held_out: Sequence[Squares] = (),
+    seen: SeenGround | None = None,
 ) -> Split:
     """Divide labelled cells, so that no chip shares ground with one of another side.
 
@@ -129,52 +142,78 @@ def divided(
         lonlat: float64 [cell, 2], degrees, of the cells' middles.
         settings: How.
         held_out: Chips of places that are only judged on; they are never dropped.
+        seen: Ground that the encoder was trained with before; blocks that mostly lie on it are trained on, and
+            elsewhere its cells are dropped from checking and calibrating.
 
     Raises:
-        InputError: If there are too few blocks or pieces, a side is left without a cell, or the file of polygons is
-            unusable.
+        InputError: If there are too few blocks or pieces, a side is left without a cell, the file of polygons is
+            unusable, or holds out ground that was seen.
     """
+    again = on_seen_ground(squares, seen)
     wanted = np.full(len(squares), "train", dtype="U9") if settings.drawn is None else drawn(settings.drawn, lonlat)
     shares = {"check": settings.checked, "calibrate": settings.calibrated}
     lacking = {side: share for side, share in shares.items() if not (wanted == side).any()}
     if lacking:
         train = np.flatnonzero(wanted == "train")
         groups = blocks[train] if settings.grouping == "blocks" else components(squares.take(train))
-        wanted[train] = dealt(groups, lacking, settings)
+        wanted[train] = dealt(groups, lacking, settings, again[train])
+    require_unseen(int((again & (wanted == "held_out")).sum()), f"training.split_file: {settings.drawn}")
     elsewhere = Squares.joined([squares, *held_out])
-    wanted = np.concatenate([wanted, np.full(len(elsewhere) - len(squares), "held_out")])
-    sides = guarded(wanted, elsewhere)
+    beyond = len(elsewhere) - len(squares)
+    wanted = np.concatenate([wanted, np.full(beyond, "held_out")])
+    barred = np.pad(again, (0, beyond)) & np.isin(wanted, DEALT[1:])
+    sides = guarded(np.where(barred, NOWHERE, wanted), elsewhere)
     for side in DEALT:
         if not (sides == side).any():
+            if again.any():
+                raise InputError(
+                    f"training.encoder.bundle: no cell is left to {side}: {again.sum()} of {len(again)} cells lie on "
+                    "ground that the bundle was trained with; label places that it has not seen"
+                )
             raise InputError(
                 f"training.{'split_file' if settings.drawn else 'block_m'}: no cell is left to {side}: chips of "
                 f"{squares.side_m:g} m share ground with those of other sides; divide the ground into larger parts"
             )
-    report = SplitReport(counted(wanted, sides), int((wanted == NOWHERE).sum()), smallest_gap(sides, elsewhere))
+    outside = int((wanted == NOWHERE).sum())
+    report = SplitReport(counted(wanted, sides), outside, smallest_gap(sides, elsewhere), int(barred.sum()))
     return Split(sides[: len(squares)], report)
 
 
-def dealt(groups: np.ndarray, shares: dict[str, float], settings: SplitSettings) -> np.ndarray:
+def require_unseen(count: int, what: str) -> None:
+    """Raise InputError if cells, so many, are held out although the encoder was trained with their ground before."""
+    if count:
+        raise InputError(
+            f"{what}: {count} labels lie on ground that the encoder's bundle was trained with; held-out places must "
+            "lie elsewhere"
+        )
+
+
+def dealt(
+    groups: np.ndarray, shares: dict[str, float], settings: SplitSettings, seen: np.ndarray | None = None
+) -> np.ndarray:
     """Whole groups int [cell] dealt to ``train`` and to sides with shares: str [cell].
 
-    From the largest group to the smallest, each goes to the side that lacks most of its share; chance decides between
-    groups of equal size.
+    Groups most of whose cells were ``seen``, bool [cell], by the encoder before go to ``train``. Then, from the largest
+    group to the smallest, each goes to the side that lacks most of its share; chance decides between groups of equal
+    size.
     """
-    numbers, sizes = np.unique(groups, return_counts=True)
+    numbers, position, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(numbers) < FEWEST_GROUPS:
         found, remedy = TOO_FEW[settings.grouping]
         needed = f"at least {FEWEST_GROUPS} are needed to train, check and calibrate apart"
         raise InputError(f"{found.format(len(numbers))}, {needed}; {remedy}")
     order = np.random.default_rng(settings.seed).permutation(len(numbers))
     order = order[np.argsort(-sizes[order], kind="stable")]
+    again = np.bincount(position, seen, len(numbers)) > sizes / 2 if seen is not None else np.zeros(len(numbers), bool)
+    order = np.concatenate([order[again[order]], order[~again[order]]])
     lacking = {"train": 1 - sum(shares.values())} | shares
     lacking = {side: share * len(groups) for side, share in lacking.items()}
     sides = np.empty(len(numbers), dtype="U9")
     for number in order:
-        side = max(lacking, key=lambda name: lacking[name])
+        side = "train" if again[number] else max(lacking, key=lambda name: lacking[name])
         sides[number] = side
         lacking[side] -= sizes[number]
-    return sides[np.searchsorted(numbers, groups)]
+    return sides[position]
 
 
 def drawn(file: Path, lonlat: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What the ledger of an edition adds up to per unit, parent and region, in exact integers."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from models.errors import InputError
 from transforms.editions import Edition
@@ -21,7 +23,7 @@ class Sums:
         histograms: Class value -> dm².
         cells: Class value -> number of cells; of products whose cells are not counted, nothing.
         covered: Of products that are shares, mean share times area, dm².
-        squares: Of the same, the sum over tiles of (interval width times area)², dm⁴.
+        squares: Of the same, the sum over squares of ``transforms.areas.SQUARES`` of (interval width times area)², dm⁴.
     """
 
     histograms: dict[str, dict[Place, Histogram]]
@@ -33,6 +35,9 @@ class Sums:
 def ledger_sums(edition: Edition, region: Region) -> Sums:
     """Add up all tiles, one record in memory at a time.
 
+    A square is in several tiles, or a tile in several squares, so the widths of squares are kept until all is read: of
+    each product that is a share, one number per square that a place touches, for a country of 10,000 squares some MB.
+
     Raises:
         InputError: If some product of a tile has no record yet.
     """
@@ -40,31 +45,36 @@ def ledger_sums(edition: Edition, region: Region) -> Sums:
     around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
     everywhere = {place for found in around.values() for place in found}
     products = {product.product for product in plan.all_products}
-    sums = Sums(
-        histograms={product: {place: defaultdict(int) for place in everywhere} for product in products},
-        cells={product: {place: defaultdict(int) for place in everywhere} for product in products},
-        covered={product: defaultdict(int) for product in products},
-        squares={product: defaultdict(float) for product in products},
-    )
+    histograms: dict[str, dict[Place, Histogram]] = {name: _empty(everywhere) for name in products}
+    cells: dict[str, dict[Place, Histogram]] = {name: _empty(everywhere) for name in products}
+    covered: dict[str, dict[Place, int]] = {name: dict.fromkeys(everywhere, 0) for name in products}
+    widths: dict[str, dict[Place, dict[str, int]]] = {name: _empty(everywhere) for name in products}
     tiles, found = len(edition.manifest["tiles"]), 0
     for record in edition.ledger.records():
         found += products <= record.products.keys()
         for product, made in record.products.items():
-            for counts, total in ((made.areas, sums.histograms), (made.cells, sums.cells)):
+            for counts, total in ((made.areas, histograms), (made.cells, cells)):
                 for unit, histogram in counts.items():
                     for place in around[unit]:
                         for value, count in histogram.items():
                             total[product][place][value] += count
-            widths: dict[Place, int] = defaultdict(int)
-            for unit, covered in made.covered.items():
+            for unit, shares in made.covered.items():
                 for place in around[unit]:
-                    sums.covered[product][place] += covered.mean_dm2
-                    widths[place] += covered.width_dm2
-            for place, width in widths.items():
-                sums.squares[product][place] += width**2
+                    covered[product][place] += sum(shares.mean_dm2.values())
+                    for square, width in shares.width_dm2.items():
+                        widths[product][place][square] += width
     if found < tiles:
         raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")
-    return sums
+    squares = {
+        product: {place: float(sum(width**2 for width in of_place.values())) for place, of_place in of_product.items()}
+        for product, of_product in widths.items()
+    }
+    return Sums(histograms, cells, covered, squares)
+
+
+def _empty(everywhere: Iterable[Place]) -> dict[Place, dict[Any, int]]:
+    """Sums of nothing yet, for every place."""
+    return {place: defaultdict(int) for place in everywhere}
 
 
 def places(unit: Unit) -> list[Place]:

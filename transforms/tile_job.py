@@ -1,8 +1,9 @@
 """The work on one tile, from imagery to ledger record, as one fused stage: arrays never leave it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import cast
 
 from models.errors import UnreachableError
 from transforms import map_store
@@ -14,13 +15,11 @@ from transforms.fingerprints import product_fingerprint
 from transforms.from_composites import composite_results
 from transforms.from_pictures import picture_results
 from transforms.grid import Tile
-from transforms.ledger import TileRecord
+from transforms.ledger import ProductRecord, TileRecord
 from transforms.materials import Machine, Materials
 from transforms.plan import ProductPlan
 from transforms.stopwatch import Stopwatch
 from transforms.tile_records import cause_of, done_record, failed_record
-
-Results = Callable[[TileCoverage, Stopwatch], Iterator[Result]]
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,6 @@ class TileSummary:
 
     tile: str
     outcome: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Products that are made from one reading of imagery, and how.
-
-    Attributes:
-        products: The products.
-        results: Makes them.
-    """
-
-    products: list[ProductPlan]
-    results: Results = field(repr=False)
 
 
 class TileJob:
@@ -65,7 +51,7 @@ class TileJob:
         """Make the products of a tile whose records do not say that the very same was done.
 
         Raises:
-            UnreachableError: If an archive or the store does not answer; the tile then has no new record.
+            UnreachableError: If an archive or the store does not answer; what was made before is recorded.
         """
         ledger, watch = self.edition.ledger, Stopwatch()
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
@@ -73,7 +59,6 @@ class TileJob:
             product.product: product_fingerprint(self.materials, ground, product) for product in self.plan.products
         }
         before = ledger.read(tile)
-        records = {} if before is None else dict(before.products)
         due = [
             product
             for product in self.plan.products
@@ -81,35 +66,32 @@ class TileJob:
         ]
         if not due:
             return TileSummary(tile.name, "unchanged")
-        attempts = ledger.begin(tile)
-        for group in self._groups(due):
-            made, error = self._make(group, ground, watch)
-            for product in group.products:
-                name = product.product
-                if error is not None:
-                    # Shards that an earlier step may have written become nodata again.
-                    map_store.write_blank(self.edition.maps, self.plan, product, tile, self._window(tile, product))
-                    records[name] = failed_record(product, wanted[name], ground, error)
-                    continue
-                result = made[name]
-                with watch.step("areas"):
-                    records[name] = done_record(
-                        product, wanted[name], ground, result.classes, result.covered(ground), result.batch
-                    )
         record = TileRecord(
             tile=tile.name,
-            products=records,
-            attempts=attempts,
-            seconds={step: round(seconds, 3) for step, seconds in watch.seconds.items()},
+            products={} if before is None else before.products,
+            attempts=ledger.begin(tile),
+            seconds=watch.seconds,
             finished=now(),
             device=str(self.materials.device),
         )
-        ledger.commit(record)
-        failed = any(records[product.product].status == "failed" for product in self.plan.products)
+        try:
+            for group in self._groups(due):
+                made = self._records(group, wanted, ground, watch)
+                record = replace(record, products=record.products | made)
+        except UnreachableError:
+            if record.products:  # what one archive gave is kept although another does not answer
+                self._commit(record, watch)
+            raise
+        self._commit(record, watch)
+        failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
         return TileSummary(tile.name, "failed" if failed else "done")
 
-    def _groups(self, products: list[ProductPlan]) -> Iterator[Group]:
-        """Products that can be made from one reading, together."""
+    def _commit(self, record: TileRecord, watch: Stopwatch) -> None:
+        seconds = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
+        self.edition.ledger.commit(replace(record, seconds=seconds, finished=now()))
+
+    def _groups(self, products: list[ProductPlan]) -> Iterator[list[ProductPlan]]:
+        """Products that can be made from one reading of imagery, together."""
 
         def reading(product: ProductPlan) -> tuple[object, ...]:
             encoding = product.encoding
@@ -117,42 +99,49 @@ class TileJob:
                 return 1, encoding.encoder, encoding.precision, encoding.chip_px, encoding.cell_px, encoding.periods
             return 0, encoding.periods, encoding.resampling
 
-        for _, found in groupby(sorted(products, key=reading), key=reading):
-            members = list(found)
-            yield Group(members, self._results(members))
+        for _, members in groupby(sorted(products, key=reading), key=reading):
+            yield list(members)
 
-    def _results(self, products: list[ProductPlan]) -> Results:
-        """How a group is made."""
+    def _results(self, products: list[ProductPlan], ground: TileCoverage, watch: Stopwatch) -> Iterator[Result]:
+        """Make the products of a group, one after the other."""
         first = products[0].encoding
         if isinstance(first, PictureEncoding):
-            return lambda ground, watch: picture_results(self.materials, ground, first, products, watch)
+            return picture_results(self.materials, ground, first, products, watch)
         planned: dict[Encoding, list[ProductPlan]] = {}
         for product in products:
-            if isinstance(product.encoding, Encoding):
-                planned.setdefault(product.encoding, []).append(product)
-        return lambda ground, watch: composite_results(self.materials, ground, planned, watch)
+            planned.setdefault(cast(Encoding, product.encoding), []).append(product)
+        return composite_results(self.materials, ground, planned, watch)
 
-    def _make(self, group: Group, ground: TileCoverage, watch: Stopwatch) -> tuple[dict[str, Result], str | None]:
-        """Make and write the products of a group; returns them, or why they failed.
-
-        A group fails as one: its products share what they are read from.
+    def _records(
+        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage, watch: Stopwatch
+    ) -> dict[str, ProductRecord]:
+        """Make and write the products of a group; what fails takes those with it that are not made yet.
 
         Raises:
             UnreachableError: If an archive or the store does not answer.
         """
-        made = {}
+        records: dict[str, ProductRecord] = {}
+        tile, error = ground.tile, ""
         try:
-            for result in group.results(ground, watch):
+            for result in self._results(products, ground, watch):
+                product = result.product
                 with watch.step("write"):
-                    tile, product = ground.tile, result.product
                     window = self._window(tile, product)
                     map_store.write_images(self.edition.maps, self.plan, product, tile, window, result.images)
-                made[product.product] = result
+                with watch.step("areas"):
+                    covered, fingerprint = result.covered(ground), wanted[product.product]
+                    made = done_record(product, fingerprint, ground, result.classes, covered, result.batch)
+                    records[product.product] = made
         except UnreachableError:
             raise
         except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
-            return {}, cause_of(failure)
-        return made, None
+            error = cause_of(failure)
+        for product in products:
+            if product.product not in records:
+                # Shards that an earlier step may have written become nodata again.
+                map_store.write_blank(self.edition.maps, self.plan, product, tile, self._window(tile, product))
+                records[product.product] = failed_record(product, wanted[product.product], ground, error)
+        return records
 
     def _window(self, tile: Tile, product: ProductPlan) -> tuple[slice, slice]:
         """Where a tile lies in a product's arrays."""

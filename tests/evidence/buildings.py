@@ -128,7 +128,7 @@ def judge(trained: list[PlacedChips], held_out: dict[str, LabelledChips], seed: 
     found = {}
     for name, cells in held_out.items():
         said = predict(*several, cells, BATCH)
-        quantiles, mean = conformal.apply(said[:, :-1]).numpy(), said[:, -1].clamp(0, 1).numpy()
+        quantiles, mean = conformal.apply(said[:, :-1]).numpy(), said[:, -1].numpy()
         found[name] = Outcome(
             median=r2(quantiles[:, DEFAULT_QUANTILES.index(0.5)], cells.targets),
             mean=r2(mean, cells.targets),

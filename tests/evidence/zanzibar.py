@@ -141,9 +141,9 @@ def _view(item: Path, left: float, top: float) -> np.ndarray:
     """Red, green and blue [band, y, x] of a cell."""
     pixel = TILE_M / CHIP_PX
     box = GeoBox((CHIP_PX, CHIP_PX), Affine(pixel, 0, left, 0, -pixel, top), CRS)
-    numbers = PROFILES["visual-8bit"].numbers
+    profile = PROFILES["visual-8bit"]
     with rasterio.open(item / "rgb.tif") as file:
-        return sampled(file, box, [numbers[band] for band in SIZE.bands])
+        return sampled(file, box, [profile.numbers[band] for band in SIZE.bands], profile.scale)
 
 
 def cross_validated(cells: Cells) -> Judged:

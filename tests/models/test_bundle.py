@@ -1,6 +1,7 @@
 """Bundles come back as they were written, and damage is noticed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.errors import InputError
 from models.heads import Calibration, Head
 from models.presto import Presto, PrestoSize
 from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from models.seen import SeenGround
 from models.tasks import ClassTask, QuantileTask
 
 CONDITIONS = Conditions(start_month=11, months=3, absent_bands=("vv",), cloud_dilation_px=2)
@@ -84,3 +86,23 @@ def test_another_input_specification_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a bundle"):
         load_bundle(tmp_path)
+
+
+SEEN = SeenGround(frozenset({("32637", 1, 2), ("32637", 1, 3), ("32736", 900, 19_000)}), complete=False)
+
+
+def test_a_bundle_remembers_the_ground_that_its_encoder_saw(tmp_path: Path) -> None:
+    bundle = make_bundle()
+    bundle.provenance = replace(bundle.provenance, seen=SEEN)
+    bundle.save(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").provenance == bundle.provenance
+    with (tmp_path / "b/seen.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(InputError, match="seen.json: sha256 is .* expected"):
+        load_bundle(tmp_path / "b")
+
+
+def test_a_bundle_from_before_does_not_know_what_its_encoder_saw(tmp_path: Path) -> None:
+    make_bundle().save(tmp_path / "b")
+    assert not (tmp_path / "b/seen.json").exists()
+    assert load_bundle(tmp_path / "b").provenance.seen is None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.encoder import Chips, Encoder
+from models.errors import InputError
 from models.fine_tuning import FineTuning, LabelledChips, batches, fine_tune, predict
 from models.specification import Band, InputSpecification, OutputSpecification
 
@@ -118,3 +119,80 @@ def test_pictures_vary_in_light_the_same_way_however_often_a_training_is_stopped
     one, other = (fine_tune(*networks(), fit, check, squared, lit) for _ in range(2))
     assert one == other
     assert one.fitted != fine_tune(*networks(), fit, check, squared, replace(lit, light=0.0)).fitted
+
+
+def weights(encoder: nn.Module, head: nn.Module) -> list[Tensor]:
+    return [*encoder.state_dict().values(), *head.state_dict().values()]
+
+
+def test_a_training_that_had_stopped_early_stays_stopped_when_it_is_resumed(tmp_path: Path) -> None:
+    fit, check, state = labelled(48, seed=1), labelled(16, seed=2), tmp_path / "state.pt"
+    check = replace(check, targets=check.targets[::-1].copy())  # what is learnt does not help: it gets worse
+    impatient = replace(QUICK, epochs=40, patience=2)
+    first = networks()
+    course = fine_tune(*first, fit, check, squared, impatient, state, "one")
+    assert len(course.held_out) < impatient.epochs
+    for _ in range(3):
+        again = networks()
+        assert fine_tune(*again, fit, check, squared, impatient, state, "one") == course
+        assert all(torch.equal(one, other) for one, other in zip(weights(*first), weights(*again), strict=True))
+
+
+def damaged(kept: bytes, how: str, state: Path) -> None:
+    """Write a state that is of no use."""
+    if how == "a dictionary of another program":
+        torch.save({"a": 1}, state)
+    elif how == "no dictionary":
+        torch.save([1, 2], state)
+    elif how in ("networks", "optimizer", "held_out"):
+        state.write_bytes(kept)
+        whole = torch.load(state, weights_only=True)
+        torch.save(whole | {how: {"conv.weight": torch.zeros(1)} if how == "networks" else None}, state)
+    elif how == "an object":
+        torch.save(replace(QUICK), state)
+    else:
+        state.write_bytes({"cut": kept[:1000], "empty": b"", "text": b"not a state\n"}[how])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut", "empty", "text", "an object", "a dictionary of another program", "no dictionary", "networks",
+        "optimizer", "held_out",
+    ],
+)  # fmt: skip
+def test_a_damaged_or_foreign_state_is_told_and_ignored(how: str, tmp_path: Path) -> None:
+    fit, check, state = labelled(48, seed=1), labelled(16, seed=2), tmp_path / "state.pt"
+    short = replace(QUICK, epochs=2)
+    whole = fine_tune(*networks(), fit, check, squared, short, state, "one")
+    damaged(state.read_bytes(), how, state)
+    reasons: list[str] = []
+    again = fine_tune(*networks(), fit, check, squared, short, state, "one", starts_anew=reasons.append)
+    assert again == whole
+    assert len(reasons) == 1 and "state.pt: is damaged" in reasons[0]
+
+
+def test_an_epoch_whose_loss_is_no_number_is_never_the_best() -> None:
+    fit, check = labelled(48, seed=1), labelled(16, seed=2)
+    judged: list[float] = []
+
+    def second_is_none(predicted: Tensor, target: Tensor) -> Tensor:
+        loss = squared(predicted, target)
+        if not predicted.requires_grad:  # of held-out chips
+            judged.append(loss.item())
+            return loss * (float("nan") if len(judged) == 2 else 1)
+        return loss
+
+    course = fine_tune(*networks(), fit, check, second_is_none, replace(QUICK, epochs=4, patience=4))
+    assert np.isnan(course.held_out[1])
+    assert course.best_epoch == int(np.nanargmin(course.held_out))
+
+
+def test_a_training_that_diverged_is_refused_with_the_setting_that_helps() -> None:
+    fit, check = labelled(48, seed=1), labelled(16, seed=2)
+
+    def never(predicted: Tensor, target: Tensor) -> Tensor:
+        return squared(predicted, target) * float("nan")
+
+    with pytest.raises(InputError, match=r"fine_tuning.learning_rate: 0.03: .* choose a lower one"):
+        fine_tune(*networks(), fit, check, never, replace(QUICK, epochs=3))

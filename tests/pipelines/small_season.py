@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from models.bundle import Bundle, Conditions, Provenance
 from models.encoder import Encoder
-from models.heads import Head
+from models.heads import Calibration, Head
 from models.presto import Presto, PrestoSize
 from models.resnet import ResNet, ResNetSize
 from models.tasks import ClassTask
@@ -201,7 +201,7 @@ def write_pile_bundle(folder: Path) -> None:
     head.scale.copy_(features.std(dim=0).clamp(min=1e-3))
     provenance = Provenance("harvest_piles", "random weights", None, "Apache-2.0", "nothing", "# for tests\n")
     conditions = Conditions(start_month=11, months=2, cell_m=PILE_CELL_M)
-    Bundle(encoder, ClassTask(head), conditions, provenance).save(folder)
+    Bundle(encoder, ClassTask(head, Calibration()), conditions, provenance).save(folder)
 
 
 def write_small_season(folder: Path) -> SmallSeason:

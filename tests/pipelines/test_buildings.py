@@ -30,9 +30,9 @@ def write_building_bundle(folder: Path) -> None:
     encoder = ResNet(ResNetSize(18, ("vv", "red", "nir"), "plain", chip_px=16)).eval()
     encoder.conv1.weight.data *= 100
     head = QuantileHead(512).eval()
-    last = head.layers[-1]
+    last = head.mean[-1]
     with torch.no_grad():  # one mean everywhere, whatever the quantiles
-        last.weight[-1], last.bias[-1] = 0.0, MEAN
+        last.weight[:], last.bias[:] = 0.0, float(np.log(MEAN / (1 - MEAN)))
     provenance = Provenance("building_coverage", "random weights", None, "Apache-2.0", "nothing", "# for tests\n")
     shifts = Conformal(DEFAULT_QUANTILES, (-0.05, -0.02, 0.0, 0.02, 0.05))
     Bundle(encoder, QuantileTask(head, shifts), DRY, provenance).save(folder)

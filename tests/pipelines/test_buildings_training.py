@@ -99,3 +99,17 @@ def test_what_does_not_suit_building_coverage_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=reason):
         training(pristine_season, tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("embeddings", "vectors"), ("parcels", "parcels.tif"), ("positive", [1]), ("negative", [0]), ("field", "kind")],
+)
+@pytest.mark.parametrize("where", ["labels", "held_out"])
+def test_fields_of_other_labels_are_refused_for_footprints(
+    where: str, field: str, value: object, pristine_season: SmallSeason, tmp_path: Path
+) -> None:
+    footprints = {"file": "footprints.gpkg", "area": "area.gpkg", "year": 2023, "licence": "simulated"}
+    with pytest.raises(InputError, match=f"labels.{field}: .* has no meaning for building_coverage") as told:
+        training(pristine_season, tmp_path, **{where: [footprints | {field: value}]})
+    assert "\n" not in str(told.value)

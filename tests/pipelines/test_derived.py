@@ -1,5 +1,6 @@
 """Smoothed cropland and farmed cells made from the maps of the same run, published only with all of them."""
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,12 @@ from pipelines.progress import JsonReporter
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from tests.pipelines.test_piles import published, run
-from transforms.editions import SeasonFolder
+from transforms import map_tiles
+from transforms.editions import Edition, SeasonFolder
 from transforms.farmed import COLOURS, LEGEND, farmed
 from transforms.map_store import open_layer
-from transforms.plan import FarmedRule, Smoothing
+from transforms.materials import Machine
+from transforms.plan import FarmedRule, SmoothingRule
 from transforms.smoothing import smoothed
 from transforms.values import NODATA
 
@@ -53,7 +56,7 @@ def test_the_published_maps_are_made_from_each_other(mapped: SmallSeason) -> Non
     for zone in ZONES:
         percent = np.asarray(open_layer(edition.maps, zone, 10, "cropland")[:])
         piles = np.asarray(open_layer(edition.maps, zone, PILE_CELL_M, "harvest_piles")[:])
-        classes = smoothed(percent, Smoothing(50, 3, 5))
+        classes = smoothed(percent, SmoothingRule(50, 3, 5))
         np.testing.assert_array_equal(open_layer(edition.maps, zone, 10, "cropland_smoothed")[:], classes)
         codes = farmed(classes, piles, FarmedRule(50, 20, 50))
         np.testing.assert_array_equal(open_layer(edition.maps, zone, PILE_CELL_M, "farmed_cells")[:], codes)
@@ -83,7 +86,8 @@ def test_the_table_is_printed_with_cells_and_written_with_how_they_are_known(map
 
 def test_another_threshold_needs_another_edition_where_it_is_smoothed_at(mapped: SmallSeason, tmp_path: Path) -> None:
     other = mapped.copy(tmp_path / "season").configure(products__cropland__threshold=60)
-    told = r"another configuration \(farmed_cells or the thresholds .*, the smoothing of cropland or its .* differ\)"
+    told = r"another configuration \(farmed_cells or the thresholds .*, the smoothing of cropland or its .* differ\); "
+    told += "run 'stook map', which maps every tile anew: a threshold that maps are made at is part of the edition"
     with pytest.raises(InputError, match=told):
         stook("statistics", other.config, "--year", other.year)
 
@@ -128,6 +132,28 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
     edition: Any = SimpleNamespace(plan=SimpleNamespace(derived=()))
     config: Any = None
     assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == 0
+
+
+def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Encoders:
+        """Stands for the job of the first stage."""
+
+        def __init__(self, *_: Any):
+            pass
+
+    plan = SimpleNamespace(derived=(SimpleNamespace(product="farmed_cells"),))
+    edition: Any = SimpleNamespace(plan=plan, manifest={"tiles": []}, folder=Path())
+    hashable: Any = Edition(Path("none"))
+    monkeypatch.setattr(map_tiles, "TileJob", Encoders)
+    first = weakref.ref(map_tiles.job_of(hashable, Machine()))
+    released: list[bool] = []
+    monkeypatch.setattr(map_pipeline, "derive_job_of", lambda _: released.append(first() is None))
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: len(released))
+    config: Any = None
+    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == 1
+    assert released == [True]
 
 
 def test_exports_carry_the_legend_and_the_colours_of_codes(mapped: SmallSeason, tmp_path: Path) -> None:

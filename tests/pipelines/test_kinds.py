@@ -260,6 +260,24 @@ def test_heads_on_one_encoder_share_its_pass_and_encoders_of_one_season_share_it
     assert work == {"read": 2, "encoded": 4}
 
 
+def test_a_head_that_answers_with_no_number_fails_its_own_product_alone(
+    quick_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    season = quick_season.copy(tmp_path / "season")
+    bundle = load_bundle(season.folder / "patches")
+    torch.nn.init.constant_(bundle.task.head.layers[-1].bias, torch.nan)
+    bundle.save(season.folder / "broken")
+    plan = three_products(season, monkeypatch, {"cropland": "pixels", "patched": "broken"})
+    config = season.configuration
+    edition = open_edition(season_folder(config, season.year), plan, region_of(config), JsonReporter())
+    [tile] = [tile for tile in map(Tile.parse, edition.manifest["tiles"]) if tile.zone == WEST]
+    assert TileJob(edition, Machine()).run(tile).outcome == "failed"
+    record = edition.ledger.read(tile)
+    assert record is not None
+    assert {name: made.status for name, made in record.products.items()} == {"cropland": "done", "patched": "failed"}
+    assert "no number" in (record.products["patched"].error or "")
+
+
 def test_tiles_that_are_no_whole_number_of_cells_are_refused(quick_season: SmallSeason, tmp_path: Path) -> None:
     season = quick_season.copy(tmp_path / "season").configure(products__cropland__bundle="patches", grid__tile_px=125)
     with pytest.raises(InputError, match="grid.tile_px: 125; the encoder's cells are 2 pixels wide and must divide it"):

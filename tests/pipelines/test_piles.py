@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import InputError
+from models.errors import InputError, UnreachableError
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
+from tests.transforms.archive import HASTY
 from transforms.editions import Edition, SeasonFolder
 from transforms.map_store import open_layer
 from transforms.values import NODATA
@@ -71,6 +72,35 @@ def test_cells_are_counted_once_and_add_up_to_parents(mapped: SmallSeason) -> No
     assert 0 < whole["cells_mapped"] < whole["cells"]
     assert whole["share_of_cells"] == pytest.approx(whole["cells_of_class"] / whole["cells_mapped"])
     assert table[table["product"] == "cropland"]["cells"].isna().all()
+
+
+def test_probabilities_of_the_best_date_are_never_summed_to_hectares(mapped: SmallSeason) -> None:
+    table = pd.read_parquet(published(mapped).folder / "statistics.parquet")
+    assert table[table["product"] == "harvest_piles"]["expected_ha"].isna().all()
+
+
+def test_without_a_product_of_composites_no_band_is_missed(ready: SmallSeason, tmp_path: Path) -> None:
+    season = ready.copy(tmp_path / "season").configure(products__cropland=ABSENT)
+    told = run(season, "--quiet")
+    assert told.status == 0 and "bands_absent" not in told.output
+    assert published(season).manifest["absent_bands"] == []
+
+
+def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(
+    ready: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    season = ready.copy(tmp_path / "season")
+    for path in pictures(season):
+        item = json.loads(path.read_text())
+        item["assets"]["rgb"]["href"] = "http://127.0.0.1:9/rgb.tif"
+        path.write_text(json.dumps(item))
+    monkeypatch.setattr("transforms.pictures.BackOff", lambda: HASTY)
+    with pytest.raises(UnreachableError, match="what is done is kept"):
+        run(season)
+    [edition] = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name).editions()
+    records = list(edition.ledger.records())
+    assert records and all(list(record.products) == ["cropland"] for record in records)
+    assert all(record.products["cropland"].status == "done" for record in records)
 
 
 def test_the_maximum_of_the_dates_is_never_below_their_mean(ready: SmallSeason, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Harvest piles are learnt from dated cells and pictures of metre resolution, end to end."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from models.bundle import load_bundle
+from models.bundle import Bundle, Conditions, load_bundle
 from models.errors import InputError
+from models.heads import Calibration
 from models.measured import MeasuredClass
+from models.satmae import PictureSize, SatMAETemporal
 from models.tasks import ClassTask
 from pipelines import fine_tune
 from pipelines.fine_tune import FineTuned, run_fine_tuning
@@ -26,9 +29,13 @@ from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import write_random_bundle
+from transforms.encodings import PictureEncoding
 from transforms.geodesy import to_lonlat
+from transforms.season import Window
+from transforms.seen_ground import on_seen_ground
 from transforms.simulation.catalogue import CatalogueWriter
 
+QUIET = JsonReporter()
 CELL_M, PIXEL_M, CELL_PX = 250, 10, 25
 SIDE = 16  # cells
 CRS, LEFT, TOP = "EPSG:32637", 500_000, 1_505_000
@@ -184,7 +191,9 @@ def test_a_training_that_was_stopped_goes_on_and_ends_the_same(
 def test_a_frozen_encoder_keeps_its_weights_and_its_head_standardises(
     place: Path, tmp_path: Path, trained: FineTuned
 ) -> None:
-    trained.bundle.save(tmp_path / "before")
+    old = trained.bundle  # one that does not tell what ground it saw: this training's, in truth
+    provenance = replace(old.provenance, seen=None)
+    Bundle(old.encoder, old.task, old.conditions, provenance).save(tmp_path / "before")
     frozen = {"epochs": 8, "batch": 32, "freeze_encoder": True, "learning_rate": 0.03}
     config = training(place, tmp_path, encoder={"bundle": str(tmp_path / "before")}, fine_tuning=frozen)
     found = run_fine_tuning(config, JsonReporter()).bundle
@@ -222,6 +231,10 @@ def test_the_user_s_own_split_is_respected(place: Path, tmp_path: Path) -> None:
             {"encoder": {"untrained": {"bands": ["red", "green", "blue"], "chip_px": 26}}},
             "encoder.untrained.resolution_m: None; harvest_piles are seen in pictures",
         ),
+        (
+            {"encoder": {"untrained": {"bands": ["red"], "chip_px": 26, "resolution_m": 10, "composite": "months"}}},
+            "composite: months has no meaning with resolution_m: 10; pictures have none",
+        ),
     ],
 )
 def test_what_does_not_suit_harvest_piles_is_refused_in_one_line(
@@ -239,6 +252,111 @@ def test_an_encoder_of_composites_is_refused(place: Path, tmp_path: Path) -> Non
     config = training(place, tmp_path, encoder={"bundle": str(tmp_path / "presto")})
     with pytest.raises(InputError, match="training.encoder: .* sees composites, but harvest_piles is seen in pictures"):
         run_fine_tuning(config, JsonReporter())
+
+
+def test_an_encoder_of_several_dates_is_refused(place: Path, tmp_path: Path) -> None:
+    size = PictureSize(image_px=32, patch_px=16, width=400, depth=1, heads=4)
+    encoder = SatMAETemporal(size).eval()
+    write_random_bundle(tmp_path / "temporal", Conditions(11, 2, cell_m=CELL_M), encoder=encoder)
+    config = training(place, tmp_path, encoder={"bundle": str(tmp_path / "temporal")})
+    with pytest.raises(InputError, match="training.encoder: .* wants pictures of 3 dates at once; allowed are") as told:
+        run_fine_tuning(config, JsonReporter())
+    assert "\n" not in str(told.value)
+    with pytest.raises(InputError, match="satmae-temporal: wants pictures of 3 dates at once"):
+        PictureEncoding.of(encoder, Window(11, 0, 2), 2023, CELL_M)
+
+
+QUICK = {"epochs": 1, "batch": 32, "learning_rate": 0.001}
+
+
+@pytest.fixture
+def any_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One epoch does not teach enough to be calibrated."""
+    monkeypatch.setattr("models.objectives.Calibration.fit", lambda logits, labels: Calibration())
+
+
+def cells_of(folder: Path, place: Path, name: str, from_row: int, to_row: int) -> Path:
+    """The place's labels between two rows of cells, counted from the north."""
+    both = pd.concat([pd.read_csv(place / "cells.csv"), pd.read_csv(place / "elsewhere.csv")])
+    north, south = (to_lonlat(CRS).transform(LEFT, TOP - row * CELL_M)[1] for row in (from_row, to_row))
+    both[(both["lat"] < north) & (both["lat"] > south)].to_csv(folder / name, index=False)
+    return folder / name
+
+
+@pytest.mark.usefixtures("any_ranking")
+def test_what_the_first_of_two_trainings_saw_neither_checks_nor_calibrates_nor_judges_the_second(
+    place: Path, tmp_path: Path
+) -> None:
+    near = labels(cells_of(tmp_path, place, "near.csv", 0, 4))
+    common: dict[str, Any] = {"block_m": 500, "fine_tuning": QUICK, "held_out": []}
+    first = run_fine_tuning(training(place, tmp_path, bundle=str(tmp_path / "first"), labels=[near], **common), QUIET)
+    seen = first.bundle.provenance.seen
+    assert seen is not None and seen.complete and len(seen.squares) >= 16
+    assert on_seen_ground(first.chips.ground, seen).all()
+
+    start = {"encoder": {"bundle": str(tmp_path / "first")}}
+    second = run_fine_tuning(training(place, tmp_path, **start, **common), QUIET)
+    reach = to_lonlat(CRS).transform(LEFT, TOP - 4 * CELL_M)[1] + 1e-6
+    for side in (second.chips.check, second.chips.calibrate):
+        assert len(side.targets) and side.chips.latlon[:, 0].max() < reach
+    assert second.chips.train.chips.latlon[:, 0].max() > reach
+    after = second.bundle.provenance
+    assert after.seen is not None and seen.squares < after.seen.squares
+    assert "cells 2023; before that, the bundle it started from: near 2023" in after.trained_on
+    for words in (
+        "that of a bundle that was trained on near 2023",
+        f"trained with {len(seen.squares)} squares of 500 m",
+    ):
+        assert words in after.card
+
+    again = training(
+        place, tmp_path, labels=[labels(place / "elsewhere.csv")], **start, **common | {"held_out": [near]}
+    )
+    with pytest.raises(InputError, match="held_out: .*near.csv: .* that the encoder's bundle was trained with") as told:
+        run_fine_tuning(again, QUIET)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.usefixtures("any_ranking")
+def test_the_card_says_where_nobody_knows_what_the_first_training_saw(
+    place: Path, tmp_path: Path, trained: FineTuned
+) -> None:
+    old = trained.bundle
+    provenance = replace(old.provenance, seen=None)
+    Bundle(old.encoder, old.task, old.conditions, provenance).save(tmp_path / "old")
+    config = training(place, tmp_path, encoder={"bundle": str(tmp_path / "old")}, fine_tuning=QUICK)
+    found = run_fine_tuning(config, QUIET).bundle.provenance
+    assert "What ground its encoder was trained with is not known" in found.card
+    assert found.seen is not None and not found.seen.complete
+
+
+def test_chips_that_do_not_fit_into_memory_are_refused_before_imagery_is_read(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.chip_memory.available_bytes", lambda: 4_000_000)
+    monkeypatch.setattr("pipelines.chips.picture_chips", None)
+    config = training(place, tmp_path)
+    with pytest.raises(InputError, match="training.most_pixels: 50000: the chips of 512 labels take 0.0 GB") as told:
+        run_fine_tuning(config, QUIET)
+    # Room for 394 chips of 8112 bytes: as many of the first place twice, and the 128 of the one that is held out.
+    assert "133 labels per place would fit" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_training_that_diverges_writes_no_bundle(place: Path, tmp_path: Path) -> None:
+    config = training(place, tmp_path, fine_tuning={"epochs": 2, "batch": 16, "learning_rate": 1e30})
+    with pytest.raises(InputError, match="training.fine_tuning.learning_rate: 1e.30: .* choose a lower one"):
+        run_fine_tuning(config, QUIET)
+    assert not (tmp_path / "trained").exists()
+
+
+@pytest.mark.usefixtures("any_ranking")
+def test_a_damaged_state_is_told_and_the_training_starts_anew(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".trained.training.pt").write_bytes(b"half of a state")
+    run_fine_tuning(training(place, tmp_path, fine_tuning=QUICK), QUIET)
+    assert "; the training starts anew" in capsys.readouterr().out
+    assert (tmp_path / "trained").exists()
 
 
 def test_days_outside_the_window_are_refused(place: Path, tmp_path: Path) -> None:

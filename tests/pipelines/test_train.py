@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,16 +17,21 @@ from models.bundle import Conditions, load_bundle
 from models.encoder import Chips
 from models.errors import InputError
 from models.heads import Calibration
-from models.presto import Presto
+from models.presto import Presto, PrestoSize
+from models.seen import SeenGround
 from pipelines.card import model_card
 from pipelines.demo.place import WINDOW
+from pipelines.labelled import labels_of
+from pipelines.origin import Origin
 from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of
 from pipelines.sections import load
 from pipelines.train import TrainResult, run_training
-from pipelines.training_configuration import TrainConfiguration
+from pipelines.training_configuration import LabelsSection, TrainConfiguration
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
+from transforms.seen_ground import touched
+from transforms.squares import Squares
 
 
 def training(season: SmallSeason, folder: Path, **changes: object) -> TrainConfiguration:
@@ -124,6 +130,41 @@ def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSe
         run_training(config.model_copy(update={"training": section}), JsonReporter())
 
 
+def write_start(season: SmallSeason, folder: Path, section: LabelsSection) -> SeenGround:
+    """The season's bundle, as if its encoder had been trained with a place's labels."""
+    table = labels_of(section).table
+    seen = SeenGround(touched(Squares.around(table, 10, 10)))
+    bundle = load_bundle(season.folder / "bundle")
+    bundle.provenance = replace(bundle.provenance, seen=seen)
+    bundle.save(folder)
+    return seen
+
+
+def test_a_place_that_the_encoder_was_trained_with_cannot_be_held_out(
+    pristine_season: SmallSeason, tmp_path: Path
+) -> None:
+    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1]}
+    config = training(pristine_season, tmp_path, **changes)
+    write_start(pristine_season, tmp_path / "start", config.training.held_out[0])
+    with pytest.raises(InputError, match="held_out: .* that the encoder's bundle was trained with; held-out") as told:
+        run_training(config, JsonReporter())
+    assert "\n" not in str(told.value)
+
+
+def test_the_card_and_the_bundle_tell_what_the_encoder_was_trained_with(
+    pristine_season: SmallSeason, tmp_path: Path, trained: TrainResult
+) -> None:
+    assert "What ground its encoder was trained with is not known" in trained.bundle.provenance.card
+    assert trained.bundle.provenance.seen is None
+    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1], "held_out": []}
+    config = training(pristine_season, tmp_path, **changes)
+    seen = write_start(pristine_season, tmp_path / "start", config.training.labels[0])
+    found = run_training(config, JsonReporter()).bundle.provenance
+    assert found.seen == seen  # a head on a frozen encoder adds none
+    assert f"trained with {len(seen.squares)} squares of 500 m" in found.card
+    assert "400 labels of this training lie there: what their blocks say of it flatters" in found.card
+
+
 def test_held_out_places_of_one_name_are_refused_before_anything_is_read(
     pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +226,9 @@ def test_the_card_says_what_the_probabilities_are(
     pristine_season: SmallSeason, tmp_path: Path, balance: str, calibration: Calibration | None, told: str
 ) -> None:
     config = training(pristine_season, tmp_path, balance=balance, seed=1)
-    card = model_card(config, "Presto", "MIT", [], None, 1.0, calibration, None, {})
+    card = model_card(
+        config, Origin(Presto(PrestoSize(32, 1, 2)), "Presto", None, "MIT"), "MIT", [], None, 1.0, calibration, None, {}
+    )
     assert told in card
     assert ("Both classes weighed the same" in card) == (balance == "weights")
     assert card.endswith("nothing is claimed.\n")

@@ -19,17 +19,19 @@ from tests.transforms.test_editions import make_plan
 from transforms import derive_tiles, map_store
 from transforms.answers import class_image
 from transforms.areas import TileCoverage
+from transforms.chips import ChipLayout
 from transforms.derive_tiles import DeriveJob
 from transforms.derived import derived_classes
 from transforms.editions import Edition, SeasonFolder
-from transforms.encodings import PictureEncoding
+from transforms.encodings import Encoding, PictureEncoding
 from transforms.farmed import LEGEND, farmed
 from transforms.grid import Grid, Tile, Zone
 from transforms.ledger import ProductRecord, TileRecord
-from transforms.plan import FarmedRule, Plan, ProductPlan, Smoothing
+from transforms.plan import FarmedRule, Plan, ProductPlan, Smoothing, SmoothingRule
+from transforms.readings import explained
 from transforms.region import Region
 from transforms.season import Window
-from transforms.smoothing import reach_px, smoothed
+from transforms.smoothing import reach_cells, smoothed
 from transforms.statistics import statistics, write_statistics
 from transforms.tile_records import done_record, failed_record
 from transforms.unit import Unit
@@ -38,7 +40,8 @@ from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 ZONE = Zone(37)
 WEST, NORTH = 500_000, 1_440_000  # of the landscape, which is one map whatever the tiles
 SIDE_PX, CELL_PX = 100, 5
-SMOOTHING = Smoothing(threshold=50, majority_px=3, minimum_px=6)
+SMOOTHING = Smoothing(threshold=50, majority_cells=3, minimum_ha=0.055)
+RULE = SmoothingRule(threshold=50, majority_cells=3, minimum_cells=6)  # the same in cells of 10 m
 FARMED = FarmedRule(cropland_threshold=50, least_cropland_percent=30, piles_threshold=60)
 DERIVED = {"smoothing": SMOOTHING, "farmed": FARMED}
 GAP, CLOUD = np.s_[25:40, 28:60], np.s_[55:70, 15:40]
@@ -86,13 +89,14 @@ def landscape() -> dict[str, np.ndarray]:
 class Season:
     """An edition with the landscape mapped, whose derived products are still to be made."""
 
-    def __init__(self, folder: Path, plan: Plan):
-        self.plan, self.region, self.whole = plan, region(), landscape()
+    def __init__(self, folder: Path, plan: Plan, whole: dict[str, np.ndarray] | None = None):
+        self.plan, self.region, self.whole = plan, region(), whole or landscape()
         with SeasonFolder(folder, "place", "main-2019").opening(plan) as (hidden, manifest):
             manifest["tiles"] = [tile.name for tile in self.region.tiles(plan.grid)]
             manifest["calibrated"] = {product.product: False for product in plan.all_products}
             self.region.write(hidden.units)
-            map_store.create(hidden.maps, plan, self.region.tiles(plan.grid))
+            made = {product.product: explained(product, plan) for product in plan.derived}
+            map_store.create(hidden.maps, plan, self.region.tiles(plan.grid), explained=made)
         self.edition = Edition(hidden.folder.with_name(manifest["edition"]))
         self.tiles = sorted(self.region.tiles(plan.grid))
         for tile in self.tiles:
@@ -141,7 +145,8 @@ class Season:
         return {tile.name: job.run(tile).outcome for tile in self.tiles}
 
     def layer(self, name: str) -> np.ndarray:
-        cell_m = 50 if name in ("harvest_piles", "farmed_cells") else 10
+        [product] = [product for product in self.plan.all_products if product.product == name]
+        cell_m = self.plan.cells(product).resolution_m
         return np.asarray(map_store.open_layer(self.edition.maps, ZONE.name, cell_m, name)[:])
 
     def records(self, name: str) -> dict[str, ProductRecord]:
@@ -168,7 +173,7 @@ def finished(mapped: Season, tmp_path_factory: pytest.TempPathFactory) -> Season
 
 
 def test_maps_are_those_of_the_whole_zone_at_once(finished: Season) -> None:
-    classes = smoothed(finished.layer("cropland"), SMOOTHING)
+    classes = smoothed(finished.layer("cropland"), RULE)
     assert np.mean(classes[classes != NODATA] != 100 * (finished.layer("cropland") >= 50)[classes != NODATA]) > 0.02
     np.testing.assert_array_equal(finished.layer("cropland_smoothed"), classes)
     codes = farmed(classes, finished.layer("harvest_piles"), FARMED)
@@ -183,6 +188,30 @@ def test_maps_are_the_same_whatever_the_tile_size(finished: Season, tmp_path: Pa
         np.testing.assert_array_equal(
             on_ground(large.layer(name), large, cell_m), on_ground(finished.layer(name), finished, cell_m), err_msg=name
         )
+
+
+def test_cropland_of_larger_cells_is_smoothed_in_its_own_cells(tmp_path: Path) -> None:
+    plan, cell_px = plan_with(), 2
+    [cropland, piles] = plan.products
+    assert isinstance(cropland.encoding, Encoding)
+    patches = replace(cropland.encoding, layout=ChipLayout(8, cell_px, 4))
+    plan = replace(plan, products=(replace(cropland, encoding=patches), piles))
+    every = slice(None, None, cell_px)
+    whole = {name: image[every, every] if "cropland" in name else image for name, image in landscape().items()}
+    season = Season(tmp_path, plan, whole)
+    assert set(season.derive().values()) == {"done"}
+    rule = SmoothingRule(threshold=50, majority_cells=3, minimum_cells=2)  # 0.055 ha are 1.4 cells of 0.04 ha
+    classes = smoothed(season.layer("cropland"), rule)
+    sure = classes != NODATA
+    assert np.mean((classes != 100 * (season.layer("cropland") >= 50))[sure]) > 0.05
+    np.testing.assert_array_equal(season.layer("cropland_smoothed"), classes)
+    pixels = classes.repeat(cell_px, axis=0).repeat(cell_px, axis=1)
+    np.testing.assert_array_equal(season.layer("farmed_cells"), farmed(pixels, season.layer("harvest_piles"), FARMED))
+    attributes = map_store.open_layer(season.edition.maps, ZONE.name, 20, "cropland_smoothed").attrs
+    assert (attributes["minimum_mapping_unit_cells"], attributes["minimum_mapping_unit_ha"]) == (2, 0.08)
+    table = statistics(season.edition, {"cropland": 50, "harvest_piles": 60})
+    [method] = set(table[table["product"] == "cropland_smoothed"]["method"])
+    assert "(majority of 3 x 3 cells of 20 m, then patches of 0.08 ha or more)" in method
 
 
 def on_ground(values: np.ndarray, season: Season, cell_m: int) -> np.ndarray:
@@ -227,7 +256,7 @@ def test_a_failed_map_fails_what_is_made_from_it_in_its_own_tile_and_is_a_gap_fo
     for record in made:
         assert record.areas == {unit: {FAILED: area} for unit, area in totals.items()}
     assert {value for cells in made[1].cells.values() for value in cells} == {FAILED}
-    expected = smoothed(season.layer("cropland"), SMOOTHING)
+    expected = smoothed(season.layer("cropland"), RULE)
     assert (expected[season.window(tile, season.plan.products[0])] == NODATA).all()
     np.testing.assert_array_equal(season.layer("cropland_smoothed"), expected)
 
@@ -238,7 +267,7 @@ def test_a_map_mended_later_redoes_its_own_tile_and_those_that_look_into_it(seas
     season.derive()
     season.map(tile)
     outcomes = season.derive()
-    rings = -(-reach_px(SMOOTHING) // season.plan.grid.tile_px)
+    rings = -(-reach_cells(RULE) // season.plan.grid.tile_px)
     near = {other.name for other in season.tiles if max(abs(other.ix - tile.ix), abs(other.iy - tile.iy)) <= rings}
     assert {name for name, outcome in outcomes.items() if outcome == "done"} == near != set(outcomes)
     for name in ("cropland_smoothed", "farmed_cells"):
@@ -333,7 +362,7 @@ def test_each_figure_says_at_which_threshold_and_how_it_came_about(table: pd.Dat
         "cropland_smoothed": 50,
     }
     assert whole.loc["cropland_smoothed", "method"] == (
-        "pixel count at a threshold, smoothed (majority of 3 x 3 pixels, then patches of 0.06 ha or more); "
+        "pixel count at a threshold, smoothed (majority of 3 x 3 cells of 10 m, then patches of 0.06 ha or more); "
         "not a design-based estimate"
     )
     assert whole.loc["farmed_cells", "method"].startswith("count of cells of 50 m in which piles were seen (60 % or")
@@ -379,8 +408,8 @@ def test_the_arrays_say_what_their_codes_mean_and_how_they_were_made(finished: S
     assert (codes["cropland_threshold_percent"], codes["piles_threshold_percent"]) == (50, 60)
     smooth = attributes("cropland_smoothed", 10)
     assert smooth["flag_meanings"] == "no_cropland cropland" and smooth["flag_values"] == [0, 100]
-    assert [smooth[name] for name in ("threshold_percent", "majority_window_px")] == [50, 3]
-    assert (smooth["minimum_mapping_unit_px"], smooth["minimum_mapping_unit_ha"]) == (6, 0.06)
+    assert [smooth[name] for name in ("threshold_percent", "majority_window_cells")] == [50, 3]
+    assert (smooth["minimum_mapping_unit_cells"], smooth["minimum_mapping_unit_ha"]) == (6, 0.06)
     assert "flag_values" not in attributes("cropland", 10)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from transforms.farmed import COLOURS, FARMED_CODES, LEGEND, NOT_FARMED_CODES, farmed
-from transforms.plan import FarmedRule, Smoothing
+from transforms.plan import FarmedRule, SmoothingRule
 from transforms.smoothing import smoothed
 from transforms.values import NODATA
 
@@ -87,7 +87,7 @@ def test_every_cell_is_judged_by_its_own_pixels(cropland: np.ndarray, piles: np.
 
 @given(arrays.arrays(np.uint8, (6, 6), elements=PERCENT), arrays.arrays(np.uint8, (2, 2), elements=PERCENT))
 def test_classes_give_what_the_percents_behind_them_give(cropland: np.ndarray, piles: np.ndarray) -> None:
-    classes = smoothed(cropland, Smoothing(RULE.cropland_threshold, 1, 1))
+    classes = smoothed(cropland, SmoothingRule(RULE.cropland_threshold, 1, 1))
     np.testing.assert_array_equal(farmed(classes, piles, RULE), farmed(cropland, piles, RULE))
 
 

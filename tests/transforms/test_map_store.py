@@ -1,5 +1,7 @@
 """The map store: one whole shard per tile, readable by anyone."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +46,13 @@ def test_what_is_written_stands_at_its_place_on_the_ground(store: Path) -> None:
     inside = opened.sel(x=slice(bounds.left, bounds.right), y=slice(bounds.top, bounds.bottom))
     assert inside.shape == (500, 500) and (inside == 42).all()
     assert int((opened != NODATA).sum()) == 250_000
+
+
+def test_the_store_knows_nothing_of_how_products_are_made() -> None:
+    makers = {"transforms.derived", "transforms.smoothing"}
+    asked = f"import sys, transforms.map_store; print({makers} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
+    assert found.stdout == "set()\n"
 
 
 def test_less_or_more_than_one_shard_is_refused(store: Path) -> None:

@@ -152,6 +152,15 @@ def test_near_infrared_is_read_where_the_archive_has_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(parts[3].chips.values[:, 0, 0], 0.8, rtol=1e-5)
 
 
+def test_a_picture_forty_nine_times_finer_is_averaged_too(tmp_path: Path) -> None:
+    item = scene(tmp_path, "a", 3, LEFT + 4.5 * 50 - 60, TOP - 4.5 * 50 + 60, 1200, 0.1)
+    wanted = np.zeros((10, 10), bool)
+    wanted[4, 4] = True
+    coarse = PictureSettings(SETTINGS.bands, chip_px=10, resolution_m=4.9, period=SETTINGS.period)
+    [part] = list(cell_pictures([item], SOURCE, CELLS, TILE, wanted, coarse))
+    assert part.chips.values.shape == (1, 1, 3, 10, 10)
+
+
 def test_only_wanted_cells_are_read(tmp_path: Path) -> None:
     wanted = np.zeros((10, 10), bool)
     wanted[3, [2, 7]] = True

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from transforms.plan import Smoothing
-from transforms.smoothing import majority, reach_px, smoothed, specks
+from transforms.plan import Smoothing, SmoothingRule
+from transforms.smoothing import majority, reach_cells, smoothed, specks
 from transforms.values import NODATA
 
-RULES = st.builds(Smoothing, st.integers(1, 100), st.sampled_from([1, 3, 5, 7]), st.integers(1, 9))
-NO_MAJORITY = {"threshold": 50, "majority_px": 1}
+RULES = st.builds(SmoothingRule, st.integers(1, 100), st.sampled_from([1, 3, 5, 7]), st.integers(1, 9))
+NO_MAJORITY = {"threshold": 50, "majority_cells": 1}
 
 
 @st.composite
@@ -32,7 +32,7 @@ def drawn(*rows: str) -> np.ndarray:
     return np.array([[{"#": 100, ".": 0, " ": NODATA}[pixel] for pixel in row] for row in rows], np.uint8)
 
 
-def tiled(percent: np.ndarray, rule: Smoothing, tile_px: int, reach: int) -> np.ndarray:
+def tiled(percent: np.ndarray, rule: SmoothingRule, tile_px: int, reach: int) -> np.ndarray:
     """The same as ``smoothed``, tile by tile, each from what lies within ``reach`` of it."""
     whole = np.pad(percent, reach, constant_values=NODATA)
     out = np.zeros_like(percent)
@@ -73,23 +73,30 @@ def inside(classes: np.ndarray, place: tuple[int, int]) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(images(), RULES, st.sampled_from([4, 7, 16, 33]))
-def test_the_map_is_the_same_whatever_the_tile_size(percent: np.ndarray, rule: Smoothing, tile_px: int) -> None:
-    np.testing.assert_array_equal(tiled(percent, rule, tile_px, reach_px(rule)), smoothed(percent, rule))
+def test_the_map_is_the_same_whatever_the_tile_size(percent: np.ndarray, rule: SmoothingRule, tile_px: int) -> None:
+    np.testing.assert_array_equal(tiled(percent, rule, tile_px, reach_cells(rule)), smoothed(percent, rule))
 
 
 @pytest.mark.parametrize("minimum", [2, 3, 7])
 def test_a_pixel_less_than_the_reach_would_not_do(minimum: int) -> None:
-    rule = Smoothing(**NO_MAJORITY, minimum_px=minimum)
+    rule = SmoothingRule(**NO_MAJORITY, minimum_cells=minimum)
     row = drawn("#" * (minimum - 1) + "." * minimum)
     np.testing.assert_array_equal(smoothed(row, rule), drawn("." * (2 * minimum - 1)))
-    assert reach_px(rule) == row.size - 1
+    assert reach_cells(rule) == row.size - 1
     assert smoothed(row[:, :-1], rule)[0, 0] == 100
 
 
+@pytest.mark.parametrize(("cell_m", "minimum_ha", "cells"), [(10, 0.1, 10), (40, 0.1, 1), (40, 0.5, 4), (10, 0.005, 1)])
+def test_the_minimum_mapping_unit_is_so_many_of_the_cells_that_the_map_has(
+    cell_m: float, minimum_ha: float, cells: int
+) -> None:
+    assert Smoothing(60, 3, minimum_ha).rule(cell_m) == SmoothingRule(60, 3, cells)
+
+
 def test_the_majority_sees_as_far_as_its_window() -> None:
-    assert reach_px(Smoothing(50, 7, 1)) == 3
-    assert reach_px(Smoothing(50, 7, 5)) == 11
-    assert reach_px(Smoothing(50, 1, 1)) == 0
+    assert reach_cells(SmoothingRule(50, 7, 1)) == 3
+    assert reach_cells(SmoothingRule(50, 7, 5)) == 11
+    assert reach_cells(SmoothingRule(50, 1, 1)) == 0
 
 
 @settings(max_examples=200, deadline=None)
@@ -122,25 +129,25 @@ def test_specks_are_the_small_patches_beside_large_ones(percent: np.ndarray, min
 
 @settings(max_examples=200, deadline=None)
 @given(images(), RULES)
-def test_what_changes_ends_up_in_a_patch_that_is_large_enough(percent: np.ndarray, rule: Smoothing) -> None:
+def test_what_changes_ends_up_in_a_patch_that_is_large_enough(percent: np.ndarray, rule: SmoothingRule) -> None:
     mapped = percent != NODATA
-    before = majority(mapped & (percent >= rule.threshold), mapped, rule.majority_px)
-    changed = specks(before, mapped, rule.minimum_px)
+    before = majority(mapped & (percent >= rule.threshold), mapped, rule.majority_cells)
+    changed = specks(before, mapped, rule.minimum_cells)
     after = before ^ changed
     for of_class in (after, mapped & ~after):
         patches, _ = ndimage.label(of_class)
         sizes = np.bincount(patches.ravel())[patches]
-        assert (sizes[changed & of_class] >= rule.minimum_px).all()
+        assert (sizes[changed & of_class] >= rule.minimum_cells).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(images(), RULES)
-def test_only_what_is_mapped_gets_a_class(percent: np.ndarray, rule: Smoothing) -> None:
+def test_only_what_is_mapped_gets_a_class(percent: np.ndarray, rule: SmoothingRule) -> None:
     found = smoothed(percent, rule)
     assert found.dtype == np.uint8 and found.shape == percent.shape
     np.testing.assert_array_equal(found == NODATA, percent == NODATA)
     assert np.isin(found, [0, 100, NODATA]).all()
-    plain = smoothed(percent, Smoothing(rule.threshold, 1, 1))
+    plain = smoothed(percent, SmoothingRule(rule.threshold, 1, 1))
     expected = np.where(percent >= rule.threshold, 100, 0)
     np.testing.assert_array_equal(plain, np.where(percent == NODATA, NODATA, expected))
 
@@ -160,12 +167,12 @@ def test_small_fields_and_small_gaps_take_the_class_around_them() -> None:
         ".....####.",
         "..........",
     )
-    np.testing.assert_array_equal(smoothed(before, Smoothing(**NO_MAJORITY, minimum_px=3)), after)
+    np.testing.assert_array_equal(smoothed(before, SmoothingRule(**NO_MAJORITY, minimum_cells=3)), after)
 
 
 def test_a_small_field_around_a_smaller_gap_leaves_no_speck_behind() -> None:
     before = drawn(".....", ".###.", ".#.#.", ".###.", ".....")
-    np.testing.assert_array_equal(smoothed(before, Smoothing(**NO_MAJORITY, minimum_px=9)), np.zeros((5, 5)))
+    np.testing.assert_array_equal(smoothed(before, SmoothingRule(**NO_MAJORITY, minimum_cells=9)), np.zeros((5, 5)))
 
 
 @pytest.mark.parametrize(
@@ -174,9 +181,9 @@ def test_a_small_field_around_a_smaller_gap_leaves_no_speck_behind() -> None:
     ids=["nothing but nodata around", "nothing large around"],
 )
 def test_a_patch_without_a_large_neighbour_stays(rows: tuple[str, ...]) -> None:
-    np.testing.assert_array_equal(smoothed(drawn(*rows), Smoothing(**NO_MAJORITY, minimum_px=3)), drawn(*rows))
+    np.testing.assert_array_equal(smoothed(drawn(*rows), SmoothingRule(**NO_MAJORITY, minimum_cells=3)), drawn(*rows))
 
 
 def test_patches_that_touch_at_a_corner_are_two() -> None:
     before = drawn("....", ".#..", "..#.", "....")
-    np.testing.assert_array_equal(smoothed(before, Smoothing(**NO_MAJORITY, minimum_px=2)), np.zeros((4, 4)))
+    np.testing.assert_array_equal(smoothed(before, SmoothingRule(**NO_MAJORITY, minimum_cells=2)), np.zeros((4, 4)))

@@ -1,0 +1,174 @@
+"""How far two interpreters agree on reference points, and what such points can say without a sampling design."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from models.errors import InputError
+from transforms.estimators.design import Design
+from transforms.estimators.interval import REACH, Estimate
+
+UNRESOLVED = -1  # class of a point that is left out
+FEW_DISAGREEING = 5
+KAPPA = "Cohen's kappa; large-sample standard error (Fleiss, Cohen and Everitt 1969), normal interval"
+
+Rule = Literal["leave_out", "first", "second", "third"]
+RULES: dict[Rule, str] = {
+    "leave_out": "points on which the interpreters disagree are left out",
+    "first": "the first interpreter's class holds where they disagree",
+    "second": "the second interpreter's class holds where they disagree",
+    "third": "a third interpreter decides where they disagree",
+}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two interpreters' answers beside each other; of these points, not of any ground.
+
+    Attributes:
+        counts: int [class of the first, class of the second], points.
+        observed: Share of the points on which they agree.
+        expected: Share on which they would by chance, each keeping to how often they name a class.
+        kappa: Agreement beyond chance, of the most that could be; NaN where both name one class alone.
+        disagreeing: int, positions of the points on which they do not agree.
+    """
+
+    counts: np.ndarray
+    observed: float
+    expected: float
+    kappa: Estimate
+    disagreeing: np.ndarray
+
+
+def agreement(first: np.ndarray, second: np.ndarray, classes: Sequence[str]) -> Agreement:
+    """Agreement of two interpreters.
+
+    Args:
+        first: int [point], place in ``classes``.
+        second: int [point].
+        classes: Names.
+
+    Raises:
+        InputError: If there are no points, not as many of both, or a number is of no class.
+    """
+    counts = _crossed(("first interpreter", first), ("second interpreter", second), classes)
+    shares = counts / counts.sum()
+    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
+    observed, expected = float(np.trace(shares)), float(rows @ columns)
+    disagreeing = np.flatnonzero(first != second)
+    if expected == 1:
+        nothing = "both interpreters name one class alone, so agreement beyond chance has no meaning"
+        return Agreement(counts, observed, expected, Estimate(np.nan, np.nan, -1.0, 1.0, KAPPA, nothing), disagreeing)
+    kappa = (observed - expected) / (1 - expected)
+    # Equation 13 of Fleiss, Cohen and Everitt 1969, with the diagonal apart.
+    by_both = (columns[:, None] + rows[None, :]) ** 2
+    agreed = np.sum(np.diag(shares) * (1 - (rows + columns) * (1 - kappa)) ** 2)
+    apart = (1 - kappa) ** 2 * (np.sum(shares * by_both) - np.sum(np.diag(shares) * np.diag(by_both)))
+    rest = (kappa - expected * (1 - kappa)) ** 2
+    variance = float(agreed + apart - rest) / (counts.sum() * (1 - expected) ** 2)
+    error = float(np.sqrt(max(variance, 0.0)))
+    low, high = (float(np.clip(kappa + step * REACH * error, -1, 1)) for step in (-1, 1))
+    few = len(disagreeing) < FEW_DISAGREEING
+    warning = (
+        f"they disagree on {len(disagreeing)} of {len(first)} points: the interval may be too short" if few else ""
+    )
+    return Agreement(counts, observed, expected, Estimate(kappa, error, low, high, KAPPA, warning), disagreeing)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One answer for each point.
+
+    Attributes:
+        classes: int [point], ``UNRESOLVED`` where it is left out.
+        disagreeing: int, positions of the points that had to be resolved.
+        rule: In words, to be published with what is made of them.
+    """
+
+    classes: np.ndarray
+    disagreeing: np.ndarray
+    rule: str
+
+
+def resolved(first: np.ndarray, second: np.ndarray, rule: Rule, third: np.ndarray | None = None) -> Resolved:
+    """The answers of two interpreters made one.
+
+    Args:
+        first: int [point].
+        second: int [point].
+        rule: Of ``RULES``. Points that are left out are no longer a random sample, as the difficult ones are missing.
+        third: int [point], asked for by ``third``; read where the two disagree alone.
+
+    Raises:
+        InputError: If the rule is none, or the third interpreter lacks an answer.
+    """
+    if rule not in RULES:
+        raise InputError(f"rule: {rule!r}; allowed are {', '.join(RULES)}")
+    if first.shape != second.shape:
+        raise InputError(f"interpreters: {len(first)} and {len(second)} answers; each needs one per point")
+    disagreeing = np.flatnonzero(first != second)
+    classes = np.array(second if rule == "second" else first)
+    if rule == "leave_out":
+        classes[disagreeing] = UNRESOLVED
+    elif rule == "third":
+        if third is None or third.shape != first.shape or (third[disagreeing] < 0).any():
+            raise InputError(f"third interpreter: an answer is needed at all {len(disagreeing)} disagreeing points")
+        classes[disagreeing] = third[disagreeing]
+    return Resolved(classes, disagreeing, RULES[rule])
+
+
+def design_for_areas(source: str, design: Design | None) -> Design:
+    """The design of points of which areas are asked.
+
+    Raises:
+        InputError: If it is unknown: then points stand for unknown shares of the ground, and no hectares follow.
+    """
+    if design is None:
+        raise InputError(
+            f"{source}: the inclusion probabilities of its points are unknown, so nobody knows how much ground each "
+            f"stands for, and hectares are refused; agreement of interpreters and accuracy at the points can be told"
+        )
+    return design
+
+
+def accuracy_at_points(mapped: np.ndarray, reference: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """How often a map is right at points without a design: shares of points, without intervals, not of the ground.
+
+    Args:
+        mapped: int [point], place in ``classes``.
+        reference: int [point].
+        classes: Names.
+
+    Returns:
+        Rows ``figure`` (overall_accuracy, users_accuracy, producers_accuracy), ``class``, ``right`` and ``points``,
+        ``share`` (NaN without points) and ``method``.
+
+    Raises:
+        InputError: If there are no points, not as many of both, or a number is of no class.
+    """
+    counts = _crossed(("map", mapped), ("reference", reference), classes)
+    rows = [("overall_accuracy", "", np.trace(counts), counts.sum())]
+    for kind, axis in (("users_accuracy", 1), ("producers_accuracy", 0)):
+        rows += [(kind, name, counts[k, k], counts.sum(axis=axis)[k]) for k, name in enumerate(classes)]
+    table = pd.DataFrame(rows, columns=["figure", "class", "right", "points"])
+    told = "share of these points, whose inclusion probabilities are unknown; says nothing of the area"
+    return table.assign(share=table["right"] / table["points"].where(table["points"] > 0), method=told)
+
+
+def _crossed(first: tuple[str, np.ndarray], second: tuple[str, np.ndarray], classes: Sequence[str]) -> np.ndarray:
+    """Points by the classes that two sources give them, int [class, class]."""
+    if len(first[1]) != len(second[1]) or not len(first[1]):
+        raise InputError(
+            f"{first[0]}: {len(first[1])} answers, {second[0]}: {len(second[1])}; each needs one per point"
+        )
+    for name, values in (first, second):
+        if not ((values >= 0) & (values < len(classes))).all():
+            raise InputError(
+                f"{name}: a class from {values.min()} to {values.max()}; allowed are 0 to {len(classes) - 1}"
+            )
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(counts, (first[1], second[1]), 1)
+    return counts
