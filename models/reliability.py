@@ -9,6 +9,10 @@ from models.errors import InputError
 DEFAULT_BINS = 10
 
 
+STEPS = 20  # characters of a row of the diagram
+MARK = "┃"
+
+
 @dataclass(frozen=True)
 class Bin:
     """What was predicted between two probabilities, and what turned out.
@@ -74,12 +78,21 @@ def calibration_error(bins: list[Bin]) -> float:
 
 
 def table(bins: list[Bin]) -> list[str]:
-    """The bins as lines of a Markdown table."""
+    """The bins as lines of a Markdown table, with the reliability diagram drawn in characters."""
     return [
-        "| probability | mean predicted | observed | count |",
-        "|---|---|---|---|",
+        f"| probability | mean predicted | observed | count | observed as bar, predicted as {MARK} |",
+        "|---|---|---|---|---|",
         *(
-            f"| {one.low:.0%} to {one.high:.0%} | {one.predicted:.1%} | {one.observed:.1%} | {one.count} |"
+            f"| {one.low:.0%} to {one.high:.0%} | {one.predicted:.1%} | {one.observed:.1%} | {one.count} | "
+            f"`{drawn(one)}` |"
             for one in bins
         ),
     ]
+
+
+def drawn(one: Bin) -> str:
+    """A bin as a row of the diagram: a bar as long as what was observed, a mark where the prediction lies."""
+    bar = round(STEPS * one.observed)
+    row = list("█" * bar + "·" * (STEPS - bar))
+    row[min(int(STEPS * one.predicted), STEPS - 1)] = MARK
+    return "".join(row)

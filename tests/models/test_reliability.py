@@ -26,9 +26,12 @@ def test_probabilities_that_mean_what_they_say_lie_on_the_diagonal() -> None:
     assert calibration_error(reliability(labels, np.sqrt(probability))) > 0.1
 
 
-def test_the_table_names_bins_means_and_counts() -> None:
+def test_the_table_names_bins_means_and_counts_and_draws_them() -> None:
     lines = table(reliability(np.array([True, False, True, True]), np.array([0.05, 0.05, 1.0, 0.96])))
-    assert lines[2:] == ["| 0% to 10% | 5.0% | 50.0% | 2 |", "| 90% to 100% | 98.0% | 100.0% | 2 |"]
+    assert lines[2:] == [
+        "| 0% to 10% | 5.0% | 50.0% | 2 | `█┃████████··········` |",
+        "| 90% to 100% | 98.0% | 100.0% | 2 | `███████████████████┃` |",
+    ]
 
 
 def test_nothing_at_all_has_no_bins() -> None:
