@@ -1,7 +1,7 @@
 """Labelled places as a frozen encoder sees them: from imagery, or from vectors that were stored before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +127,7 @@ def stored_vectors(section: LabelsSection, wanted: Encoding) -> EmbeddingStore:
         raise InputError(f"{folder}: holds no published vectors; 'stook embed' makes them")
     store = EmbeddingStore(edition, edition.plan)
     found = store.encoding
-    if replace(found, storage=None, quantisation=None) != wanted:
+    if found.exact != wanted:
         raise InputError(f"{edition.folder}: holds vectors of another encoder, window or stride than the training's")
     return store
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from models.bundle import Bundle
 from models.encoder import Encoder
@@ -25,7 +24,6 @@ SETTINGS = {
     "farmed": "farmed_cells or the thresholds it is made with",
     "smoothing": "the smoothing of cropland or its threshold",
 }
-EXACT: dict[str, Any] = {"storage": None, "quantisation": None}
 MOST_PRECISION_LOSS = 0.01  # of a probability: what a lower precision may change at most, when it was checked
 
 
@@ -133,7 +131,7 @@ def rounded_as(embeddings: Encoding | PictureEncoding | None, encoding: Encoding
     """An encoding with the rounding of stored vectors, if those are of the same."""
     if not isinstance(embeddings, Encoding):
         return encoding
-    if replace(encoding, absent_bands=()) != replace(embeddings, **EXACT):
+    if replace(encoding, absent_bands=()) != embeddings.exact:
         return encoding
     return replace(encoding, storage=embeddings.storage, quantisation=embeddings.quantisation)
 

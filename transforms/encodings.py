@@ -1,7 +1,7 @@
 """How imagery becomes the feature vectors of cells: of composites, or of pictures of metre resolution."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from models.encoder import Encoder
@@ -58,6 +58,11 @@ class Encoding:
     quantisation: Quantisation | None = None
 
     sensors: ClassVar = COMPOSITE_SENSORS
+
+    @property
+    def exact(self) -> "Encoding":
+        """The same without any rounding."""
+        return replace(self, storage=None, quantisation=None)
 
     @property
     def cell_px(self) -> int:

@@ -156,7 +156,7 @@ class Plan:
     def exact(self) -> "Plan":
         """The same without the rounding that maps take on from vectors that happen to be stored."""
         products = (
-            replace(product, encoding=replace(product.encoding, storage=None, quantisation=None))
+            replace(product, encoding=product.encoding.exact)
             if isinstance(product.encoding, Encoding) and product.product != EMBEDDING
             else product
             for product in self.products

@@ -20,9 +20,7 @@ YEAR = 2023
 BUNDLE = Path(__file__).parent / "bundle"
 BUILDINGS_BUNDLE = Path(__file__).parent / "bundle-buildings"
 PILES_BUNDLE = Path(__file__).parent / "bundle-piles"
-PILES_BUNDLE = Path(__file__).parent / "bundle-piles"
 WINDOW = {"start": {"month": 1, "year": 0}, "months": 12}
-PILES_WINDOW = {"start": {"month": 11, "year": 0}, "months": 2}
 PILES_WINDOW = {"start": {"month": 11, "year": 0}, "months": 2}
 DEMO_PRODUCTS: dict[str, dict[str, Any]] = {
     "cropland": {"bundle": BUNDLE, "window": WINDOW, "smoothing": {"minimum_mapping_unit_ha": 0.1}},
