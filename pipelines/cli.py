@@ -15,7 +15,9 @@ from rich.console import Console
 from models.errors import InputError, StookError
 from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
+from pipelines.figures.commands import add_to
 from pipelines.models import app as models_app
+from pipelines.options import Config, Provisional, Quiet, Refresh, Year
 from pipelines.progress import Reporter, complain, reporter
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
@@ -32,12 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models_app, name="models")
-
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file, YAML; see 'stook configuration'.")]
-Year = Annotated[int, typer.Option(help="Harvest year of the season.", min=2015, max=2100)]
-Provisional = Annotated[bool, typer.Option(help="Work on a season whose window is not over.")]
-Refresh = Annotated[bool, typer.Option(help="Search the archives anew and open a successor edition.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard output, for schedulers; no progress bar.")]
+add_to(app)
 
 
 @app.command("map")
@@ -85,20 +82,6 @@ def _finish(result: "MapResult", report: Reporter) -> None:
         edition=result.edition.id,
     )
     raise typer.Exit(result.exit_status)
-
-
-@app.command()
-def statistics(
-    config: Config,
-    year: Year,
-    threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, not the configuration's.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Also write the table here, .csv or .parquet.")] = None,
-) -> None:
-    """Print hectares per unit, parent and region of the published edition."""
-    from pipelines.statistics import print_table, run_statistics
-
-    table = run_statistics(load(config, MapConfiguration), year, threshold, to)
-    print_table(table)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The configuration of ``stook map``, ``embed``, ``statistics`` and ``export``."""
+"""The configuration of ``stook map``, ``embed``, ``export`` and the figures."""
 
 from typing import Self
 
@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.errors import InputError
 from models.inference import Precision
+from pipelines.figures.configuration import SampleSection
 from pipelines.sections import (
     CompositeSection,
     EncoderSection,
@@ -31,6 +32,7 @@ class RegionSection(Section):
     )
     name: str | None = Field(None, description="Field with the name of each unit; the id where absent.")
     layer: str | None = Field(None, description="Layer of a file that holds several.")
+    vintage: str | None = Field(None, description="Of the boundaries, e.g. their year; told with published figures.")
 
 
 class SeasonSection(Section):
@@ -194,7 +196,7 @@ class PublishSection(Section):
 
 
 class MapConfiguration(Section):
-    """The configuration of ``stook map``, ``statistics`` and ``export``."""
+    """The configuration of ``stook map`` and of all that is made from its editions."""
 
     name: str = Field(description="Name of the region; a folder of the output.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     region: RegionSection = Field(description="The area to map.")
@@ -205,6 +207,7 @@ class MapConfiguration(Section):
     composite: CompositeSection = Field(CompositeSection(), description="How imagery is reduced to months.")
     grid: GridSection = Field(GridSection(), description="The tiles.")
     run: RunSection = Field(RunSection(), description="How a run uses the machine.")
+    sample: SampleSection | None = Field(None, description="Reference points, for figures to publish.")
     publish: PublishSection = Field(PublishSection(), description="When readers see the result.")
     output: Location = Field(description="Folder of all results.")
 

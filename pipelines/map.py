@@ -31,10 +31,10 @@ from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
 from transforms.materials import Machine
 from transforms.plan import EMBEDDING, Plan, ProductPlan
 from transforms.quantisation import fit_quantisation
-from transforms.readings import explained
 from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
-from transforms.statistics import failed_share, statistics, write_statistics
+from transforms.statistics.readings import explained
+from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
 
 AND = "; "  # between licences

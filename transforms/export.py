@@ -22,7 +22,7 @@ from transforms import map_store
 from transforms.editions import Edition
 from transforms.plan import DerivedPlan, Plan, ProductPlan
 from transforms.products import Layer, layers_of
-from transforms.readings import explained
+from transforms.statistics.readings import explained
 from transforms.store import replacing
 from transforms.values import NODATA
 

@@ -31,7 +31,7 @@ from transforms.export import export
 from transforms.region import Region
 from transforms.simulation.ground import Place
 from transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
-from transforms.sums import places
+from transforms.statistics.sums import places
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")

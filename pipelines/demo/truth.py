@@ -19,7 +19,7 @@ from transforms.editions import Edition
 from transforms.geodesy import geodesic_area_m2
 from transforms.grid import Tile
 from transforms.region import Region
-from transforms.statistics import DM2_PER_HA
+from transforms.statistics.table import DM2_PER_HA
 from transforms.values import NODATA
 
 M2_PER_HA = 10_000

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.agreement import Agreement, agreement
+from transforms.estimators.agreement import Agreement, agreement
 
 POINTS = SHARED / "data/labels/Tigray_change_reference_2020_2021.csv"
 CLASSES = ("Non-crop", "Crop")

@@ -5,7 +5,7 @@ import pytest
 
 from models.errors import InputError
 from tests.evidence import tigray
-from transforms.agreement import UNRESOLVED, accuracy_at_points, agreement, design_for_areas, resolved
+from transforms.estimators.agreement import UNRESOLVED, accuracy_at_points, agreement, design_for_areas, resolved
 from transforms.estimators.design import Design, Stratum
 
 CLASSES = ("Non-crop", "Crop")

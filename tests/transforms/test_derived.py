@@ -28,11 +28,11 @@ from transforms.farmed import LEGEND, farmed
 from transforms.grid import Grid, Tile, Zone
 from transforms.ledger import ProductRecord, TileRecord
 from transforms.plan import FarmedRule, Plan, ProductPlan, Smoothing, SmoothingRule
-from transforms.readings import explained
 from transforms.region import Region
 from transforms.season import Window
 from transforms.smoothing import reach_cells, smoothed
-from transforms.statistics import statistics, write_statistics
+from transforms.statistics.readings import explained
+from transforms.statistics.table import statistics, write_statistics
 from transforms.tile_records import done_record, failed_record
 from transforms.unit import Unit
 from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS

@@ -19,8 +19,8 @@ from transforms.region import Region, read_region
 from transforms.simulation.districts import districts
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
-from transforms.statistics import statistics
-from transforms.sums import places
+from transforms.statistics.sums import places
+from transforms.statistics.table import statistics
 from transforms.unit import Unit
 
 TWO = [box(39.0, 13.0, 39.2, 13.2), box(39.2, 13.0, 39.4, 13.2)]

@@ -10,8 +10,8 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.map import thresholds_of
 from pipelines.season import published_edition
-from transforms.readings import COVERAGE_METHOD
-from transforms.statistics import statistics, write_table
+from transforms.statistics.readings import COVERAGE_METHOD
+from transforms.statistics.table import statistics, write_table
 
 SHOWN = {
     "area_ha": "class ha",
@@ -27,7 +27,14 @@ COVERED = {"area_ha": "covered ha", "low_ha": "from", "high_ha": "to"} | {
 COUNTED = SHOWN | {"cells_of_class": "class cells", "cells_mapped": "mapped cells", "cells": "cells"}
 
 
-def run_statistics(config: MapConfiguration, year: int, threshold: int | None, to: Path | None) -> pd.DataFrame:
+def run_statistics(
+    config: MapConfiguration,
+    year: int,
+    threshold: int | None,
+    to: Path | None,
+    from_maps: bool = False,
+    by: str | None = None,
+) -> pd.DataFrame:
     """The table of the published edition; also written to ``to`` if given.
 
     Raises:

@@ -12,10 +12,10 @@ from transforms.editions import Edition
 from transforms.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
 from transforms.plan import DerivedPlan, ProductPlan
 from transforms.products import counted
-from transforms.readings import Reading, reading_of
 from transforms.region import Region
+from transforms.statistics.readings import Reading, reading_of
+from transforms.statistics.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
 from transforms.store import replacing
-from transforms.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
 
 DM2_PER_HA = 1_000_000
 ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has

@@ -15,7 +15,7 @@ from transforms.editions import Edition, SeasonFolder
 from transforms.grid import Grid, Tile
 from transforms.ledger import TileRecord
 from transforms.plan import Plan
-from transforms.sums import WHOLE_REGION, Place, Sums, ledger_sums
+from transforms.statistics.sums import WHOLE_REGION, Place, Sums, ledger_sums
 from transforms.tile_records import done_record
 
 PIXEL_M = 100  # coverage and areas are exact at any pixel size

@@ -1,0 +1,1 @@
+"""Figures from published editions: areas, samples and the estimates they give, reports for publication."""

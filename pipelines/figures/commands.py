@@ -1,0 +1,128 @@
+"""The commands of ``stook`` that turn a published edition into figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.configuration import MapConfiguration
+from pipelines.options import Config, Year
+from pipelines.sections import load
+
+Answers = Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Interpreters' files, .csv or vector files.")]
+SampleOption = Annotated[
+    Path | None, typer.Option("--sample", help="Folder of the sample; default: the newest of the season's.")
+]
+
+
+def statistics(
+    config: Config,
+    year: Year,
+    threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, not the configuration's.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Also write the table: .csv, .parquet, .gpkg or .geoparquet.")] = None,
+    from_maps: Annotated[
+        bool, typer.Option("--from-maps", help="Sum the published maps anew, not the ledger.")
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Cross-tabulate the maps with a layer of yours: FILE of polygons and field, 'zones.gpkg:zone', "
+            "or a raster of whole numbers, 'mask.tif'."
+        ),
+    ] = None,
+) -> None:
+    """Print hectares per unit, parent and region of the published edition."""
+    from pipelines.figures.statistics import print_table, run_statistics
+
+    print_table(run_statistics(load(config, MapConfiguration), year, threshold, to, from_maps, by))
+
+
+def sample(
+    config: Config,
+    year: Year,
+    since: Annotated[int | None, typer.Option(help="Harvest year of an earlier map, to sample what changed.")] = None,
+) -> None:
+    """Draw reference points from the published map, for interpreters."""
+    from pipelines.figures.sample import run_sample
+
+    run_sample(load(config, MapConfiguration), year, since)
+
+
+def estimate(
+    config: Config,
+    year: Year,
+    answers: Answers,
+    sample: SampleOption = None,
+    without_design: Annotated[
+        bool, typer.Option(help="The points are of no sample of ours: accuracy at the points, no hectares.")
+    ] = False,
+) -> None:
+    """Estimate areas and accuracies, with intervals, from the answers of interpreters."""
+    from pipelines.figures.estimate import run_estimate
+
+    run_estimate(load(config, MapConfiguration), year, answers, sample, without_design)
+
+
+def change(
+    config: Config,
+    year: Year,
+    since: Annotated[int, typer.Option(help="Harvest year of the earlier season.")],
+    before: Annotated[list[Path], typer.Option(help="Answers for the earlier season; may be given several times.")],
+    after: Annotated[list[Path], typer.Option(help="Answers for the season; may be given several times.")],
+    sample: SampleOption = None,
+) -> None:
+    """Estimate gain and loss of a class between two seasons, from one sample that was answered for both."""
+    from pipelines.figures.change import run_change
+
+    run_change(load(config, MapConfiguration), year, since, before, after, sample)
+
+
+def agreement(
+    answers: Answers,
+    column: Annotated[list[str], typer.Option(help="Column with answers; several columns are several interpreters.")],
+    id_column: Annotated[str, typer.Option("--id", help="Column with the point's number.")] = "PLOTID",
+) -> None:
+    """Tell how far interpreters agree at points of any origin; needs no map and no configuration."""
+    from pipelines.figures.agreement import run_agreement
+
+    run_agreement(answers, column, id_column)
+
+
+def report(
+    config: Config,
+    year: Year,
+    to: Annotated[Path | None, typer.Option(help="Folder; default: reports/ in the season's folder.")] = None,
+) -> None:
+    """Write the figures as an office publishes them: tables, geometry, SDMX, dictionary, methods note."""
+    from pipelines.figures.report import run_report
+
+    for path in run_report(load(config, MapConfiguration), year, to):
+        print(path)
+
+
+def revisions(
+    config: Config,
+    year: Year,
+    since: Annotated[str | None, typer.Option(help="Earlier edition; default: the one published before.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Also write the table here, .csv or .parquet.")] = None,
+) -> None:
+    """Tell what changed between two editions of a season, by how much, and why."""
+    from pipelines.figures.revisions import run_revisions
+
+    run_revisions(load(config, MapConfiguration), year, since, to)
+
+
+def series(
+    config: Config,
+    to: Annotated[Path | None, typer.Option(help="Also write the table here, .csv or .parquet.")] = None,
+) -> None:
+    """One table over all published seasons, and what makes them comparable or not."""
+    from pipelines.figures.series import run_series
+
+    run_series(load(config, MapConfiguration), to)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands, in the order in which they are used."""
+    for command in (statistics, sample, agreement, estimate, change, report, revisions, series):
+        app.command()(command)

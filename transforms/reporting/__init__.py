@@ -1,0 +1,1 @@
+"""Figures as statistics offices publish them: geometry, SDMX, dictionary, methods, revisions and time series."""
