@@ -8,13 +8,15 @@ from typing import Any
 from models.encoder import Encoder
 from models.errors import InputError
 from models.galileo import Galileo
+from models.pooled import Pooled
 from models.presto import Presto
 from models.resnet import ResNet
 from models.satmae import SatMAEGroup, SatMAERgb, SatMAETemporal
 from models.softcon import SoftCon
 
 FAMILIES: dict[str, type[Encoder]] = {
-    family.family: family for family in (Presto, Galileo, SatMAEGroup, SatMAERgb, SatMAETemporal, SoftCon, ResNet)
+    family.family: family
+    for family in (Presto, Galileo, SatMAEGroup, SatMAERgb, SatMAETemporal, SoftCon, ResNet, Pooled)
 }
 
 

@@ -172,4 +172,4 @@ def _composite_chips(
     )
     reader = SeasonReader(specification, settings, labels.bounds, training_grid(layout.cell_px), layout.halo_px)
     require_bands(specification, encoder.family, reader.absent)
-    return composite_chips(labels, reader, layout, specification, training.block_m)
+    return composite_chips(labels, reader, layout, specification, training.minimum_observations, training.block_m)

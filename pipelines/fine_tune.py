@@ -15,6 +15,7 @@ from models.families import fingerprint
 from models.fine_tuning import Course, FineTuning, fine_tune, predict
 from models.measured import Measured, MeasuredQuantiles
 from models.objectives import ClassObjective, Objective, QuantileObjective
+from models.pooled import Pooled
 from models.seen import SeenGround
 from models.tasks import ClassTask, QuantileTask
 from pipelines.chips import DividedChips, divided_chips
@@ -26,6 +27,7 @@ from pipelines.training_configuration import TrainConfiguration, TrainingSection
 from transforms.encodings import require_one_date
 from transforms.seen_ground import touched
 
+POOLED_PX = 10
 LIGHT_SPREAD = 0.1  # of pictures, see ``models.augmentation.relit``; composites are calibrated and stay as they are
 
 
@@ -57,6 +59,8 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
     torch.manual_seed(training.seed)
     origin = origin_of(training.encoder)
     require_suited(training, origin)
+    if training.product == "building_coverage":
+        origin = replace(origin, encoder=of_cells(origin.encoder, training.stride_px))
     chips = divided_chips(config, origin, reporter)
     objective = objective_of(training, chips)
     for side, labelled in {"check": chips.check, "calibrate": chips.calibrate, **chips.held_out}.items():
@@ -74,20 +78,27 @@ def run_fine_tuning(config: TrainConfiguration, reporter: Reporter) -> FineTuned
 
 
 def require_suited(training: TrainingSection, origin: Origin) -> None:
-    """Raise InputError unless the encoder sees what the product is seen in, with one vector per chip."""
+    """Raise InputError unless the encoder sees what the product is seen in; pictures, with one vector per chip."""
     encoder, pictures = origin.encoder, training.product == "harvest_piles"
     if encoder.specification.of_pictures != pictures:
         seen, wanted = ("composites", "pictures") if pictures else ("pictures", "composites")
         raise InputError(f"training.encoder: {origin.name} sees {seen}, but {training.product} is seen in {wanted}")
-    if pictures:
-        require_one_date(encoder, f"training.encoder: {origin.name}")
-    several = encoder.output.patch_px != encoder.specification.chip_px
-    if several or encoder.specification.chip_px == 1 or encoder.specification.masks_missing:
-        such = "geossl, satmae-rgb" if pictures else "satmae-group, softcon"
+    if not pictures:
+        return
+    require_one_date(encoder, f"training.encoder: {origin.name}")
+    if encoder.output.patch_px != encoder.specification.chip_px:
         raise InputError(
-            f"training.encoder: {origin.name} is for single pixels or patches; {training.product} needs one vector per "
-            f"chip, of an encoder such as untrained, {such}"
+            f"training.encoder: {origin.name} is for patches; {training.product} needs one vector per chip, of an "
+            "encoder such as untrained, geossl, satmae-rgb"
         )
+
+
+def of_cells(encoder: Encoder, cell_px: int | None) -> Encoder:
+    """The encoder if it has one vector per chip of several pixels; else its vectors pooled over cells, 100 m wide."""
+    specification = encoder.specification
+    if encoder.output.patch_px == specification.chip_px > 1:
+        return encoder
+    return Pooled.over(encoder, cell_px or POOLED_PX)
 
 
 def objective_of(training: TrainingSection, chips: DividedChips) -> Objective:

@@ -27,7 +27,7 @@ ONLY_ON_PIXELS = ("precisions", "calibrate", "strengths", "minimum_observations"
 ONLY_OF_CLASSES = ("embeddings", "parcels", "positive", "negative", "field")  # of labels, not of footprints
 MEANINGLESS: dict[str, tuple[str, ...]] = {
     "cropland": (*ONLY_ON_CHIPS, "quantiles", "cell_m"),
-    "building_coverage": (*ONLY_ON_PIXELS, "cell_m", "balance"),
+    "building_coverage": ("precisions", "calibrate", "strengths", "cell_m", "balance"),
     "harvest_piles": (*ONLY_ON_PIXELS, "quantiles", "stride_px"),
 }
 
@@ -123,7 +123,11 @@ class TrainingSection(Section):
         [], description="Lower precisions to check on the labelled pixels and record in the bundle."
     )
     minimum_observations: int = Field(
-        3, description="Labelled pixels with fewer clear observations are left out; 0 without Sentinel-2.", ge=0, le=254
+        3,
+        description="Labelled pixels with fewer clear observations are left out, as the map leaves them, and cells for "
+        "encoders that take gaps (others need all); 0 without Sentinel-2.",
+        ge=0,
+        le=254,
     )
     head: Literal["linear", "mlp", "quantiles"] = Field(
         "linear",

@@ -22,6 +22,8 @@ from transforms.pictures import CellPictures, PictureSettings, cell_pictures
 from transforms.season import Period
 from transforms.sources import Source
 from transforms.squares import Squares
+from transforms.values import NODATA
+from transforms.view import clear_in_cells
 
 TILE_M = 10_000  # of the tiles in which pictures are read: as maps are
 
@@ -42,9 +44,14 @@ class PlacedChips:
 
 
 def composite_chips(
-    labels: LabelledPixels, reader: SeasonReader, layout: ChipLayout, specification: InputSpecification, block_m: float
+    labels: LabelledPixels,
+    reader: SeasonReader,
+    layout: ChipLayout,
+    specification: InputSpecification,
+    minimum_observations: int,
+    block_m: float,
 ) -> PlacedChips:
-    """The chips of composites around labelled cells; cells whose chip has a gap are left out.
+    """The chips of composites around labelled cells; those that a map would not answer for are left out.
 
     Memory: all chips, 4 bytes a value.
 
@@ -53,10 +60,12 @@ def composite_chips(
         reader: Of the tiles, whose halo is at least the layout's.
         layout: One vector per chip.
         specification: What the encoder expects.
+        minimum_observations: Clear ones that every pixel of a cell must have, for an encoder that takes gaps; others
+            need chips without any.
         block_m: Side of the blocks that are never split.
 
     Raises:
-        InputError: If the labels' cells are not the layout's, or no chip is whole.
+        InputError: If the labels' cells are not the layout's, or no chip is usable.
     """
     cell_m = layout.cell_px * reader.grid.resolution_m
     if labels.pixel_m != cell_m:
@@ -64,12 +73,17 @@ def composite_chips(
     cells = Grid(cell_m, reader.grid.tile_px // layout.cell_px)
     gathered = _Gathered(labels, specification)
     for tile, index, rows, columns in labels.by_tile(cells):
-        cutter = Cutter(reader.read(tile), layout, specification, reader.absent)
+        season = reader.read(tile)
+        cutter = Cutter(season, layout, specification, reader.absent)
         tops, lefts = cutter.chips.rows[rows], cutter.chips.columns[columns]
-        whole = cutter.whole(tops, lefts)
-        if whole.any():
-            cut = cutter.cut(tops[whole], lefts[whole])
-            gathered.take(cut, np.ones(len(cut), bool), index[whole])
+        if specification.masks_missing:
+            clear = clear_in_cells(season, layout.cell_px)[rows, columns]
+            usable = (clear != NODATA) & (clear >= minimum_observations)
+        else:
+            usable = cutter.whole(tops, lefts)
+        if usable.any():
+            cut = cutter.cut(tops[usable], lefts[usable])
+            gathered.take(cut, np.ones(len(cut), bool), index[usable])
     return gathered.placed(block_m, reader.absent)
 
 
@@ -172,7 +186,7 @@ class _Gathered:
     def placed(self, block_m: float, absent: frozenset[str] = frozenset()) -> PlacedChips:
         """All of them; raises InputError if there are none."""
         if self.values is None:
-            raise InputError("training.labels: no labelled cell has imagery without a gap around it")
+            raise InputError("training.labels: no labelled cell has imagery that the encoder can see")
         found, labels = np.concatenate(self.indices), self.labels
         chips = Chips(self.values[: self.count], self.months, self.years, np.concatenate(self.latlon))
         targets = labels.table["label"].to_numpy(np.float32)[found]

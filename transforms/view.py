@@ -24,8 +24,6 @@ def encoded_view(
 ) -> TileView:
     """The view of a composite through an encoder.
 
-    A cell is seen if all its pixels have imagery; it has as many clear observations as the pixel with the fewest.
-
     Args:
         season: The composite, with a halo at least as wide as the layout's.
         embedder: The encoder on its device.
@@ -34,11 +32,20 @@ def encoded_view(
         absent: Bands to leave out although the composite may have them.
         rounding: Whose storage vectors are rounded as; None for not at all.
     """
-    clear = cells_fewest(season.inner(season.composite.clear_observations), layout.cell_px)
-    seen = cells_all(season.inner(season.composite.observed), layout.cell_px) & cells_any(owned, layout.cell_px)
+    clear = np.where(cells_any(owned, layout.cell_px), clear_in_cells(season, layout.cell_px), NODATA)
 
     def features(wanted: np.ndarray) -> Iterator[Features]:
         for part in encode(embedder, layout, season, wanted, absent):
             yield part if rounding is None else rounded(part, rounding)
 
-    return TileView(np.where(seen, clear, NODATA).astype(np.uint8), features)
+    return TileView(clear.astype(np.uint8), features)
+
+
+def clear_in_cells(season: TileSeason, cell_px: int) -> np.ndarray:
+    """Clear observations of each cell of a tile, uint8 [cell row, cell column].
+
+    A cell has as many as the pixel with the fewest, and 255 unless all its pixels have imagery.
+    """
+    clear = cells_fewest(season.inner(season.composite.clear_observations), cell_px)
+    seen = cells_all(season.inner(season.composite.observed), cell_px)
+    return np.where(seen, clear, NODATA).astype(np.uint8)

@@ -26,6 +26,7 @@ SIZE = ResNetSize(
     depth=18, bands=(*RADAR_BANDS, *OPTICAL_BANDS), chip_px=32, width=12, period="month-mean"
 )  # the demonstration's
 CELL_PX, CELL_M, BLOCK_M = 10, 100.0, 1500.0
+MINIMUM_OBSERVATIONS = 3
 SIDE_M = 3000.0
 GRID = Grid(tile_px=320)  # a place in the middle of a tile is read at once
 
@@ -82,4 +83,4 @@ def chips(place: Place, folder: Path) -> PlacedChips:
     sources = ImagerySection.model_validate(imagery_section(catalog), context={"folder": folder}).sources()
     settings = SeasonSettings(sources, periods, cloud_dilation_px=0, readers=1)
     reader = SeasonReader(specification, settings, labels.bounds, GRID, layout.halo_px)
-    return composite_chips(labels, reader, layout, specification, BLOCK_M)
+    return composite_chips(labels, reader, layout, specification, MINIMUM_OBSERVATIONS, BLOCK_M)

@@ -6,11 +6,15 @@ from typing import Any
 import geopandas as gpd
 import pytest
 import shapely
+import torch
 import yaml
 
+from models.bundle import load_bundle
 from models.errors import InputError
 from models.measured import MeasuredQuantiles
+from models.pooled import Pooled
 from models.tasks import QuantileTask
+from pipelines.demo.place import BUNDLE
 from pipelines.fine_tune import FineTuned, run_fine_tuning
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
@@ -81,6 +85,18 @@ def test_no_training_chip_shares_ground_with_one_that_judges(trained: FineTuned)
     report = trained.chips.report
     assert report.gap_m >= 0
     assert [side.kept > 0 for side in report.sides] == [True] * 4
+
+
+def test_an_encoder_of_pixels_is_pooled_over_cells(pristine_season: SmallSeason, tmp_path: Path) -> None:
+    changes = {
+        "encoder": {"bundle": str(BUNDLE)},
+        "fine_tuning": {"epochs": 1, "batch": 16, "freeze_encoder": True},
+        "minimum_observations": 1,
+    }
+    bundle = run_fine_tuning(training(pristine_season, tmp_path, **changes), JsonReporter()).bundle
+    assert isinstance(bundle.encoder, Pooled) and bundle.encoder.size.cell_px == bundle.conditions.stride_px == 10
+    kept, given = bundle.encoder.inner.state_dict(), load_bundle(BUNDLE).encoder.state_dict()
+    assert all(torch.equal(kept[name], given[name]) for name in given)
 
 
 @pytest.mark.parametrize(

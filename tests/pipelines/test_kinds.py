@@ -15,6 +15,7 @@ from models.bundle import Conditions, load_bundle
 from models.encoder import Encoder
 from models.errors import InputError
 from models.galileo import Galileo, GalileoSize
+from models.pooled import Pooled
 from models.presto import Presto, PrestoSize
 from models.resnet import ResNet, ResNetSize
 from pipelines.map import open_edition
@@ -39,9 +40,10 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "pixels": lambda: Presto(PrestoSize(16, 1, 2, 2.0)),
     "patches": lambda: Galileo(PATCHES),
     "chips": lambda: ResNet(PICTURE),
+    "pooled": lambda: Pooled.over(Presto(PrestoSize(16, 1, 2, 2.0)), cell_px=5),
 }
-STRIDES_PX = {"pixels": 1, "patches": 4, "chips": 5}
-CELLS_M = {"pixels": 10, "patches": 20, "chips": 50}
+STRIDES_PX = {"pixels": 1, "patches": 4, "chips": 5, "pooled": 5}
+CELLS_M = {"pixels": 10, "patches": 20, "chips": 50, "pooled": 50}
 SIZES_PX = (50, 100)
 WEST, EAST = Zone(36), Zone(37)
 DRY = Conditions(start_month=1, months=2)  # without a cloud, which an encoder of pictures cannot see through
@@ -57,7 +59,11 @@ def with_bundle(season: SmallSeason, kind: str, seed: int = 5) -> SmallSeason:
 
 def spread(encoder: Encoder) -> Encoder:
     """The encoder with vectors that differ from place to place, which those of small random weights hardly do."""
-    if isinstance(encoder, ResNet):
+    if isinstance(encoder, Pooled):
+        spread(encoder.inner)
+        for embed in encoder.inner.get_submodule("eo_patch_embed").children():  # a mean of pixels varies less
+            embed.weight.data *= 20
+    elif isinstance(encoder, ResNet):
         encoder.conv1.weight.data *= 150
     else:
         torch.nn.init.normal_(encoder.get_submodule("norm").weight, std=4.0)
