@@ -9,10 +9,12 @@ import numpy as np
 from models.encoder import Chips
 from models.errors import TileError
 from models.specification import InputSpecification
+from transforms.cells import cells_all, cells_fewest
 from transforms.chips import ChipLayout, TileChips
 from transforms.composite import Composite
 from transforms.geodesy import latlon_at
 from transforms.grid import Grid, Tile
+from transforms.values import NODATA
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,15 @@ class TileSeason:
         """An array [y, x] of the composite without its halo."""
         side = self.grid.tile_px
         return pixels[self.halo_px : self.halo_px + side, self.halo_px : self.halo_px + side]
+
+    def clear_in_cells(self, cell_px: int) -> np.ndarray:
+        """Clear observations of each cell of the tile, uint8 [cell row, cell column].
+
+        A cell has as many as the pixel with the fewest, and 255 unless all its pixels have imagery.
+        """
+        clear = cells_fewest(self.inner(self.composite.clear_observations), cell_px)
+        seen = cells_all(self.inner(self.composite.observed), cell_px)
+        return np.where(seen, clear, NODATA).astype(np.uint8)
 
 
 class Cutter:

@@ -23,7 +23,6 @@ from transforms.season import Period
 from transforms.sources import Source
 from transforms.squares import Squares
 from transforms.values import NODATA
-from transforms.view import clear_in_cells
 
 TILE_M = 10_000  # of the tiles in which pictures are read: as maps are
 
@@ -77,7 +76,7 @@ def composite_chips(
         cutter = Cutter(season, layout, specification, reader.absent)
         tops, lefts = cutter.chips.rows[rows], cutter.chips.columns[columns]
         if specification.masks_missing:
-            clear = clear_in_cells(season, layout.cell_px)[rows, columns]
+            clear = season.clear_in_cells(layout.cell_px)[rows, columns]
             usable = (clear != NODATA) & (clear >= minimum_observations)
         else:
             usable = cutter.whole(tops, lefts)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.inference import Embedder
-from transforms.cells import cells_all, cells_any, cells_fewest
+from transforms.cells import cells_any
 from transforms.chips import ChipLayout
 from transforms.cutting import TileSeason
 from transforms.embeddings import rounded
@@ -32,20 +32,10 @@ def encoded_view(
         absent: Bands to leave out although the composite may have them.
         rounding: Whose storage vectors are rounded as; None for not at all.
     """
-    clear = np.where(cells_any(owned, layout.cell_px), clear_in_cells(season, layout.cell_px), NODATA)
+    clear = np.where(cells_any(owned, layout.cell_px), season.clear_in_cells(layout.cell_px), NODATA)
 
     def features(wanted: np.ndarray) -> Iterator[Features]:
         for part in encode(embedder, layout, season, wanted, absent):
             yield part if rounding is None else rounded(part, rounding)
 
     return TileView(clear.astype(np.uint8), features)
-
-
-def clear_in_cells(season: TileSeason, cell_px: int) -> np.ndarray:
-    """Clear observations of each cell of a tile, uint8 [cell row, cell column].
-
-    A cell has as many as the pixel with the fewest, and 255 unless all its pixels have imagery.
-    """
-    clear = cells_fewest(season.inner(season.composite.clear_observations), cell_px)
-    seen = cells_all(season.inner(season.composite.observed), cell_px)
-    return np.where(seen, clear, NODATA).astype(np.uint8)
