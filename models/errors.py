@@ -22,6 +22,12 @@ class TileError(StookError):
     exit_status = 3
 
 
+class CancelledError(StookError):
+    """Somebody asked the run to stop; everything that is done is kept."""
+
+    exit_status = 130
+
+
 class UnreachableError(StookError):
     """An archive or a store did not answer after retries; nothing was decided and everything is kept."""
 

@@ -15,8 +15,9 @@ from rich.console import Console
 from models.errors import InputError, StookError
 from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
-from pipelines.figures.commands import add_to
+from pipelines.figures import commands as figures
 from pipelines.models import app as models_app
+from pipelines.operations import commands as operations
 from pipelines.options import Config, Provisional, Quiet, Refresh, Year
 from pipelines.progress import Reporter, complain, reporter
 from pipelines.sections import load
@@ -34,7 +35,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models_app, name="models")
-add_to(app)
+figures.add_to(app)
+operations.add_to(app)
 
 
 @app.command("map")

@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
 from models.checkpoints import CHECKPOINTS
-from models.errors import UnreachableError
+from models.errors import CancelledError, UnreachableError
 from models.inference import Embedder
 from pipelines.configuration import ClassSection, MapConfiguration
 from pipelines.progress import Reporter
@@ -236,6 +236,7 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> i
 
     Raises:
         UnreachableError: If some tiles were left undecided.
+        CancelledError: If somebody asked the run to stop.
     """
     edition.halt.unlink(missing_ok=True)
     runner, options = local_runner(config.run)
@@ -245,6 +246,8 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> i
     reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
     if reasons:
         raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
+    if edition.cancelled.exists():
+        raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
     counters = metrics.query(MetricsFilter().with_names(["tiles_done", "tiles_failed"]))["counters"]
     return sum(counter.result for counter in counters)
 

@@ -3,31 +3,27 @@
 import os
 import platform
 import shutil
-import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
 from transforms.encodings import Quantisation
+from transforms.lease import Lease, holder, now, told
 from transforms.ledger import Ledger
 from transforms.plan import Plan
-from transforms.repeating import repeating
 from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
 
 POINTER = "current.json"
 LOCK = ".lock"  # held for moments: while an edition is opened, a lease taken, the pointer moved
 OPENING = ".opening-"
 MANIFEST = "edition.json"
-LEASE = "lease.json"
 EMBEDDINGS = "embeddings"  # folder, in a season's, of the editions that hold feature vectors
-LEASE_LASTS = timedelta(seconds=60)
-LEASE_RENEWED_EVERY_S = 15.0
 RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "pyproj", "zarr", "numpy")
 
 
@@ -88,6 +84,11 @@ class Edition:
     def halt(self) -> Path:
         """Present while a run stops because an archive or the store does not answer; holds the reason."""
         return self.folder / "halted.json"
+
+    @property
+    def cancelled(self) -> Path:
+        """Present once somebody has asked the run that fills the edition to stop; holds who and when."""
+        return self.folder / "cancelled.json"
 
 
 class SeasonFolder:
@@ -192,68 +193,29 @@ class SeasonFolder:
             InputError: If another run holds it; says who and since when.
             UnreachableError: If the disk takes no lease.
         """
-        path = edition.folder / LEASE
-        mine = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "started": started(os.getpid())}
         with writing(self.folder), exclusive(self.folder / LOCK):
-            held = read_json(path)
-            if held is not None and is_alive(held):
-                raise InputError(
-                    f"{edition.folder}: a run holds this edition since {held['since']}: process {held['pid']} on "
-                    f"{held['host']}; wait for it, or stop it"
-                )
-            since = now()
-            write_json(path, {**mine, "since": since, "renewed": since})
+            lease = Lease.take(edition.folder)
+            edition.cancelled.unlink(missing_ok=True)  # asked of a run that is no more
             self._sweep()
         sweep(edition.folder.rglob(SCRAP))
+        with lease.kept():
+            yield
 
-        def renew() -> None:
-            with suppress(OSError):  # a full disk stops the run by its tiles
-                write_json(path, {**mine, "since": since, "renewed": now()})
+    def remove(self, edition: Edition) -> None:
+        """Delete an edition that no reader is pointed at and no run holds, all at once for whoever looks.
 
-        try:
-            with repeating(renew, LEASE_RENEWED_EVERY_S, "lease"):
-                yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def is_alive(lease: dict[str, Any]) -> bool:
-    """Whether the run that wrote ``lease`` may still be at work."""
-    if (lease["host"], lease["boot"]) == (socket.gethostname(), boot_id()):
-        return process_exists(lease["pid"]) and lease.get("started", "") in ("", started(lease["pid"]))
-    return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
-
-
-def boot_id() -> str:
-    """Identifies this machine since it was started; process numbers mean something only within it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return socket.gethostname()
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process of this machine has the number ``pid``."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def started(pid: int) -> str:
-    """When a process of this machine was started, in ticks since boot; empty where the system does not say.
-
-    Numbers are used again, in a restarted container the very same one; number and start together are not.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # field 22 of proc(5)
-    except OSError:
-        return ""
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        Raises:
+            InputError: If it is published, or a run is at work on it.
+        """
+        with writing(self.folder), exclusive(self.folder / LOCK):
+            if self.status(edition) == "published":
+                raise InputError(f"{edition.folder}: is published; publish another one first")
+            if held := holder(edition.folder):
+                raise InputError(f"{edition.folder}: {told(held)}; stop it first, with 'stook cancel'")
+            hidden = self.folder / f"{OPENING}{edition.id}"
+            edition.folder.rename(hidden)
+            pointer = read_json(self.folder / POINTER)
+            if pointer and edition.id in pointer["previous"]:
+                left = [name for name in pointer["previous"] if name != edition.id]
+                write_json(self.folder / POINTER, pointer | {"previous": left})
+            shutil.rmtree(hidden)

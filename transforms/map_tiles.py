@@ -78,13 +78,13 @@ class RunTile(beam.DoFn):
         self.job = job
 
     def process(self, element: str) -> Iterable[TileSummary]:
-        """Run one tile; once an archive or the store does not answer, every later tile is left undecided."""
+        """Run one tile; once an archive or the store does not answer, or a stop is asked for, later ones are left."""
         summary = self._run(Tile.parse(element))
         Metrics.counter("stook", f"tiles_{summary.outcome}").inc()
         yield summary
 
     def _run(self, tile: Tile) -> TileSummary:
-        if self.edition.halt.exists():
+        if self.edition.halt.exists() or self.edition.cancelled.exists():
             return TileSummary(tile.name, "undecided")
         try:
             return self.job().run(tile)

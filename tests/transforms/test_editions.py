@@ -12,9 +12,10 @@ import torch
 from models.errors import InputError
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
-from transforms.editions import LEASE, LOCK, Edition, SeasonFolder, boot_id, started
+from transforms.editions import LOCK, Edition, SeasonFolder
 from transforms.encodings import Encoding
 from transforms.grid import Grid
+from transforms.lease import LEASE, boot_id, started
 from transforms.plan import Plan, ProductPlan
 from transforms.season import Season, Window
 from transforms.sources import Source

@@ -1,0 +1,1 @@
+"""What an operator does with editions: look, publish, take back, retry, stop, clear away."""

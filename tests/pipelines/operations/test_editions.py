@@ -1,0 +1,147 @@
+"""An operator sees what is open, published and failed, takes a publication back, stops a run and clears away."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.errors import CancelledError, InputError, UnreachableError
+from pipelines.operations.editions import run_cancel
+from pipelines.season import season_folder
+from tests.pipelines.command import stook
+from tests.pipelines.small_season import SmallSeason
+from transforms.editions import Edition, SeasonFolder
+from transforms.lease import holder
+
+
+@pytest.fixture(scope="module")
+def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """Two published editions, one after the other, of a small region; read only."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("operated") / "season").hurried().narrowed()
+    for option in ([], ["--refresh"]):
+        assert stook("map", season.config, "--year", season.year, "--quiet", *option).status == 0
+    return season
+
+
+@pytest.fixture
+def operated(mapped: SmallSeason, tmp_path: Path) -> SmallSeason:
+    return mapped.copy(tmp_path / "season")
+
+
+def folder_of(season: SmallSeason) -> SeasonFolder:
+    return season_folder(season.configuration, season.year)
+
+
+def states(season: SmallSeason, *options: str) -> list[dict]:  # type: ignore[type-arg]
+    return stook("status", season.config, "--json", *options).events
+
+
+def test_status_tells_what_readers_see_and_what_they_saw_before(mapped: SmallSeason) -> None:
+    old, new = states(mapped)
+    assert (old["status"], new["status"]) == ("superseded", "published")
+    assert new["predecessor"] == old["edition"] and new["complete"] and new["holder"] is None
+    assert new["products"] == {"cropland": {"done": new["tiles"], "failed": 0, "left": 0}}
+    assert states(mapped, "--year", str(mapped.year)) == [old, new]
+    assert new["edition"] in stook("status", mapped.config).output
+
+
+def test_status_names_the_causes_of_failures_and_who_is_at_work(operated: SmallSeason) -> None:
+    damage = operated.damage_one_tile()
+    assert stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh").status == 3
+    *_, opened = states(operated)
+    assert opened["status"] == "open" and opened["products"]["cropland"]["failed"] == 1
+    assert damage.file.name in opened["failed"][damage.tile]["cropland"]
+    edition = folder_of(operated).editions()[-1]
+    with folder_of(operated).lease(edition):
+        told = stook("status", operated.config).output
+    assert f"failed: {damage.tile}" in told and "a run holds this edition since" in told
+
+
+def test_a_season_without_an_edition_is_told(pristine_season: SmallSeason) -> None:
+    with pytest.raises(InputError, match="there is no edition; make one with 'stook map'"):
+        stook("status", pristine_season.config)
+
+
+def test_a_publication_is_taken_back_and_made_again(operated: SmallSeason) -> None:
+    old, new = folder_of(operated).editions()
+    for edition in (old, new):
+        stook("publish", operated.config, "--year", operated.year, "--edition", edition.id)
+        assert folder_of(operated).current() == edition
+    assert [state["status"] for state in states(operated)] == ["superseded", "published"]
+
+
+def test_what_readers_must_not_see_is_not_published(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    old, new = folder.editions()
+    with pytest.raises(InputError, match=f"--edition nothing: .* has no such edition; it has {old.id}, {new.id}"):
+        stook("publish", operated.config, "--year", operated.year, "--edition", "nothing")
+    next(old.ledger.folder.glob("*.json")).unlink()
+    with pytest.raises(InputError, match="tiles are not mapped yet; finish with 'stook map'"):
+        stook("publish", operated.config, "--year", operated.year, "--edition", old.id)
+    operated.damage_one_tile()
+    assert stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh").status == 3
+    with pytest.raises(InputError, match="of the area failed, publish.most_failed_share allows 0.00%"):
+        stook("publish", operated.config, "--year", operated.year)
+    assert folder.current() == new
+
+
+def test_nothing_is_deleted_unless_it_is_meant(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    old, new = folder.editions()
+    words = ("remove", operated.config, "--year", operated.year, "--keep", 0)
+    assert f"would delete {old.folder}" in stook(*words).output
+    assert folder.editions() == [old, new]
+    stook(*words, "--really")
+    assert folder.editions() == [new] and folder.current() == new
+    assert not list(folder.folder.glob(".opening-*"))
+    with pytest.raises(InputError, match="is published; publish another one first"):
+        folder.remove(new)
+
+
+def test_superseded_editions_are_kept_as_asked_and_open_ones_go_only_if_named(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    old, new = folder.editions()
+    given_up = Edition(shutil.copytree(old.folder, folder.folder / "19990101T000000Z-000000"))
+    words = ("remove", operated.config, "--year", operated.year)
+    assert stook(*words).output == ""  # the newest superseded one stays, for rolling back
+    assert given_up.id in stook(*words, "--open").output
+    with folder.lease(given_up), pytest.raises(InputError, match="a run holds this edition"):
+        stook(*words, "--open", "--really")
+    stook(*words, "--open", "--really")
+    assert folder.editions() == [old, new]
+
+
+def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    words = [sys.executable, "-m", "pipelines.cli", "map", str(operated.config)]
+    run = subprocess.Popen(
+        [*words, "--year", str(operated.year), "--quiet", "--refresh"], stderr=subprocess.PIPE, text=True
+    )
+    while len(folder.editions()) < 3 or not holder(folder.editions()[-1].folder):
+        assert run.poll() is None
+        time.sleep(0.05)
+    told = stook("cancel", operated.config, "--year", operated.year).output
+    _, error = run.communicate(timeout=60)
+    opened = folder.editions()[-1]
+    assert run.returncode == CancelledError.exit_status and "'stook map' continues it" in error
+    assert str(opened.folder) in told and not opened.cancelled.exists()
+    assert folder.status(opened) == "open"
+    assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 0
+    with pytest.raises(InputError, match="no edition of this season is open"):
+        stook("cancel", operated.config, "--year", operated.year)
+
+
+def test_a_run_that_does_not_stop_is_told_and_a_given_up_edition_is_discarded(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    given_up = Edition(shutil.copytree(folder.editions()[0].folder, folder.folder / "20990101T000000Z-000000"))
+    with (
+        folder.lease(given_up),
+        pytest.raises(UnreachableError, match="it was asked to stop and has not yet"),
+    ):
+        run_cancel(operated.configuration, operated.year, discard=True, patience_s=0)
+    assert given_up.cancelled.exists()  # still asked to
+    assert run_cancel(operated.configuration, operated.year, discard=True, patience_s=0) == given_up
+    assert given_up not in folder.editions()
