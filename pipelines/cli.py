@@ -55,6 +55,15 @@ def map_command(
 
 
 @app.command()
+def retry(config: Config, year: Year, quiet: Quiet = False) -> None:
+    """Do the failed tiles of a season's newest edition again, and publish."""
+    from pipelines.map import run_retry
+
+    report = reporter(quiet)
+    _finish(run_retry(load(config, MapConfiguration), year, report), report)
+
+
+@app.command()
 def embed(
     config: Config,
     year: Year,
@@ -74,11 +83,13 @@ def _finish(result: "MapResult", report: Reporter) -> None:
     for tile, cause in result.failed.items():
         report.say("tile_failed", f"failed: {tile}: {cause}", tile=tile, cause=cause)
     derived = f"{result.derived} derived, " if result.derived else ""
+    carried = f"{result.carried} carried over, " if result.carried else ""
     report.say(
         "run_finished",
-        f"{result.edition.folder}: {result.computed} tiles computed, {derived}{len(result.failed)} failed",
+        f"{result.edition.folder}: {result.computed} tiles computed, {carried}{derived}{len(result.failed)} failed",
         computed=result.computed,
         derived=result.derived,
+        carried=result.carried,
         failed=len(result.failed),
         published=result.published,
         edition=result.edition.id,

@@ -1,14 +1,13 @@
 """``stook map`` and ``stook embed``: open or continue the edition of a season, run its tiles, publish it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricsFilter
 
-from models.checkpoints import CHECKPOINTS
-from models.errors import CancelledError, UnreachableError
-from models.inference import Embedder
-from pipelines.configuration import ClassSection, MapConfiguration
+from models.errors import CancelledError, InputError, UnreachableError
+from pipelines.configuration import MapConfiguration
+from pipelines.opening import open_edition
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
 from pipelines.season import (
@@ -19,25 +18,15 @@ from pipelines.season import (
     plan_of,
     region_of,
     season_folder,
+    thresholds_of,
 )
-from transforms import map_store
 from transforms.derive_tiles import DeriveTiles, derive_job_of
 from transforms.editions import Edition, SeasonFolder
-from transforms.encodings import PictureEncoding, Quantisation
-from transforms.freeze import find_inputs, require_bands
-from transforms.geodesy import widened
-from transforms.inputs import Inputs
 from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
 from transforms.materials import Machine
-from transforms.plan import EMBEDDING, Plan, ProductPlan
-from transforms.quantisation import fit_quantisation
-from transforms.region import Region
 from transforms.resources import resource_hints, worker_memory
-from transforms.statistics.readings import explained
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
-
-AND = "; "  # between licences
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,7 @@ class MapResult:
         failed: Tile -> cause.
         failed_share: Of the region's area.
         derived: Of how many tiles this run made maps from finished ones.
+        carried: Of how many tiles it took everything over from the edition before.
     """
 
     edition: Edition
@@ -59,6 +49,7 @@ class MapResult:
     failed: dict[str, str]
     failed_share: float
     derived: int = 0
+    carried: int = 0
 
     @property
     def exit_status(self) -> int:
@@ -76,6 +67,29 @@ def run_map(
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
     return run(config, year, season_folder(config, year), map_products, reporter, provisional, refresh)
+
+
+def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapResult:
+    """Do the failed tiles of a season's newest edition again, from the scenes that it was opened with.
+
+    A published edition never changes: a successor takes over all but the failed tiles.
+
+    Raises:
+        InputError: If no edition is of this configuration, nothing failed, or as of ``run_map``.
+        UnreachableError: If an archive or the output does not answer; what is done is kept.
+    """
+    folder, region = season_folder(config, year), region_of(config)
+    plan = plan_of(config, year, region, provisional=True)
+    edition = folder.find(plan.key)
+    if edition is None:
+        raise InputError(f"{folder.folder}: no edition of this configuration is open or published; run 'stook map'")
+    failed = failures(edition)
+    if not failed:
+        raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
+    reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
+    if folder.status(edition) == "published":
+        edition = open_edition(folder, plan, region, reporter, frozen=edition)
+    return fill(folder, edition, config, reporter)
 
 
 def run_embed(
@@ -112,95 +126,39 @@ def run(
         edition = open_edition(folder, plan, region, reporter)
     else:
         reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
+    return fill(folder, edition, config, reporter)
+
+
+def fill(folder: SeasonFolder, edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
+    """Do what an open edition lacks, and publish it.
+
+    Raises:
+        InputError: If another run is at work on it.
+        UnreachableError: If an archive or the output does not answer; what is done is kept.
+        CancelledError: If somebody asked the run to stop.
+    """
     with folder.lease(edition):
-        computed = run_tiles(edition, config, reporter)
+        mapped = run_tiles(edition, config, reporter)
         derived = derive_tiles(edition, config, reporter)
         with writing(edition.folder):
-            return finish(folder, edition, config, (computed, derived), reporter)
-
-
-def open_edition(folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter) -> Edition:
-    """Freeze the inputs of a new edition and create its empty maps."""
-    tiles = region.tiles(plan.grid)
-    reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
-    inputs, absent = find_inputs(
-        plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.spans
-    )
-    told = {product.product: describe_model(product, absent) for product in plan.products}
-    for derived in plan.derived:
-        told[derived.product] = joined([told[name] for name in derived.inputs])
-    licences = {name: facts.licence for name, facts in told.items()}
-    quantisation = quantisation_of(plan, region, inputs, absent)
-    with folder.opening(plan) as (edition, manifest):
-        if quantisation is not None:
-            manifest["quantisation"] = asdict(quantisation)
-            plan = plan.quantised(quantisation)
-        inputs.write(edition.inputs)
-        region.write(edition.units)
-        made = {derived.product: explained(derived, plan) for derived in plan.derived}
-        map_store.create(edition.maps, plan, tiles, {"licences": licences}, made)
-        manifest |= {
-            "tiles": [tile.name for tile in tiles],
-            "absent_bands": sorted(absent),
-            "calibrated": {name: facts.calibrated for name, facts in told.items()},
-            "licences": licences,
-            "scenes": len(inputs),
-        }
-    if absent:
-        names = ", ".join(sorted(absent))
-        reporter.say("bands_absent", f"the archives lack {names}: masked for the encoder", bands=sorted(absent))
-    opened = Edition(folder.folder / manifest["edition"])
-    reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
-    return opened
-
-
-def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str]) -> Quantisation | None:
-    """How vectors are brought to eight bits, if this edition stores them so."""
-    [first, *_] = plan.products
-    encoding = first.encoding
-    if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
-        return None
-    return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()))
+            return finish(folder, edition, config, mapped, derived, reporter)
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """What an edition must say of a model, or of the models behind a map.
+class Worked:
+    """What a stage did.
 
     Attributes:
-        licence: Of encoder and training labels.
-        calibrated: Whether its probabilities may be summed to hectares.
+        computed: Tiles of which it made something, or failed to.
+        carried: Tiles of which it took everything over from the edition before.
     """
 
-    licence: str
-    calibrated: bool
+    computed: int = 0
+    carried: int = 0
 
 
-def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
-    """The facts of a product's model; raises InputError if the archives lack what it cannot do without."""
-    if product.product == EMBEDDING:
-        encoder, name = product.model.encoder(), product.model.checkpoint
-        require_bands(encoder.specification, name or encoder.family, absent)
-        licence = CHECKPOINTS[name].told if name else product.model.bundle().provenance.licence
-        return ModelFacts(licence, calibrated=False)
-    bundle = product.model.bundle()
-    require_bands(bundle.specification, bundle.provenance.encoder, absent)
-    if bundle.specification.of_pictures:
-        # One date's probability is calibrated; what several dates make of it, in cells that somebody pictured, is not.
-        return ModelFacts(bundle.provenance.licence, calibrated=False)
-    # A calibration holds for what the head was trained on; without a band its percents are other percents.
-    unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
-    return ModelFacts(bundle.provenance.licence, bundle.calibrated and not unseen)
-
-
-def joined(inputs: list[ModelFacts]) -> ModelFacts:
-    """The facts of a map that is made from others, each licence once; its codes are no probabilities."""
-    licences = dict.fromkeys(licence for facts in inputs for licence in facts.licence.split(AND))
-    return ModelFacts(AND.join(licences), calibrated=False)
-
-
-def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
-    """Run every tile that has no valid record; returns how many were computed.
+def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+    """Run every tile that has no valid record.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
@@ -214,8 +172,8 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
         return run_stage(MapTiles(edition, machine, hints), edition, config)
 
 
-def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> int:
-    """Make the products that are made from finished maps, where there are any; returns of how many tiles.
+def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+    """Make the products that are made from finished maps, where there are any.
 
     Every tile must be settled: neighbours look into each other's maps.
 
@@ -224,15 +182,15 @@ def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter)
     """
     names = [product.product for product in edition.plan.derived]
     if not names:
-        return 0
+        return Worked()
     job_of.cache_clear()  # the encoders have done their work
     derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
     return run_stage(DeriveTiles(edition), edition, config)
 
 
-def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> int:
-    """Run a stage over all tiles of an edition; returns of how many it did the work.
+def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> Worked:
+    """Run a stage over all tiles of an edition.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
@@ -248,12 +206,17 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> i
         raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
     if edition.cancelled.exists():
         raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
-    counters = metrics.query(MetricsFilter().with_names(["tiles_done", "tiles_failed"]))["counters"]
-    return sum(counter.result for counter in counters)
+    found = {each.key.metric.name: each.result for each in metrics.query(MetricsFilter())["counters"]}
+    return Worked(found.get("tiles_done", 0) + found.get("tiles_failed", 0), found.get("tiles_carried", 0))
 
 
 def finish(
-    folder: SeasonFolder, edition: Edition, config: MapConfiguration, worked: tuple[int, int], reporter: Reporter
+    folder: SeasonFolder,
+    edition: Edition,
+    config: MapConfiguration,
+    mapped: Worked,
+    derived: Worked,
+    reporter: Reporter,
 ) -> MapResult:
     """Write statistics and the compact ledger, then point readers at the edition if not too much failed.
 
@@ -261,14 +224,15 @@ def finish(
         folder: Of the edition.
         edition: Every tile must have its record.
         config: The configuration.
-        worked: How many tiles this run computed, and of how many it made maps from finished ones.
+        mapped: What this run did of the products of models.
+        derived: The same of products that are made from maps.
         reporter: Told what came of it.
     """
     table = write_statistics(edition, thresholds_of(config))
     edition.ledger.compact(edition.folder / "ledger.parquet")
     share, most = failed_share(table), config.publish.most_failed_share
-    computed, derived = worked
-    result = MapResult(edition, share <= most, computed, failures(edition), share, derived)
+    failed, carried = failures(edition), mapped.carried
+    result = MapResult(edition, share <= most, mapped.computed, failed, share, derived.computed, carried)
     if result.published:
         folder.publish(edition)
         reporter.say("published", f"published edition {edition.id}", edition=edition.id)
@@ -281,12 +245,6 @@ def finish(
             failed_share=share,
         )
     return result
-
-
-def thresholds_of(config: MapConfiguration) -> dict[str, int]:
-    """Product -> percent from which a cell counts as its class; a cell that has a feature vector counts as 100."""
-    classes = {name: made for name, made in config.products.maps.items() if isinstance(made, ClassSection)}
-    return {EMBEDDING: 100} | {name: section.threshold for name, section in classes.items()}
 
 
 def failures(edition: Edition) -> dict[str, str]:

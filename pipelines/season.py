@@ -10,7 +10,7 @@ from models.encoder import Encoder
 from models.errors import InputError
 from models.source import ModelSource
 from models.tasks import QuantileTask
-from pipelines.configuration import EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
+from pipelines.configuration import ClassSection, EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
 from pipelines.sections import ProductName
 from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
 from transforms.encodings import Encoding, PictureEncoding
@@ -208,6 +208,12 @@ def require_suited(encoder: Encoder, encoding: Encoding, config: MapConfiguratio
     encoding.layout.require_fit(grid)
 
 
+def thresholds_of(config: MapConfiguration) -> dict[str, int]:
+    """Product -> percent from which a cell counts as its class; a cell that has a feature vector counts as 100."""
+    classes = {name: made for name, made in config.products.maps.items() if isinstance(made, ClassSection)}
+    return {EMBEDDING: 100} | {name: section.threshold for name, section in classes.items()}
+
+
 def season_folder(config: MapConfiguration, year: int) -> SeasonFolder:
     """Where the editions of a season are."""
     return SeasonFolder(Path(config.output), config.name, str(Season(config.season.name, year)))
@@ -233,10 +239,10 @@ def published_edition(config: MapConfiguration, year: int) -> Edition:
     made_from = edition.plan.exact.as_json() | {"provisional": wanted["provisional"]}
     other = sorted(SETTINGS.get(name, name) for name, value in made_from.items() if wanted[name] != value)
     if other:
-        anew = ", which maps every tile anew: a threshold that maps are made at is part of the edition"
+        part = ": a threshold that maps are made at is part of the edition"
         raise InputError(
             f"{edition.folder}: the published edition was made from another configuration "
-            f"({', '.join(other)} differ); run 'stook map'{anew if set(other) & set(SETTINGS.values()) else ''}, "
-            "or put the configuration back"
+            f"({', '.join(other)} differ); run 'stook map', or put the configuration back"
+            f"{part if set(other) & set(SETTINGS.values()) else ''}"
         )
     return edition

@@ -1,5 +1,6 @@
 """What heads say of a tile: collected part by part, kept as images and as sums."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,9 @@ from transforms.areas import TileCoverage
 from transforms.encode import Features
 from transforms.ledger import Covered
 from transforms.plan import ProductPlan
-from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
+from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, WIDE_NODATA
+
+WHOLE = 10_000  # a share of one, in hundredths of a percent
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Result:
         images: Of its last layers, [cell row, cell column], of quantiles [quantile, cell row, cell column].
         classes: Values to count areas over, uint8 [cell row, cell column]: percent (of quantiles the median), or why
             there is none.
-        shares: Mean and interval width of the covered share, float [2, cell row, cell column], NaN where there is
-            none; None for the probability of a class.
+        shares: Mean and interval width of the covered share as the layers hold them, float64 [2, cell row, cell
+            column], NaN where there is none; None for the probability of a class.
         batch: Chips that the encoder saw at once; None where vectors came from a store.
     """
 
@@ -35,10 +38,7 @@ class Result:
 
     def covered(self, ground: TileCoverage) -> dict[str, Covered]:
         """Unit -> sums of shares; empty for the probability of a class."""
-        if self.shares is None:
-            return {}
-        means, widths = (ground.covered(share) for share in self.shares)
-        return {unit: Covered(mean, widths[unit]) for unit, mean in means.items()}
+        return {} if self.shares is None else covered_of(ground, self.shares)
 
 
 class Answer:
@@ -84,8 +84,9 @@ class Answer:
         quantiles, mean = shares[:-1], shares[-1]
         percent = percent_of(quantiles)
         classes = class_image(percent[len(percent) // 2], clear)
-        # Sums are of what is not rounded: most shares under roofs are below one percent.
-        return Result(self.product, (percent, clear), classes, np.stack([mean, quantiles[-1] - quantiles[0]]), batch)
+        summed = hundredths_of(mean), hundredths_of(quantiles[-1] - quantiles[0])
+        # Sums are of what is published, rounding and all, so that anyone can make them again from the maps.
+        return Result(self.product, (percent, *summed, clear), classes, shares_in(summed), batch)
 
 
 def enough(product: ProductPlan, clear: np.ndarray) -> np.ndarray:
@@ -112,7 +113,30 @@ def percent_of(shares: np.ndarray) -> np.ndarray:
     return np.where(known, np.rint(100 * np.where(known, shares, 0)), NODATA).astype(np.uint8)
 
 
+def hundredths_of(shares: np.ndarray) -> np.ndarray:
+    """Shares 0…1 as uint16 hundredths of a percent of the same shape, 65535 for NaN."""
+    known = np.isfinite(shares)
+    return np.where(known, np.rint(WHOLE * np.where(known, shares, 0)), WIDE_NODATA).astype(np.uint16)
+
+
+def shares_in(layers: Sequence[np.ndarray]) -> np.ndarray:
+    """Layers of hundredths of a percent [y, x] as shares, float64 [layer, y, x], NaN where there is none."""
+    stored = np.stack(layers)
+    return np.where(stored == WIDE_NODATA, np.nan, stored / WHOLE)
+
+
+def covered_of(ground: TileCoverage, shares: np.ndarray) -> dict[str, Covered]:
+    """What a tile's shares add up to: unit -> sums.
+
+    Args:
+        ground: Of the tile.
+        shares: Mean and interval width, float [2, cell row, cell column]; NaN counts as nothing.
+    """
+    means, widths = (ground.covered(share) for share in shares)
+    return {unit: Covered(mean, widths[unit]) for unit, mean in means.items()}
+
+
 def class_image(percent: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """Percent, or why there is none, from the two published layers, uint8 [y, x]."""
+    """Percent, or why there is none, from two of the published layers, uint8 [y, x]."""
     unmapped = np.where(clear == NODATA, NO_IMAGERY, TOO_FEW_OBSERVATIONS)
     return np.where(percent == NODATA, unmapped, percent).astype(np.uint8)

@@ -58,7 +58,7 @@ def cell_owners(ground: TileCoverage, cells: int) -> np.ndarray:
     most = np.full((cells, cells), -1)
     for index, unit in enumerate(ground.units):
         rows, columns = _around(unit.rows, cell_px), _around(unit.columns, cell_px)
-        shares = _shares(unit, rows, columns, cell_px)
+        shares = cell_shares(unit, rows, columns, cell_px)
         steps = np.rint(shares * STEPS_PER_PIXEL).astype(int)
         wins = (shares > 0) & (steps > most[rows, columns])
         owners[rows, columns][wins] = index
@@ -67,6 +67,23 @@ def cell_owners(ground: TileCoverage, cells: int) -> np.ndarray:
     row, column = np.indices(owners.shape)
     owners[~in_zone(ground.tile.zone, latlon_at(middles, row + 0.5, column + 0.5))] = -1
     return owners
+
+
+def cell_shares(unit: UnitCoverage, rows: slice, columns: slice, cell_px: int) -> np.ndarray:
+    """How much of some cells is a unit's, in pixels: float64 [row, column].
+
+    Args:
+        unit: Whose pixels, all within these cells.
+        rows: Rows of cells of the tile.
+        columns: Columns of cells of the tile.
+        cell_px: Side of a cell.
+    """
+    high, wide = rows.stop - rows.start, columns.stop - columns.start
+    pixels = np.zeros((high * cell_px, wide * cell_px))
+    top, left = unit.rows.start - rows.start * cell_px, unit.columns.start - columns.start * cell_px
+    height, width = unit.rows.stop - unit.rows.start, unit.columns.stop - unit.columns.start
+    pixels[top : top + height, left : left + width] = 1 if unit.fraction is None else unit.fraction
+    return pixels.reshape(high, cell_px, wide, cell_px).sum(axis=(1, 3))
 
 
 def in_zone(zone: Zone, latlon: np.ndarray) -> np.ndarray:
@@ -78,13 +95,3 @@ def in_zone(zone: Zone, latlon: np.ndarray) -> np.ndarray:
 def _around(pixels: slice, cell_px: int) -> slice:
     """The cells that some rows or columns of pixels touch."""
     return slice(pixels.start // cell_px, -(-pixels.stop // cell_px))
-
-
-def _shares(unit: UnitCoverage, rows: slice, columns: slice, cell_px: int) -> np.ndarray:
-    """How much of some cells is a unit's, in pixels: float64 [row, column]."""
-    high, wide = rows.stop - rows.start, columns.stop - columns.start
-    pixels = np.zeros((high * cell_px, wide * cell_px))
-    top, left = unit.rows.start - rows.start * cell_px, unit.columns.start - columns.start * cell_px
-    height, width = unit.rows.stop - unit.rows.start, unit.columns.stop - unit.columns.start
-    pixels[top : top + height, left : left + width] = 1 if unit.fraction is None else unit.fraction
-    return pixels.reshape(high, cell_px, wide, cell_px).sum(axis=(1, 3))

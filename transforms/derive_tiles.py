@@ -8,16 +8,15 @@ import numpy as np
 
 from models.errors import InputError, UnreachableError
 from transforms import map_store
-from transforms.answers import class_image
 from transforms.areas import TileCoverage
-from transforms.derived import derive, derived_classes, reach_px
+from transforms.carrying import Predecessor
+from transforms.derived import derive, reach_px
 from transforms.editions import Edition, now
 from transforms.grid import Tile
 from transforms.ledger import ProductRecord
+from transforms.map_reader import MapReader, in_pixels
 from transforms.map_tiles import TileStage
 from transforms.plan import DerivedPlan, digest
-from transforms.products import layers_of
-from transforms.region import Region
 from transforms.stopwatch import Stopwatch
 from transforms.tile_job import TileSummary
 from transforms.tile_records import cause_of, done_record, failed_record
@@ -54,11 +53,10 @@ class DeriveJob:
 
     def __init__(self, edition: Edition):
         self.edition = edition
-        self.plan = edition.plan
-        self.region = Region.read(edition.units)
-        self.tiles = frozenset(map(Tile.parse, edition.manifest["tiles"]))
-        self.extents = map_store.extents(self.tiles)
-        self.products = {product.product: product for product in self.plan.all_products}
+        self.maps = MapReader(edition)
+        self.plan = self.maps.plan
+        self.tiles = frozenset(self.maps.tiles)
+        self.predecessor = Predecessor.of(edition)
 
     def run(self, tile: Tile) -> TileSummary:
         """Make the derived products of a tile whose records do not say that the very same was done.
@@ -73,14 +71,16 @@ class DeriveJob:
         if before is None:
             raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
         with watch.step("derive"):
-            record, ground, begun = before, None, 0
+            record, ground, begun, taken = before, None, 0, True
             for product in self.plan.derived:
                 wanted = self._fingerprint(product, tile, record.products)
                 if record.settles(product.product, wanted):
                     continue
                 begun = begun or ledger.begin(tile)
-                ground = ground or TileCoverage.of(self.region, self.plan.grid, tile)
-                made = self._make(product, wanted, ground, record.products)
+                ground = ground or self.maps.ground(tile)
+                made = self.predecessor.carried(product, ground, wanted) if self.predecessor else None
+                taken = taken and made is not None
+                made = made or self._make(product, wanted, ground, record.products)
                 record = replace(record, products={**record.products, product.product: made})
         if record is before:
             return TileSummary(tile.name, "unchanged")
@@ -92,7 +92,7 @@ class DeriveJob:
                 finished=now(),
             )
         )
-        return TileSummary(tile.name, "failed" if record.failed else "done")
+        return TileSummary(tile.name, "failed" if record.failed else "carried" if taken else "done")
 
     def _fingerprint(self, product: DerivedPlan, tile: Tile, own: Records) -> str:
         """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
@@ -128,14 +128,14 @@ class DeriveJob:
             OSError: The same.
         """
         tile = ground.tile
-        window = self.extents[tile.zone].slices(self.plan.cells(product), tile)
+        window = self.maps.window(product, tile)
         missing = [name for name in product.inputs if records[name].status == "failed"]
         error = f"needs {' and '.join(missing)}, which failed"
         if not missing:
             try:
                 image = self._image(product, tile)
                 map_store.write_images(self.edition.maps, self.plan, product, tile, window, (image,))
-                return done_record(product, wanted, ground, self._classes(product.product, tile))
+                return done_record(product, wanted, ground, self.maps.made_classes(product.product, tile))
             except (UnreachableError, OSError):  # of the store: all that is read here is our own
                 raise
             except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
@@ -153,33 +153,12 @@ class DeriveJob:
 
     def _map_around(self, name: str, tile: Tile, reach: int) -> np.ndarray:
         """The map of a product with ``reach`` pixels of the grid around a tile, uint8 [y, x] in such pixels."""
-        cell_px = self.products[name].cell_px
-        cells = -(-reach // cell_px)
-        pixels = in_pixels(self._layer(name, 0, tile, cells), cell_px)
-        spare = cells * cell_px - reach
+        product = self.maps.product(name)
+        cells = -(-reach // product.cell_px)
+        pixels = in_pixels(self.maps.layer(product, 0, tile, cells), product.cell_px)
+        spare = cells * product.cell_px - reach
         inner = slice(spare, pixels.shape[0] - spare)
         return pixels[inner, inner]
-
-    def _classes(self, name: str, tile: Tile) -> np.ndarray:
-        """A product of a tile, or why there is none, uint8 [cell row, cell column]."""
-        product, image = self.products[name], self._layer(name, 0, tile)
-        if isinstance(product, DerivedPlan):
-            inputs = ((self._classes(each, tile), self.products[each].cell_px) for each in product.inputs)
-            return derived_classes(product, image, [in_pixels(classes, cell_px) for classes, cell_px in inputs])
-        return class_image(image, self._layer(name, 1, tile))
-
-    def _layer(self, name: str, layer: int, tile: Tile, reach: int = 0) -> np.ndarray:
-        """A layer of a product in a tile and ``reach`` cells around it, uint8 [cell row, cell column]."""
-        product = self.products[name]
-        cells = self.plan.cells(product)
-        layers = layers_of(product)
-        array = map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, layers[layer].name)
-        return map_store.read_around(array, self.extents[tile.zone].slices(cells, tile), reach)
-
-
-def in_pixels(cells: np.ndarray, cell_px: int) -> np.ndarray:
-    """Cells divided into pixels: [cell row, cell column] -> [y, x]."""
-    return cells.repeat(cell_px, axis=0).repeat(cell_px, axis=1)
 
 
 def tiles_within(tile: Tile, distance_px: int, tile_px: int) -> set[Tile]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -89,6 +90,19 @@ class Edition:
     def cancelled(self) -> Path:
         """Present once somebody has asked the run that fills the edition to stop; holds who and when."""
         return self.folder / "cancelled.json"
+
+
+def season_folders(output: Path, name: str, season: str) -> dict[int, "SeasonFolder"]:
+    """Harvest year -> the folder of that season, of those that have one, by year.
+
+    Args:
+        output: Folder of all results.
+        name: Of the region.
+        season: Its name without the year, e.g. ``main``.
+    """
+    region = output / name
+    found = ((re.fullmatch(rf"{re.escape(season)}-(\d{{4}})", path.name), path) for path in region.glob(f"{season}-*"))
+    return dict(sorted((int(match[1]), SeasonFolder.at(path)) for match, path in found if match))
 
 
 class SeasonFolder:

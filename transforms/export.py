@@ -28,6 +28,7 @@ from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 METRES_PER_DEGREE = 111_320.0
+GDAL_TYPES = {"uint8": "Byte", "uint16": "UInt16"}
 
 
 def export(edition: Edition, folder: Path) -> list[Path]:
@@ -65,7 +66,8 @@ def origin(product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, str]:
 def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
     """Write one array as a COG with nodata, a palette or named bands, and descriptive tags; the file appears whole.
 
-    The legend of a layer of codes is in the tags, ``legend_4`` for code 4.
+    The legend of a layer of codes is in the tags, ``legend_4`` for code 4. Values that are not in the unit as stored
+    have their scale beside them, which GDAL's readers apply or show.
     """
     *depth, height, width = array.shape
     names = [f"{layer.title}: {value:g}" for value in cast(list[float], array.attrs.get("quantiles", []))] or [
@@ -77,8 +79,8 @@ def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str])
         "height": height,
         "width": width,
         "count": len(names),
-        "dtype": "uint8",
-        "nodata": NODATA,
+        "dtype": layer.dtype,
+        "nodata": layer.nodata,
         "crs": array.attrs["proj:code"],
         "transform": Affine(*transform),
         "tiled": True,
@@ -90,8 +92,10 @@ def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str])
         with rasterio.open(plain, "w", **profile) as file:
             for window, values in rows_of_shards(array):
                 file.write(values if depth else values[np.newaxis], window=window)
-            if not depth:  # palettes are for single bands
+            if has_palette(layer, len(names)):
                 file.write_colormap(1, palette(layer))
+            file.scales = [layer.scale] * len(names)
+            file.units = [layer.unit] * len(names)
             legend = {f"legend_{code}": meaning for code, meaning in layer.legend.items()}
             file.update_tags(**tags, **legend, unit=layer.unit)
             file.descriptions = names
@@ -106,6 +110,11 @@ def rows_of_shards(array: zarr.Array) -> Iterator[tuple[Window, np.ndarray]]:
     for start in range(0, height, step):
         stop = min(start + step, height)
         yield Window(0, start, width, stop - start), np.asarray(array[..., start:stop, :])
+
+
+def has_palette(layer: Layer, bands: int) -> bool:
+    """Whether a layer's values are told apart by colour: palettes are for single bands of one byte."""
+    return bands == 1 and bool(layer.colours)
 
 
 def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
@@ -128,7 +137,7 @@ def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> Path:
     for part in parts:
         with rasterio.open(part) as source:
             pixel = source.res[0] / METRES_PER_DEGREE
-            with WarpedVRT(source, crs=LONLAT, resampling=Resampling.nearest, nodata=NODATA) as view:
+            with WarpedVRT(source, crs=LONLAT, resampling=Resampling.nearest, nodata=layer.nodata) as view:
                 warped.append((part, view.bounds))
     west = min(bounds.left for _, bounds in warped)
     south = min(bounds.bottom for _, bounds in warped)
@@ -147,15 +156,14 @@ def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> Path:
                 width=width,
                 height=height,
                 resampling=Resampling.nearest,
-                nodata=NODATA,
+                nodata=layer.nodata,
             ) as view,
         ):
             rasterio.shutil.copy(view, view_path, driver="VRT")
         views.append(view_path)
     with rasterio.open(parts[0]) as source:
         bands = source.count
-    looks = _looks(layer) if bands == 1 else ""  # palettes are for single bands
-    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, bands, looks))
+    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, layer, bands))
     return path
 
 
@@ -164,8 +172,8 @@ def mosaic_xml(
     north_west: tuple[float, float, float],
     width: int,
     height: int,
+    layer: Layer,
     bands: int = 1,
-    looks: str = "",
 ) -> str:
     """A VRT that lays rasters of one grid over each other, later ones on top, nodata open.
 
@@ -174,11 +182,12 @@ def mosaic_xml(
         north_west: Longitude of the western edge, side of a pixel and latitude of the northern edge, degrees.
         width: In pixels.
         height: In pixels.
+        layer: What they hold.
         bands: Of each raster.
-        looks: Elements of each band that say what it looks like.
     """
     west, pixel, north = north_west
-    layers = "".join(_mosaic_band(views, band, looks) for band in range(1, bands + 1))
+    looks = _looks(layer) if has_palette(layer, bands) else ""
+    layers = "".join(_mosaic_band(views, band, layer, looks) for band in range(1, bands + 1))
     return f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
   <SRS dataAxisToSRSAxisMapping="2,1">{LONLAT}</SRS>
   <GeoTransform>{west!r}, {pixel!r}, 0.0, {north!r}, 0.0, {-pixel!r}</GeoTransform>
@@ -201,17 +210,19 @@ def _looks(layer: Layer) -> str:
     return f"    <CategoryNames>\n{names}    </CategoryNames>\n{colours}"
 
 
-def _mosaic_band(views: list[Path], band: int, looks: str) -> str:
+def _mosaic_band(views: list[Path], band: int, layer: Layer, looks: str) -> str:
     sources = "".join(
         f"""    <ComplexSource>
       <SourceFilename relativeToVRT="1">{escape(view.name)}</SourceFilename>
       <SourceBand>{band}</SourceBand>
-      <NODATA>{NODATA}</NODATA>
+      <NODATA>{layer.nodata:g}</NODATA>
     </ComplexSource>
 """
         for view in views
     )
-    return f"""  <VRTRasterBand dataType="Byte" band="{band}">
-    <NoDataValue>{NODATA}</NoDataValue>
-{looks}{sources}  </VRTRasterBand>
+    scale = "" if layer.scale == 1 else f"    <Scale>{layer.scale:g}</Scale>\n"
+    return f"""  <VRTRasterBand dataType="{GDAL_TYPES[layer.dtype]}" band="{band}">
+    <NoDataValue>{layer.nodata:g}</NoDataValue>
+    <UnitType>{escape(layer.unit)}</UnitType>
+{scale}{looks}{sources}  </VRTRasterBand>
 """

@@ -38,6 +38,7 @@ class ProductRecord:
         cells: Unit -> class value -> number of cells; only of products whose cells are counted.
         batch: Chips that its encoder saw at once; None where vectors came from a store, or nothing was encoded.
         error: Cause of a failure, one line.
+        carried: The edition that computed it, where this one took it over.
     """
 
     fingerprint: str
@@ -47,6 +48,7 @@ class ProductRecord:
     cells: dict[str, dict[int, int]] = field(default_factory=dict)
     batch: int | None = None
     error: str | None = None
+    carried: str | None = None
 
 
 @dataclass(frozen=True)

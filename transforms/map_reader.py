@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import xarray as xr
 
 from transforms import map_store
-from transforms.answers import class_image
+from transforms.answers import class_image, shares_in
 from transforms.areas import TileCoverage
 from transforms.derived import derived_classes
 from transforms.editions import Edition
@@ -19,7 +20,7 @@ from transforms.values import FAILED
 
 @dataclass(frozen=True)
 class MapReader:
-    """Reads an edition's maps; nothing is held but what is asked for.
+    """Reads an edition's maps; nothing is held but what is asked for. Threads may share it.
 
     Attributes:
         edition: Of which every tile has its record.
@@ -47,6 +48,11 @@ class MapReader:
         """What the arrays of each zone span."""
         return map_store.extents(self.tiles)
 
+    @cached_property
+    def _groups(self) -> dict[tuple[str, float], xr.Dataset]:
+        """Zone and resolution -> the arrays, opened when first asked for."""
+        return {}
+
     def product(self, name: str) -> ProductPlan | DerivedPlan:
         """A product of the edition by name."""
         return next(product for product in self.plan.all_products if product.product == name)
@@ -55,14 +61,23 @@ class MapReader:
         """Whose ground the pixels of a tile are."""
         return TileCoverage.of(self.region, self.plan.grid, tile)
 
-    def layer(self, product: ProductPlan | DerivedPlan, layer: int, tile: Tile) -> np.ndarray:
-        """A layer of a product in a tile, [cell row, cell column] or [depth, cell row, cell column], as stored."""
-        cells = self.plan.cells(product)
-        window = self.extents[tile.zone].slices(cells, tile)
-        name = layers_of(product)[layer].name
-        return np.asarray(
-            map_store.open_layer(self.edition.maps, tile.zone.name, cells.resolution_m, name)[..., *window]
-        )
+    def window(self, product: ProductPlan | DerivedPlan, tile: Tile) -> tuple[slice, slice]:
+        """Where a tile lies in a product's arrays."""
+        return self.extents[tile.zone].slices(self.plan.cells(product), tile)
+
+    def layer(self, product: ProductPlan | DerivedPlan, layer: int, tile: Tile, reach: int = 0) -> np.ndarray:
+        """A layer of a product in a tile as stored, [cell row, cell column] or [depth, cell row, cell column].
+
+        Args:
+            product: As planned.
+            layer: Which of ``transforms.products.layers_of``.
+            tile: The tile.
+            reach: Cells around the tile that are read too, nodata beyond the array.
+        """
+        wanted, group = layers_of(product)[layer], (tile.zone.name, self.plan.cells(product).resolution_m)
+        if group not in self._groups:
+            self._groups[group] = map_store.open_group(self.edition.maps, *group)
+        return map_store.read_around(self._groups[group][wanted.name], self.window(product, tile), reach, wanted.nodata)
 
     def classes(self, name: str, tile: Tile) -> np.ndarray:
         """The class image of a product in a tile, uint8 [cell row, cell column], north up.
@@ -70,17 +85,33 @@ class MapReader:
         Percent (of quantiles the median) or codes, or why there is none: see ``transforms.values``. It is the very
         image that the ledger's areas were counted over.
         """
-        product = self.product(name)
         record = self.edition.ledger.read(tile)
         if record is None or record.products[name].status == "failed":
-            side = self.plan.cells(product).tile_px
+            side = self.plan.cells(self.product(name)).tile_px
             return np.full((side, side), FAILED, np.uint8)
+        return self.made_classes(name, tile)
+
+    def made_classes(self, name: str, tile: Tile) -> np.ndarray:
+        """The same of a product that did not fail in the tile, also before the ledger says so."""
+        product = self.product(name)
         if isinstance(product, DerivedPlan):
-            inputs = [self._at_pixels(self.classes(source, tile)) for source in product.inputs]
+            inputs = [self._at_pixels(self.made_classes(source, tile)) for source in product.inputs]
             return derived_classes(product, self.layer(product, 0, tile), inputs)
         percent, clear = self.layer(product, 0, tile), self.layer(product, -1, tile)
         return class_image(percent[len(percent) // 2] if product.quantiles else percent, clear)
 
+    def shares(self, product: ProductPlan | DerivedPlan, tile: Tile) -> np.ndarray | None:
+        """Mean and interval width of a covered share, float64 [2, cell row, cell column]; NaN where there is none.
+
+        None for a product that is no share of its cells.
+        """
+        summed = range(1, len(layers_of(product)) - 1) if product.quantiles else ()
+        return shares_in([self.layer(product, layer, tile) for layer in summed]) if summed else None
+
     def _at_pixels(self, cells: np.ndarray) -> np.ndarray:
-        side = self.plan.grid.tile_px // cells.shape[0]
-        return cells.repeat(side, axis=0).repeat(side, axis=1)
+        return in_pixels(cells, self.plan.grid.tile_px // cells.shape[0])
+
+
+def in_pixels(cells: np.ndarray, cell_px: int) -> np.ndarray:
+    """Cells divided into pixels: [cell row, cell column] -> [y, x]."""
+    return cells.repeat(cell_px, axis=0).repeat(cell_px, axis=1)

@@ -1,12 +1,14 @@
 """The map store: Zarr v3, one group per zone and resolution, one shard per tile and array."""
 
+import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from zarr.core.sync import sync
 
@@ -16,6 +18,7 @@ from transforms.encodings import Encoding
 from transforms.grid import Grid, Tile, TileRange, Zone
 from transforms.plan import DerivedPlan, Plan, ProductPlan
 from transforms.products import Layer, layers_of
+from transforms.store import link
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
 INNER_CHUNK_PX = 250
@@ -122,6 +125,7 @@ def _create_array(group: zarr.Group, layer: Layer, cells: Grid, tiles: TileRange
             "spatial:registration": "pixel",
             "long_name": layer.title,
             "units": layer.unit,
+            **({} if layer.scale == 1 else {"scale_factor": layer.scale}),
             # NaN needs no naming, is no JSON, and keeps xarray from opening the array.
             **({} if math.isnan(layer.nodata) else {"_FillValue": layer.nodata}),
             "first_tile": [tiles.ix0, tiles.iy0],
@@ -163,13 +167,46 @@ def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray
         raise UnreachableError(f"output: cannot write {array.store_path}: {error.strerror or error}") from error
 
 
-def read_around(array: zarr.Array, window: tuple[slice, slice], reach: int) -> np.ndarray:
-    """A window of an image [y, x] with ``reach`` more on each of the four sides, nodata beyond the array."""
+def open_group(path: Path, zone_name: str, resolution_m: float) -> xr.Dataset:
+    """The arrays of a group with their coordinates, as stored; no value of a map is read before it is asked for."""
+    group = group_name(zone_name, resolution_m)
+    return xr.open_zarr(path, group=group, chunks=None, consolidated=False, mask_and_scale=False)
+
+
+def link_tile(source: tuple[zarr.Array, tuple[slice, slice]], target: tuple[zarr.Array, tuple[slice, slice]]) -> None:
+    """Give a tile of an array the shards of another array, as hard links; what stood there before is gone.
+
+    Args:
+        source: The array whose shards are taken, and where the tile lies in it.
+        target: The same of the array that gets them.
+
+    Raises:
+        UnreachableError: If the store cannot take them.
+    """
+    for old, new in zip(_shard_files(*source), _shard_files(*target), strict=True):
+        try:
+            link(old, new)
+        except OSError as error:
+            raise UnreachableError(f"output: cannot write {new}: {error.strerror or error}") from error
+
+
+def _shard_files(array: zarr.Array, window: tuple[slice, slice]) -> Iterator[Path]:
+    """The files of the shards of a tile, in order; one that holds nothing but nodata is not there."""
+    shards = array.shards or array.chunks
+    depth = [range(-(-size // shard)) for size, shard in zip(array.shape[:-2], shards[:-2], strict=True)]
+    plane = [range(span.start // shard, span.stop // shard) for span, shard in zip(window, shards[-2:], strict=True)]
+    home = Path(str(array.store_path).removeprefix("file://"))
+    return (home / array.metadata.encode_chunk_key(position) for position in itertools.product(*depth, *plane))
+
+
+def read_around(array: zarr.Array | xr.DataArray, window: tuple[slice, slice], reach: int, nodata: float) -> np.ndarray:
+    """A window of an array [..., y, x] with ``reach`` more on each of the four sides, nodata beyond the array."""
     asked = [(span.start - reach, span.stop + reach) for span in window]
-    there = [(max(start, 0), min(stop, size)) for (start, stop), size in zip(asked, array.shape, strict=True)]
+    there = [(max(start, 0), min(stop, size)) for (start, stop), size in zip(asked, array.shape[-2:], strict=True)]
     margins = [(low - start, stop - high) for (start, stop), (low, high) in zip(asked, there, strict=True)]
-    values = np.asarray(array[tuple(slice(low, high) for low, high in there)])
-    return np.pad(values, margins, constant_values=array.fill_value)
+    rows, columns = (slice(low, high) for low, high in there)
+    values = np.asarray(array[..., rows, columns])
+    return np.pad(values, [(0, 0)] * (values.ndim - 2) + margins, constant_values=nodata) if reach else values
 
 
 def write_images(

@@ -15,7 +15,7 @@ from transforms.grid import Grid
 from transforms.season import Period, Season
 from transforms.sources import Source
 
-PROCESSING_VERSION = 5  # raised whenever the same inputs would give other pixels, or records of another form
+PROCESSING_VERSION = 6  # raised whenever the same inputs would give other pixels, or records of another form
 EMBEDDING = "embedding"  # feature vectors as a product of their own
 Combination = Literal["maximum", "mean"]
 M2_PER_HA = 10_000

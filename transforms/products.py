@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from transforms import farmed
 from transforms.encodings import Encoding
 from transforms.plan import EMBEDDING, DerivedPlan, ProductPlan
-from transforms.values import NODATA
+from transforms.values import NODATA, WIDE_NODATA
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Layer:
             picture.
         dtype: Of the values.
         nodata: What stands where there is no value.
+        scale: What a stored value is multiplied by to be in ``unit``.
         depth: Length of a leading dimension; None for a plain image.
         dimension: Name of the leading dimension.
         legend: Code -> meaning, of a layer of codes; empty for one of numbers.
@@ -31,6 +32,7 @@ class Layer:
     colours: dict[int, tuple[int, int, int]]
     dtype: str = "uint8"
     nodata: float = NODATA
+    scale: float = 1.0
     depth: int | None = None
     dimension: str = "feature"
     legend: dict[int, str] = field(default_factory=dict)
@@ -38,25 +40,33 @@ class Layer:
 
 @dataclass(frozen=True)
 class Product:
-    """A map and the count of observations behind it; both uint8 with nodata 255.
+    """A map and the count of observations behind it, both uint8 with nodata 255, and what areas are summed from.
 
     Attributes:
         name: In configurations, stores and tables.
         map: The map itself: percent, the probability of a class or quantiles of a covered share; or codes.
         observations: What each cell was seen by, 255 where there is no imagery at all; None for a product that is made
             from other maps, which have their own.
+        summed: Mean share of each cell and width of its outermost interval, which the map itself does not hold; none of
+            what is summed from the map.
         counted: Whether statistics tell the number of cells beside their area.
     """
 
     name: str
     map: Layer
     observations: Layer | None = None
+    summed: tuple[Layer, ...] = ()
     counted: bool = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every array of the product, the map itself first."""
-        return (self.map,) if self.observations is None else (self.map, self.observations)
+        """Every array of the product, the map itself first, observations last."""
+        return (self.map, *self.summed, *(() if self.observations is None else (self.observations,)))
+
+
+def hundredths(name: str, title: str) -> Layer:
+    """A layer of shares in hundredths of a percent: most shares under roofs are below one percent."""
+    return Layer(name, title, "percent", {}, "uint16", WIDE_NODATA, 0.01)
 
 
 OBSERVATION_COLOURS = {0: (165, 30, 40), 10: (240, 220, 140), 40: (30, 80, 160), 254: (10, 20, 60)}
@@ -109,6 +119,10 @@ PRODUCTS = {
             unit="count",
             colours=OBSERVATION_COLOURS,
         ),
+        summed=(
+            hundredths("building_coverage_mean", "Expected share of a cell under roofs"),
+            hundredths("building_coverage_interval", "Width of the outermost interval of the share under roofs"),
+        ),
     ),
     "cropland_smoothed": Product(
         name="cropland_smoothed",
@@ -140,11 +154,11 @@ def counted(product: str) -> bool:
 
 
 def layers_of(product: ProductPlan | DerivedPlan) -> tuple[Layer, ...]:
-    """Every array that a planned product writes, the map itself first."""
+    """Every array that a planned product writes, the map itself first, observations last."""
     if isinstance(product, ProductPlan) and isinstance(product.encoding, Encoding) and product.product == EMBEDDING:
         return embedding_layers(product.encoding)
-    image, *observations = PRODUCTS[product.product].layers
-    return replace(image, depth=len(product.quantiles) or None), *observations
+    image, *others = PRODUCTS[product.product].layers
+    return replace(image, depth=len(product.quantiles) or None), *others
 
 
 def embedding_layers(encoding: Encoding) -> tuple[Layer, ...]:

@@ -6,6 +6,7 @@ Everything that decides something (pointer, lease, ledger, edition) goes through
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,19 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make ``target`` the very file that ``source`` is, or a copy where links cannot be; absent if that is absent."""
+    target.unlink(missing_ok=True)
+    if not source.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another disk, a file system without links, or too many of them
+        with replacing(target) as scratch:
+            shutil.copyfile(source, scratch)
 
 
 def read_json(path: Path) -> Any:

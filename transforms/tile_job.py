@@ -9,6 +9,7 @@ from models.errors import UnreachableError
 from transforms import map_store
 from transforms.answers import Result
 from transforms.areas import TileCoverage
+from transforms.carrying import Predecessor
 from transforms.editions import Edition, now
 from transforms.encodings import Encoding, PictureEncoding
 from transforms.fingerprints import product_fingerprint
@@ -24,7 +25,7 @@ from transforms.tile_records import cause_of, done_record, failed_record
 
 @dataclass(frozen=True)
 class TileSummary:
-    """What a tile sends through the pipeline: ``outcome`` is done, failed, unchanged or undecided."""
+    """What a tile sends through the pipeline: ``outcome`` is done, failed, carried, unchanged or undecided."""
 
     tile: str
     outcome: str
@@ -46,6 +47,7 @@ class TileJob:
         self.materials = Materials(edition, machine)
         self.plan = self.materials.plan
         self.extents = map_store.extents(Tile.parse(name) for name in edition.manifest["tiles"])
+        self.predecessor = Predecessor.of(edition)
 
     def run(self, tile: Tile) -> TileSummary:
         """Make the products of a tile whose records do not say that the very same was done.
@@ -75,7 +77,11 @@ class TileJob:
             device=str(self.materials.device),
         )
         try:
-            for group in self._groups(due):
+            with watch.step("carry"):
+                taken = self._carried(due, wanted, ground)
+            record = replace(record, products=record.products | taken)
+            left = [product for product in due if product.product not in taken]
+            for group in self._groups(left):
                 made = self._records(group, wanted, ground, watch)
                 record = replace(record, products=record.products | made)
         except UnreachableError:
@@ -84,7 +90,16 @@ class TileJob:
             raise
         self._commit(record, watch)
         failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
-        return TileSummary(tile.name, "failed" if failed else "done")
+        return TileSummary(tile.name, "failed" if failed else "done" if left else "carried")
+
+    def _carried(
+        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage
+    ) -> dict[str, ProductRecord]:
+        """What the predecessor has made from the very same."""
+        if self.predecessor is None:
+            return {}
+        found = {each.product: self.predecessor.carried(each, ground, wanted[each.product]) for each in products}
+        return {name: record for name, record in found.items() if record is not None}
 
     def _commit(self, record: TileRecord, watch: Stopwatch) -> None:
         seconds = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}

@@ -1,6 +1,7 @@
 """The units of a region and the vector files they are read from."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -63,22 +64,19 @@ def read_units(
             also a parent's, has a nearer parent under several farther ones, has units that overlap, or has anything but
             polygons inside 180° W … 180° E and 80° S … 84° N.
     """
-    table = _read(path, layer)
     wanted = [id_field, *parent_fields, *([name_field] if name_field else [])]
-    fields = [column for column in table.columns if column != table.geometry.name]
-    for missing in (name for name in wanted if name not in fields):
-        raise InputError(f"{path}: no field {missing!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
+    table = read_table(path, wanted, layer)
     if table.empty:
         raise InputError(f"{path}: no rows; a region has at least one unit")
     ids = _ids(path, id_field, table[id_field])
-    geometries = _in_degrees(path, ids, table.geometry)
-    names = [_text(value) for value in table[name_field]] if name_field else ids
-    columns = [[_text(value) for value in table[name]] for name in parent_fields]
+    geometries = in_degrees(path, ids, table.geometry)
+    names = [text_of(value) for value in table[name_field]] if name_field else ids
+    columns = [[text_of(value) for value in table[name]] for name in parent_fields]
     for name, column in zip(parent_fields, columns, strict=True):
         for clash in sorted(set(ids) & {parent for parent in column if parent}):
             raise InputError(f"{path}: field {name!r}: {clash!r} is also the id of a unit; the ids have to differ")
     _refuse_split_parents(path, dict(zip(parent_fields, columns, strict=True)))
-    _refuse_overlaps(path, id_field, ids, geometries)
+    refuse_overlaps(path, id_field, ids, geometries)
     parents = list(zip(*columns, strict=True)) or [()] * len(ids)
     return tuple(
         Unit(id_, name or id_, above, geometry)
@@ -94,28 +92,101 @@ def polygonal(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.MultiPolygon(parts[shapely.get_type_id(parts) == POLYGON].tolist())
 
 
-def _read(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
-    """The file's rows, with a geometry column."""
+def read_table(path: str | Path, wanted: Sequence[str], layer: str | None = None) -> gpd.GeoDataFrame:
+    """The rows of a file of polygons, with the wanted fields and a geometry column.
+
+    Raises:
+        InputError: If the file cannot be read, has several layers of which none is named, or lacks a field.
+    """
     if "://" not in str(path) and not Path(path).exists():
         raise InputError(f"{path}: no such file")
     try:
-        if str(path).endswith((".parquet", ".geoparquet")):
-            return gpd.read_parquet(path)
-        layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
-        chosen = layers[0] if layer is None and len(layers) == 1 else layer
-        if layers and chosen not in layers:
-            missing = "several layers" if layer is None else f"no layer {layer!r}"
-            raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
-        table = gpd.read_file(path, layer=chosen)
+        table = _rows(path, layer)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not a vector file that can be read: {' '.join(str(error).split())}") from error
     if not isinstance(table, gpd.GeoDataFrame):
-        raise InputError(f"{path}: a table without geometries; units are polygons")
+        raise InputError(f"{path}: a table without geometries, not polygons")
+    fields = [column for column in table.columns if column != table.geometry.name]
+    for missing in (name for name in wanted if name not in fields):
+        raise InputError(f"{path}: no field {missing!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
     return table
 
 
+def in_degrees(
+    path: str | Path, ids: Sequence[str], geometries: gpd.GeoSeries, kind: str = "unit"
+) -> list[BaseGeometry]:
+    """Polygons of a file in EPSG:4326, flat, valid and polygonal; ``kind`` is what they are called.
+
+    Raises:
+        InputError: For a file without a CRS, for what is no polygon with an area, or lies outside UTM.
+    """
+    if geometries.crs is None:
+        raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
+    for id_, geometry in zip(ids, geometries, strict=True):
+        if geometry is None or geometry.is_empty or shapely.get_type_id(geometry) not in (POLYGON, MULTIPOLYGON):
+            found = "nothing" if geometry is None or geometry.is_empty else geometry.geom_type
+            raise InputError(f"{path}: {kind} {id_!r} is {found}; {kind}s are polygons or multipolygons")
+    flat = gpd.GeoSeries(shapely.force_2d(geometries.to_numpy()), crs=geometries.crs)
+    if geometries.crs.is_projected:
+        flat = flat.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
+    repaired = []
+    for id_, geometry in zip(ids, flat.to_crs(4326), strict=True):
+        west, south, east, north = geometry.bounds
+        if not (west >= -180 and east <= 180 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
+            raise InputError(
+                f"{path}: {kind} {id_!r} reaches from {west:g}, {south:g} to {east:g}, {north:g} (longitude, latitude);"
+                f" allowed are -180 to 180 and {SOUTHERNMOST:g} to {NORTHERNMOST:g}, the range of UTM"
+            )
+        valid = polygonal(shapely.make_valid(geometry, method="structure", keep_collapsed=False))
+        if valid.area == 0:
+            raise InputError(f"{path}: {kind} {id_!r} encloses nothing; {kind}s are polygons with an area")
+        repaired.append(valid)
+    return repaired
+
+
+def refuse_overlaps(
+    path: str | Path, field: str, ids: Sequence[str], geometries: Sequence[BaseGeometry], kind: str = "unit"
+) -> None:
+    """Refuse polygons that share ground, which would be counted for both; ``kind`` is what they are called.
+
+    Raises:
+        InputError: Names the two that overlap most.
+    """
+    shapes = np.array(geometries, dtype=object)
+    pairs = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    one, other = pairs[:, pairs[0] < pairs[1]]
+    areas = shapely.area(shapes)
+    shares = shapely.area(shapely.intersection(shapes[one], shapes[other])) / np.minimum(areas[one], areas[other])
+    if shares.max(initial=0.0) > LARGEST_OVERLAP:
+        worst = int(shares.argmax())
+        raise InputError(
+            f"{path}: field {field!r}: {kind}s {ids[one[worst]]!r} and {ids[other[worst]]!r} overlap by"
+            f" {shares[worst]:.3%} of the smaller one; allowed is {LARGEST_OVERLAP:.2%}, or ground is counted twice"
+        )
+
+
+def text_of(value: Any) -> str | None:
+    """An id or name as text, None for none; whole numbers that gaps have turned into floats become whole again."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _rows(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
+    if str(path).endswith((".parquet", ".geoparquet")):
+        return gpd.read_parquet(path)
+    layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
+    chosen = layers[0] if layer is None and len(layers) == 1 else layer
+    if layers and chosen not in layers:
+        missing = "several layers" if layer is None else f"no layer {layer!r}"
+        raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
+    return gpd.read_file(path, layer=chosen)
+
+
 def _ids(path: str | Path, field: str, values: pd.Series) -> list[str]:
-    ids = [_text(value) for value in values]
+    ids = [text_of(value) for value in values]
     if None in ids:
         raise InputError(f"{path}: field {field!r}: row {ids.index(None) + 1} is empty; every unit needs an id")
     counts = Counter(id_ for id_ in ids if id_)
@@ -137,53 +208,3 @@ def _refuse_split_parents(path: str | Path, columns: dict[str, list[str | None]]
                     f"{path}: field {near_field!r}: {near!r} stands under both {above[near]!r} and {far!r} of field"
                     f" {far_field!r}; a parent's id is allowed under one only"
                 )
-
-
-def _refuse_overlaps(path: str | Path, field: str, ids: list[str], geometries: list[BaseGeometry]) -> None:
-    """Refuse units that share ground, which would be counted for both."""
-    shapes = np.array(geometries, dtype=object)
-    pairs = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    one, other = pairs[:, pairs[0] < pairs[1]]
-    areas = shapely.area(shapes)
-    shares = shapely.area(shapely.intersection(shapes[one], shapes[other])) / np.minimum(areas[one], areas[other])
-    if shares.max(initial=0.0) > LARGEST_OVERLAP:
-        worst = int(shares.argmax())
-        raise InputError(
-            f"{path}: field {field!r}: units {ids[one[worst]]!r} and {ids[other[worst]]!r} overlap by"
-            f" {shares[worst]:.3%} of the smaller one; allowed is {LARGEST_OVERLAP:.2%}, or ground is counted twice"
-        )
-
-
-def _text(value: Any) -> str | None:
-    """An id or name as text; whole numbers that a table with gaps has turned into floats become whole again."""
-    if pd.isna(value):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() or None
-
-
-def _in_degrees(path: str | Path, ids: list[str], geometries: gpd.GeoSeries) -> list[BaseGeometry]:
-    """The geometries in EPSG:4326, flat, valid and polygonal."""
-    if geometries.crs is None:
-        raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
-    for id_, geometry in zip(ids, geometries, strict=True):
-        if geometry is None or geometry.is_empty or shapely.get_type_id(geometry) not in (POLYGON, MULTIPOLYGON):
-            kind = "nothing" if geometry is None or geometry.is_empty else geometry.geom_type
-            raise InputError(f"{path}: unit {id_!r} is {kind}; units are polygons or multipolygons")
-    flat = gpd.GeoSeries(shapely.force_2d(geometries.to_numpy()), crs=geometries.crs)
-    if geometries.crs.is_projected:
-        flat = flat.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
-    repaired = []
-    for id_, geometry in zip(ids, flat.to_crs(4326), strict=True):
-        west, south, east, north = geometry.bounds
-        if not (west >= -180 and east <= 180 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
-            raise InputError(
-                f"{path}: unit {id_!r} reaches from {west:g}, {south:g} to {east:g}, {north:g} (longitude, latitude);"
-                f" allowed are -180 to 180 and {SOUTHERNMOST:g} to {NORTHERNMOST:g}, the range of UTM"
-            )
-        valid = polygonal(shapely.make_valid(geometry, method="structure", keep_collapsed=False))
-        if valid.area == 0:
-            raise InputError(f"{path}: unit {id_!r} encloses nothing; units are polygons with an area")
-        repaired.append(valid)
-    return repaired

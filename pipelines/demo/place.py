@@ -30,6 +30,9 @@ DEMO_PRODUCTS: dict[str, dict[str, Any]] = {
 }
 
 
+SAMPLE: dict[str, Any] = {"product": "cropland", "points": 400, "seed": 1, "answers": {"rule": "majority"}}
+
+
 @dataclass(frozen=True)
 class DemoPlace:
     """Where everything of the demonstration stands.
@@ -87,6 +90,7 @@ def write_place(
             name: {**section, "bundle": os.path.relpath(section["bundle"], folder)} if "bundle" in section else section
             for name, section in products.items()
         },
+        "sample": SAMPLE,
         "grid": {"tile_px": tile_px},
         "output": "out",
     }

@@ -15,6 +15,7 @@ from models.errors import InputError, TileError
 from pipelines.configuration import MapConfiguration
 from pipelines.demo.picture import draw
 from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from pipelines.demo.survey import cropland_in_all, survey
 from pipelines.demo.truth import (
     BuildingComparison,
     CroplandComparison,
@@ -23,6 +24,7 @@ from pipelines.demo.truth import (
     compare_cropland,
     compare_piles,
 )
+from pipelines.figures.report import run_report
 from pipelines.map import run_map
 from pipelines.progress import TerminalReporter
 from pipelines.sections import load
@@ -63,6 +65,9 @@ def run_demo(folder: Path) -> dict[str, float]:
     buildings = compare_buildings(edition, place.truth, place.footprints)
     piles = compare_piles(edition, place.truth)
     print_districts(edition, cropland, buildings, piles)
+    surveyed = cropland_in_all(survey(config, place.truth))
+    print("The interpreters of the sample are SIMULATED: they answer from the truth, with slips.")
+    report = run_report(config, YEAR, None)
     maps = export(edition, folder / "exports")
     picture = draw(
         folder,
@@ -79,9 +84,12 @@ def run_demo(folder: Path) -> dict[str, float]:
         "demo.buildings_interval_coverage": buildings.covered,
         "demo.piles_accuracy": piles.accuracy,
         "demo.piles_average_precision": piles.average_precision,
+        "demo.cropland_estimate_ha": surveyed["value"],
+        "demo.cropland_margin_ha": (surveyed["high"] - surveyed["low"]) / 2,
+        "demo.cropland_truth_ha": sum(cropland.truth_ha.values()),
         "demo.seconds": time.perf_counter() - start,
     }
-    print(f"picture: {picture}\nmaps for a GIS: {folder / 'exports'}")
+    print(f"picture: {picture}\nmaps for a GIS: {folder / 'exports'}\nfigures to publish: {report[0].parent}")
     print(f"again: stook statistics {place.config} --year {YEAR}")
     for name, value in figures.items():
         print(f"{name} {value:.4g}")

@@ -6,11 +6,12 @@ from pydantic import Field, model_validator
 
 from pipelines.sections import Location, Section
 from transforms.estimators.agreement import Rule
+from transforms.sampling.allocation import Allocation
 
 SampledProduct = Literal["cropland", "cropland_smoothed", "harvest_piles", "farmed_cells", "building_coverage"]
 StrataBy = Literal["classes", "bands", "raster"]
-Allocation = Literal["proportional", "equal", "neyman"]
 Estimator = Literal["difference", "regression"]
+WITHOUT_PERCENT = frozenset({"cropland_smoothed", "farmed_cells"})
 
 
 class StrataSection(Section):
@@ -44,6 +45,11 @@ class AnswersSection(Section):
     answer: list[str] = Field(
         ["class"], description="Column with the answer; several columns are several interpreters.", min_length=1
     )
+    answer_before: list[str] | None = Field(
+        None,
+        description="For 'stook change', the same of the earlier season; the same columns where absent.",
+        min_length=1,
+    )
     interpreter: str | None = Field(
         None, description="Column that names the interpreter; absent, each file (or column) is one interpreter."
     )
@@ -56,7 +62,7 @@ class AnswersSection(Section):
         ["", "unknown", "cannot tell"], description="Answers that are none, beside an empty field."
     )
     rule: Rule = Field(
-        "leave_out", description="What holds where interpreters disagree: leave_out, first, second, third."
+        "leave_out", description="What holds where interpreters disagree: leave_out, majority, first, second, third."
     )
 
 
@@ -87,6 +93,12 @@ class SampleSection(Section):
         30, description="Points in a unit below which no estimate of it alone is given.", ge=2, le=10_000
     )
     answers: AnswersSection = Field(AnswersSection(), description="How interpreters' files are read.")
+
+    @model_validator(mode="after")
+    def _bands_are_of_percent(self) -> Self:
+        if self.strata.by == "bands" and self.product in WITHOUT_PERCENT:
+            raise ValueError(f"strata.by: bands are of a map's percent, which {self.product} has not; by: classes does")
+        return self
 
     @model_validator(mode="after")
     def _size_is_given_once(self) -> Self:

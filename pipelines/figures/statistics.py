@@ -4,14 +4,20 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from pipelines.map import thresholds_of
-from pipelines.season import published_edition
+from pipelines.season import published_edition, thresholds_of
+from transforms.editions import Edition
+from transforms.region import Region
+from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
+from transforms.statistics.map_table import statistics_from_maps
 from transforms.statistics.readings import COVERAGE_METHOD
 from transforms.statistics.table import statistics, write_table
+
+SUFFIXES = (".csv", ".parquet", *GEOMETRY_SUFFIXES)
 
 SHOWN = {
     "area_ha": "class ha",
@@ -37,20 +43,48 @@ def run_statistics(
 ) -> pd.DataFrame:
     """The table of the published edition; also written to ``to`` if given.
 
+    Args:
+        config: Of the season.
+        year: Harvest year.
+        threshold: Percent, not the configuration's.
+        to: File to write as well.
+        from_maps: Whether the maps are summed, not the ledger; both give the same.
+        by: A layer to cross-tabulate the maps with, see ``transforms.statistics.layers.read_layer``.
+
     Raises:
-        InputError: If nothing is published, or ``to`` is neither .csv nor .parquet.
+        InputError: If nothing is published, ``to`` cannot be written, or ``by`` is no layer.
     """
-    if to is not None and to.suffix not in (".csv", ".parquet"):
-        raise InputError(f"--to {to}: write .csv or .parquet")
+    if to is not None:
+        require_writable(to, by)
     edition = published_edition(config, year)
     thresholds = {product: threshold or value for product, value in thresholds_of(config).items()}
-    table = statistics(edition, thresholds)
+    table = statistics_from_maps(edition, thresholds, by) if from_maps or by else statistics(edition, thresholds)
     if to is not None:
-        try:
-            write_table(table, to)
-        except OSError as error:
-            raise InputError(f"--to {to}: cannot be written ({error.strerror or error})") from error
+        write_to(table, to, edition)
     return table
+
+
+def require_writable(to: Path, by: str | None) -> None:
+    """Raise InputError for a file that is none of the kinds that ``write_to`` writes, or cannot hold the table."""
+    if to.suffix not in SUFFIXES:
+        raise InputError(f"--to {to}: write {' or '.join(SUFFIXES)}")
+    if by is not None and to.suffix in GEOMETRY_SUFFIXES:
+        raise InputError(f"--to {to}: places have ground, their parts by --by {by} have none; write .csv or .parquet")
+
+
+def write_to(table: pd.DataFrame, to: Path, edition: Edition) -> None:
+    """Write the table as what its suffix says, with the ground of the edition's places where that holds any.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        if to.suffix in GEOMETRY_SUFFIXES:
+            write_with_ground(with_ground(table, grounds(Region.read(edition.units), edition.plan.name)), to)
+        else:
+            write_table(table, to)
+    except OSError as error:
+        raise InputError(f"--to {to}: cannot be written ({error.strerror or error})") from error
 
 
 def print_table(table: pd.DataFrame) -> None:
@@ -58,14 +92,18 @@ def print_table(table: pd.DataFrame) -> None:
     for (product, season, threshold), part in table.groupby(["product", "season", "threshold_percent"], dropna=False):
         columns = columns_of(part)
         at = "" if part["threshold_percent"].isna().all() else f", at {threshold} % or more"
-        shown = Table(title=f"{product}, {season}{at}", title_justify="left", box=None)
+        by = f", by {part['layer'].iloc[0]}" if "layer" in part else ""
+        shown = Table(title=escape(f"{product}, {season}{at}{by}"), title_justify="left", box=None)
         shown.add_column("level")
         shown.add_column("unit")
+        if "layer" in part:
+            shown.add_column("value")
         for heading in columns.values():
             shown.add_column(heading, justify="right")
         for _, row in part.iterrows():
             figures = (f"{row[column]:,.1f}" if column.endswith("_ha") else f"{row[column]:,}" for column in columns)
-            shown.add_row(row["level"], row["name"], *figures)
+            named = (row["level"], row["name"], *([row["value"]] if "layer" in part else []))
+            shown.add_row(*map(escape, named), *figures)
         Console(width=132).print(shown)
         print(f"Method: {part['method'].iloc[0]}.")
     if table["provisional"].any():

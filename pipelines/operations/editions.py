@@ -5,8 +5,7 @@ from pathlib import Path
 
 from models.errors import InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
-from pipelines.map import thresholds_of
-from pipelines.season import season_folder
+from pipelines.season import season_folder, thresholds_of
 from transforms.edition_state import state_of
 from transforms.editions import Edition, SeasonFolder
 from transforms.lease import holder, now, told

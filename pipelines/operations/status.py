@@ -1,7 +1,6 @@
 """``stook status``: what is open, published and failed, why, and who is at work."""
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from transforms.edition_state import EditionState, state_of
-from transforms.editions import SeasonFolder
+from transforms.editions import season_folders
 from transforms.lease import told
 
 CAUSES_SHOWN = 5
@@ -23,20 +22,14 @@ def run_status(config: MapConfiguration, year: int | None) -> list[EditionState]
     Raises:
         InputError: If there is none.
     """
-    folders = season_folders(config, year)
+    output = Path(config.output)
+    seasons = season_folders(output, config.name, config.season.name)
+    folders = [folder for each, folder in seasons.items() if year in (None, each)]
     states = [state_of(folder, edition) for folder in folders for edition in folder.editions()]
     if not states:
-        where = Path(config.output) / config.name
+        where = output / config.name
         raise InputError(f"{where}: there is no edition{f' of {year}' if year else ''}; make one with 'stook map'")
     return states
-
-
-def season_folders(config: MapConfiguration, year: int | None = None) -> list[SeasonFolder]:
-    """The folders of the configuration's seasons that exist, by year."""
-    named = re.compile(rf"{re.escape(config.season.name)}-(\d{{4}})")
-    home = Path(config.output) / config.name
-    years = {int(found[1]): path for path in home.glob("*") if (found := named.fullmatch(path.name))}
-    return [SeasonFolder.at(years[each]) for each in sorted(years) if year in (None, each)]
 
 
 def print_states(states: list[EditionState], as_json: bool) -> None:

@@ -12,7 +12,10 @@ NOTES = {
     "demo.buildings_interval_coverage": "share of these cells within the outermost quantiles, which promise 0.90",
     "demo.piles_accuracy": "cells of 250 m that some date pictures wholly, at 50 %",
     "demo.piles_average_precision": "of the same cells",
-    "demo.seconds": "simulation, three maps, comparison, export, picture; target < 180",
+    "demo.cropland_estimate_ha": "of 400 points, stratified estimator; interpreters simulated too",
+    "demo.cropland_margin_ha": "half of its 95 % interval",
+    "demo.cropland_truth_ha": "of every pixel",
+    "demo.seconds": "simulation, three maps, comparison, sample, estimates, report, export, picture; target < 180",
 }
 
 

@@ -17,7 +17,7 @@ from models.tasks import QuantileTask
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
 from transforms.editions import Edition, SeasonFolder
-from transforms.values import NODATA
+from transforms.values import NODATA, WIDE_NODATA
 
 DRY = Conditions(start_month=1, months=2, stride_px=10)  # without a cloud
 MEAN = 0.3
@@ -116,3 +116,38 @@ def test_an_export_has_a_band_for_each_quantile(mapped: SmallSeason, tmp_path: P
     with rasterio.open(mosaic) as file:
         assert file.count == len(DEFAULT_QUANTILES)
         assert (file.read(1) != NODATA).any()
+
+
+def test_mean_and_interval_are_maps_of_their_own_that_read_as_percent(edition: Edition) -> None:
+    stored, read = (
+        xr.open_zarr(edition.maps, group="32637/100m", consolidated=False, mask_and_scale=scaled)
+        for scaled in (False, True)
+    )
+    mean, median = stored["building_coverage_mean"], stored["building_coverage"][2]
+    known = median.values != NODATA
+    assert mean.dtype == np.uint16 and known.any()
+    assert (mean.values[~known] == WIDE_NODATA).all() and (mean.values[known] == round(10_000 * MEAN)).all()
+    assert np.allclose(read["building_coverage_mean"].values[known], 100 * MEAN)
+    assert np.isnan(read["building_coverage_interval"].values[~known]).all()
+    quantiles = stored["building_coverage"].values.astype(int)[:, known]
+    width = read["building_coverage_interval"].values[known]
+    assert (np.abs(width - (quantiles[-1] - quantiles[0])) <= 1.01).all() and (width > 0).all()
+
+
+def test_the_maps_give_the_table_of_the_ledger(mapped: SmallSeason, edition: Edition, tmp_path: Path) -> None:
+    table = tmp_path / "table.parquet"
+    assert stook("statistics", mapped.config, "--year", mapped.year, "--from-maps", "--to", table).status == 0
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(table), pd.read_parquet(edition.folder / "statistics.parquet"), check_exact=True
+    )
+
+
+def test_exports_of_mean_and_interval_have_two_bytes_their_scale_and_unit(mapped: SmallSeason, tmp_path: Path) -> None:
+    assert stook("export", mapped.config, "--year", mapped.year, "--to", tmp_path).status == 0
+    for pattern in ("*building_coverage_mean_32637.tif", "*building_coverage_mean.vrt"):
+        [path] = tmp_path.glob(pattern)
+        with rasterio.open(path) as file:
+            values = file.read(1)
+            assert (file.dtypes, file.nodata, file.units) == (("uint16",), WIDE_NODATA, ("percent",))
+            assert file.scales == pytest.approx((0.01,))
+            assert set(np.unique(values)) == {round(10_000 * MEAN), WIDE_NODATA}

@@ -43,7 +43,7 @@ def test_the_figures_are_printed_as_lines(demonstrated: tuple[Path, dict[str, fl
 def test_the_picture_and_the_maps_are_there(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     folder, _, _ = demonstrated
     assert (folder / "map.png").stat().st_size > 50_000
-    assert len(list((folder / "exports").glob("*.tif"))) == 16
+    assert len(list((folder / "exports").glob("*.tif"))) == 20
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 
 from models.errors import InputError
 from pipelines import map as map_pipeline
@@ -84,10 +86,34 @@ def test_the_table_is_printed_with_cells_and_written_with_how_they_are_known(map
     assert known[known["level"] == "region"]["area_dm2"].sum() == row["total_dm2"]
 
 
+def test_a_layer_of_the_users_is_printed_and_written_beside_the_places(mapped: SmallSeason, tmp_path: Path) -> None:
+    zones, table = tmp_path / "zones.gpkg", tmp_path / "table.csv"
+    half = shapely.box(35.9, 8.9, 35.999, 9.1)
+    gpd.GeoDataFrame({"livelihood": ["[pastoral]"]}, geometry=[half], crs=4326).to_file(zones)
+    told = stook("statistics", mapped.config, "--year", mapped.year, "--by", f"{zones}:livelihood", "--to", table)
+    assert told.status == 0
+    for words in ("zones.gpkg:livelihood", "[pastoral]", "(none)", "class cells"):
+        assert words in told.output, told.output
+    crossed = pd.read_csv(table)
+    assert list(crossed)[:5] == ["level", "id", "name", "layer", "value"]
+    whole = pd.read_csv(published(mapped).folder / "statistics.csv")
+    keys, exact = ["product", "level", "id"], [column for column in whole if column.endswith("_dm2")]
+    pd.testing.assert_frame_equal(
+        crossed.groupby(keys)[exact].sum(), whole.set_index(keys)[exact].sort_index(), check_exact=True
+    )
+    assert set(crossed[crossed["id"] == "east"]["value"]) == {"(none)"}
+
+
+def test_a_table_of_another_kind_is_refused_before_anything_is_summed(mapped: SmallSeason, tmp_path: Path) -> None:
+    for words in ((), ("--from-maps",), ("--by", "nowhere.tif")):
+        with pytest.raises(InputError, match=r"--to .*table.xlsx: write .csv"):
+            stook("statistics", mapped.config, "--year", mapped.year, *words, "--to", tmp_path / "table.xlsx")
+
+
 def test_another_threshold_needs_another_edition_where_it_is_smoothed_at(mapped: SmallSeason, tmp_path: Path) -> None:
     other = mapped.copy(tmp_path / "season").configure(products__cropland__threshold=60)
     told = r"another configuration \(farmed_cells or the thresholds .*, the smoothing of cropland or its .* differ\); "
-    told += "run 'stook map', which maps every tile anew: a threshold that maps are made at is part of the edition"
+    told += "run 'stook map', or put the configuration back: a threshold that maps are made at is part of the edition"
     with pytest.raises(InputError, match=told):
         stook("statistics", other.config, "--year", other.year)
 
@@ -131,7 +157,7 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
     monkeypatch.setattr(map_pipeline, "run_stage", None)
     edition: Any = SimpleNamespace(plan=SimpleNamespace(derived=()))
     config: Any = None
-    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == 0
+    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == map_pipeline.Worked()
 
 
 def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(

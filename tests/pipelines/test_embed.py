@@ -15,7 +15,7 @@ import pytest
 from models.bundle import Conditions, load_bundle
 from models.errors import UnreachableError
 from pipelines import cli
-from pipelines.map import open_edition
+from pipelines.opening import open_edition
 from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook

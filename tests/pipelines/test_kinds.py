@@ -18,7 +18,7 @@ from models.galileo import Galileo, GalileoSize
 from models.pooled import Pooled
 from models.presto import Presto, PrestoSize
 from models.resnet import ResNet, ResNetSize
-from pipelines.map import open_edition
+from pipelines.opening import open_edition
 from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import assert_same_maps, stook

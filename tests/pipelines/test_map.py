@@ -13,7 +13,7 @@ import rasterio
 from pyproj import Geod
 
 from models.errors import InputError
-from pipelines.map import open_edition
+from pipelines.opening import open_edition
 from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook

@@ -5,7 +5,7 @@ import pytest
 
 from models.errors import InputError
 from tests.evidence import tigray
-from transforms.estimators.agreement import UNRESOLVED, accuracy_at_points, agreement, design_for_areas, resolved
+from transforms.estimators.agreement import accuracy_at_points, agreement, design_for_areas, resolved
 from transforms.estimators.design import Design, Stratum
 
 CLASSES = ("Non-crop", "Crop")
@@ -46,20 +46,60 @@ def test_full_agreement_is_one_and_one_class_alone_says_nothing() -> None:
 
 def test_disagreeing_points_are_named_and_resolved_by_a_stated_rule() -> None:
     assert agreement(FIRST, SECOND, CLASSES).disagreeing.tolist() == [1, 4]
-    assert resolved(FIRST, SECOND, "first").classes.tolist() == FIRST.tolist()
-    assert resolved(FIRST, SECOND, "second").classes.tolist() == SECOND.tolist()
-    left_out = resolved(FIRST, SECOND, "leave_out")
-    assert left_out.classes.tolist() == [0, UNRESOLVED, 1, 1, UNRESOLVED]
+    both = np.stack([FIRST, SECOND]).astype(float)
+    assert resolved(both, "first").values.tolist() == FIRST.tolist()
+    assert resolved(both, "second").values.tolist() == SECOND.tolist()
+    left_out = resolved(both, "leave_out")
+    np.testing.assert_array_equal(left_out.values, [0, np.nan, 1, 1, np.nan])
+    assert left_out.disagreeing.tolist() == [1, 4]
     assert left_out.rule == "points on which the interpreters disagree are left out"
-    third = resolved(FIRST, SECOND, "third", np.array([-1, 1, -1, -1, 1]))
-    assert third.classes.tolist() == [0, 1, 1, 1, 1]
+
+
+def test_a_third_interpreter_decides_where_the_first_two_disagree_and_there_alone() -> None:
+    third = np.array([1, 1, 0, np.nan, np.nan])
+    found = resolved(np.stack([FIRST, SECOND, third]), "third")
+    np.testing.assert_array_equal(found.values, [0, 1, 1, 1, np.nan])
+    assert found.disagreeing.tolist() == [1, 4]
+
+
+def test_the_majority_is_more_than_half_of_those_who_answered() -> None:
+    nobody = np.nan
+    answers = np.array([[0, 0, 0, nobody, nobody], [0, 1, 1, 1, nobody], [1, 1, nobody, nobody, nobody]], float)
+    found = resolved(answers, "majority")
+    np.testing.assert_array_equal(found.values, [0, 1, nobody, 1, nobody])
+    assert found.disagreeing.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(resolved(answers, "leave_out").values, [nobody, nobody, nobody, 1, nobody])
+    # The one who is asked first did not answer there, and the others do not agree.
+    answers[:, 0] = nobody, 0, 1
+    assert np.isnan(resolved(answers, "first").values[0])
+
+
+def test_one_answer_alone_holds_and_one_interpreter_needs_no_rule() -> None:
+    both = np.array([[0, np.nan, np.nan], [np.nan, 1, np.nan]])
+    np.testing.assert_array_equal(resolved(both, "leave_out").values, [0, 1, np.nan])
+    alone = resolved(both[:1], "first")
+    assert alone.rule == "one interpreter, whose answers hold"
+    np.testing.assert_array_equal(alone.values, [0, np.nan, np.nan])
+
+
+def test_shares_that_are_near_agree_on_their_mean() -> None:
+    shares = np.array([[0.4, 0.4, 0.0], [0.5, 0.6, 1.0], [0.4, 0.5, 0.1]])
+    found = resolved(shares, "leave_out", shares=True)
+    np.testing.assert_allclose(found.values, [1.3 / 3, np.nan, np.nan])
+    assert "within 10 percentage points" in found.rule and "left out" in found.rule
+    median = resolved(shares, "majority", shares=True)
+    np.testing.assert_allclose(median.values, [1.3 / 3, 0.5, 0.1])
+    assert "median" in median.rule
 
 
 def test_unusable_answers_are_refused() -> None:
-    with pytest.raises(InputError, match="third interpreter: an answer is needed at all 2 disagreeing points"):
-        resolved(FIRST, SECOND, "third", np.full(5, -1))
-    with pytest.raises(InputError, match="rule: 'toss'; allowed are leave_out, first, second, third"):
-        resolved(FIRST, SECOND, "toss")  # type: ignore[arg-type]
+    both = np.stack([FIRST, SECOND]).astype(float)
+    with pytest.raises(InputError, match="rule: 'third' needs 3 interpreters; there are 2"):
+        resolved(both, "third")
+    with pytest.raises(InputError, match="rule: 'second' needs 2 interpreters; there are 1"):
+        resolved(both[:1], "second")
+    with pytest.raises(InputError, match="rule: 'toss'; allowed are leave_out, majority, first, second, third"):
+        resolved(both, "toss")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="first interpreter: 5 answers, second interpreter: 4"):
         agreement(FIRST, SECOND[:4], CLASSES)
     with pytest.raises(InputError, match="second interpreter: a class from 0 to 2; allowed are 0 to 1"):

@@ -419,4 +419,4 @@ def test_a_window_is_read_with_what_is_around_it_and_nodata_beyond_the_array(fin
     for tile in (finished.tiles[0], finished.tiles[-1]):
         rows, columns = finished.window(tile, finished.plan.products[0])
         expected = whole[rows.start : rows.stop + 66, columns.start : columns.stop + 66]
-        np.testing.assert_array_equal(map_store.read_around(array, (rows, columns), 33), expected)
+        np.testing.assert_array_equal(map_store.read_around(array, (rows, columns), 33, NODATA), expected)

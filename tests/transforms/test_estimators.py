@@ -15,7 +15,7 @@ from transforms.estimators.change import changed
 from transforms.estimators.design import Design, Stratum
 from transforms.estimators.domain import domain_area
 from transforms.estimators.interval import REACH, Estimate, proportion
-from transforms.estimators.shares import difference, regression
+from transforms.estimators.shares import MappedRange, difference, domain_difference, regression, stringer
 
 NAMES = ("deforestation", "forest gain", "stable forest", "stable non-forest")
 
@@ -137,7 +137,7 @@ def test_the_difference_estimator_by_hand() -> None:
     found = difference(halves(mapped[:2], mapped[2:]), 0.25, mapped, reference)
     assert found.value == pytest.approx(0.25 + 0.6 * 0.2)
     assert found.standard_error == pytest.approx(0.6 * np.sqrt(0.02 / 2))
-    assert "0 of 2 points in 'east' tell how the map errs there" in found.warning
+    assert "few points tell how the map errs: 2 of 2 points in 'west', 0 of 2 points in 'east'" in found.warning
     assert found.times(100.0).value == pytest.approx(37.0)
 
 
@@ -149,6 +149,72 @@ def test_the_regression_estimator_corrects_a_map_that_is_too_low_throughout() ->
     assert found.value == pytest.approx(0.22)
     assert found.standard_error == pytest.approx(0, abs=1e-9)
     assert difference(halves(mapped[:60], mapped[60:]), 0.11, mapped, truth).standard_error > 0.003
+
+
+def test_the_bound_of_auditors_is_that_of_clopper_and_pearson_for_what_is_there_or_not() -> None:
+    for hits in (0, 1, 7, 40):
+        ends = stringer((np.arange(40) < hits).astype(float), 0, 1)
+        low = beta.ppf(0.025, hits, 41 - hits) if hits else 0
+        high = beta.ppf(0.975, hits + 1, 40 - hits) if hits < 40 else 1
+        assert (ends.low, ends.high) == pytest.approx((low, high))
+
+
+def test_the_bound_of_auditors_by_hand() -> None:
+    # Of three points one is off by 0.4: what none, one and two points do not rule out, and the rest.
+    limits = [beta.ppf(0.975, hits + 1, 3 - hits) for hits in range(3)]
+    ends = stringer(np.array([0.0, 0.4, 0.0]), -0.5, 1.0)
+    assert ends.high == pytest.approx(limits[0] + 0.4 * (limits[1] - limits[0]))
+    assert ends.low == pytest.approx(-0.5 * limits[0] + 0.4 * (1 - limits[2]))
+
+
+def test_a_map_that_never_was_wrong_may_still_have_missed_something() -> None:
+    mapped = np.repeat([0.0, 0.5], 50)
+    design = halves(mapped[:50], mapped[50:])
+    found = difference(design, 0.2, mapped, mapped)
+    assert found.value == pytest.approx(0.2) and found.standard_error == 0
+    missed = beta.ppf(0.975, 1, 50)
+    # Anything may have been missed in the west, and in the east, where the map may also have too much.
+    assert found.high == pytest.approx(0.2 + missed * np.hypot(0.6, 0.4))
+    assert "Stringer" in found.method and "0 of 50 points in 'west'" in found.warning
+    narrowed = difference(design, 0.2, mapped, mapped, known=MappedRange(np.array([0, 0.4]), np.array([0, 0.6])))
+    assert narrowed.low == pytest.approx(0.2 - 0.4 * missed * 0.6)
+    assert narrowed.high == pytest.approx(0.2 + missed * np.hypot(0.6, 0.4 * 0.6))
+    plain = difference(design, 0.2, mapped, mapped, "normal")
+    assert plain.low == plain.high == plain.value
+
+
+def test_one_cell_that_was_missed_is_few_and_so_is_told() -> None:
+    # It moves the mean of its stratum, from which all others then differ a little; they do not count for that.
+    reference = np.zeros(100)
+    reference[3] = 0.6
+    found = difference(halves(reference[:50], reference[50:]), 0.0, np.zeros(100), reference)
+    assert "1 of 50 points in 'west', 0 of 50 points in 'east'" in found.warning
+    assert found.high > difference(halves(reference[:50], reference[50:]), 0.0, np.zeros(100), reference, "normal").high
+
+
+def test_many_points_that_differ_are_told_by_students_interval() -> None:
+    random = np.random.default_rng(2)
+    mapped, reference = random.random((2, 100))
+    found = difference(halves(mapped[:50], mapped[50:]), 0.5, mapped, reference)
+    assert "Student's interval with" in found.method and "Stringer" not in found.method and found.warning == ""
+
+
+def test_coverage_of_a_domain_by_hand() -> None:
+    mapped, reference = np.array([0.2, 0.4, 0.5, 0.5]), np.array([0.3, 0.7, 0.5, 0.9])
+    inside = np.array([True, True, False, True])
+    found = domain_difference(
+        halves(mapped[:2], mapped[2:]), 0.3, mapped, reference, inside, "Kilte", interval="normal"
+    )
+    share = 0.6 + 0.4 * 0.5
+    error = (0.6 * (0.1 + 0.3) / 2 + 0.4 * 0.4 / 2) / share
+    assert found.value == pytest.approx(0.3 + error)
+    apart = [np.array([0.1, 0.3]) - error, np.array([0.0, 0.4 - error])]
+    variances = [weight**2 * np.var(one, ddof=1) / 2 for weight, one in zip((0.6, 0.4), apart, strict=True)]
+    assert found.standard_error == pytest.approx(np.sqrt(sum(variances)) / share)
+    everywhere = domain_difference(halves(mapped[:2], mapped[2:]), 0.3, mapped, reference, np.ones(4, bool), "all")
+    whole = difference(halves(mapped[:2], mapped[2:]), 0.3, mapped, reference)
+    assert everywhere.value == pytest.approx(whole.value)
+    assert everywhere.standard_error == pytest.approx(whole.standard_error)
 
 
 def test_net_change_is_more_precise_than_two_years_apart() -> None:
@@ -207,13 +273,13 @@ def test_a_domain_by_hand() -> None:
     member = np.repeat([True, False], 10)
     design = halves(member[:10], member[10:])
     inside = np.arange(20) % 2 == 0
-    alone = domain_area(design, member, inside, "Kilte")
-    assert alone.value == pytest.approx(60 * 0.5)
-    known = domain_area(design, member, inside, "Kilte", area=40.0)
-    assert known.value == pytest.approx(40 * 0.6)
-    # Points err by 0.4 or 0 in the west, by 0.6 or 0 in the east; half of the ground is inside.
-    variances = 0.36 * (0.4**2 / 4) / 9 + 0.16 * (0.6**2 / 4) / 9
-    assert known.standard_error == pytest.approx(40 * np.sqrt(variances) / 0.5)
+    mapped = member.copy()
+    mapped[[0, 2, 11]] = [False, False, True]  # two of the west are left out inside, one of the east is wrong outside
+    found = domain_area(design, mapped, member, inside, "Kilte", mapped_area=25.0, area=50.0)
+    assert found.value == pytest.approx(25 + 60 * 2 / 10)
+    assert found.standard_error == pytest.approx(100 * 0.6 * np.sqrt(0.2 * 0.8 / 9))
+    perfect = domain_area(design, member, member, inside, "Kilte", mapped_area=49.0, area=50.0)
+    assert perfect.value == 49.0 and perfect.standard_error == 0 and perfect.low < 49 and perfect.high == 50.0
 
 
 # What has to hold for any sample
@@ -288,6 +354,24 @@ def test_a_census_has_no_error(sample: tuple) -> None:
     assert exact.standard_error == 0 and exact.warning == ""
 
 
+@settings(deadline=None, max_examples=60)
+@given(samples(), st.integers(0, 1000), st.sampled_from(["normal", "exact", "chosen"]), st.floats(0, 1))
+def test_coverage_lies_in_its_interval_and_the_bound_never_is_the_shorter(
+    sample: tuple, seed: int, interval: str, rare: float
+) -> None:
+    strata, stratum, _, _ = sample
+    design, random = Design(strata, stratum), np.random.default_rng(seed)
+    mapped = np.where(random.random(len(stratum)) < rare, random.random(len(stratum)), 0)
+    truth = np.where(random.random(len(stratum)) < rare, random.random(len(stratum)), mapped)
+    found = difference(design, 0.4, mapped, truth, interval)
+    assert 0 <= found.low <= found.high <= 1
+    if 0 <= found.value <= 1:
+        assert found.low <= found.value + 1e-12 and found.value - 1e-12 <= found.high
+    for one in (stringer(truth - mapped, -1, 1), stringer(truth - mapped, -1, 2)):
+        assert one.low <= (truth - mapped).mean() <= one.high
+    assert stringer(truth - mapped, -1, 2).high > stringer(truth - mapped, -1, 1).high
+
+
 @settings(deadline=None, max_examples=40)
 @given(samples(), st.integers(0, 1000))
 def test_domains_add_up_to_the_whole(sample: tuple, seed: int) -> None:
@@ -296,7 +380,11 @@ def test_domains_add_up_to_the_whole(sample: tuple, seed: int) -> None:
     inside = np.random.default_rng(seed).random(len(stratum)) < 0.5
     if min(inside.sum(), (~inside).sum()) < 2:
         return
-    parts = [domain_area(design, reference == 0, side, "side").value for side in (inside, ~inside)]
+    mapped, on_map = stratum == 0, design.strata[0].area  # the map's class is the stratum
+    parts = [
+        domain_area(design, mapped, reference == 0, side, "side", on_map * share, design.area).value
+        for side, share in ((inside, 0.3), (~inside, 0.7))
+    ]
     assert sum(parts) == pytest.approx(proportion(design, reference == 0, "whole").times(design.area).value)
 
 
@@ -359,12 +447,27 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "use the difference estimator",
     ),
     "domain": (
-        lambda: domain_area(halves(np.zeros(2), np.zeros(2)), np.ones(4, bool), np.arange(4) == 1, "Kilte"),
+        lambda: domain_area(
+            halves(np.zeros(2), np.zeros(2)), np.ones(4, bool), np.ones(4, bool), np.arange(4) == 1, "Kilte", 1.0, 1.0
+        ),
         "unit 'Kilte': 1 of the sample's points lie in it, at least 2 are needed for an estimate; use a larger unit",
+    ),
+    "coverage of a domain": (
+        lambda: domain_difference(
+            halves(np.zeros(2), np.zeros(2)), 0.1, np.zeros(4), np.zeros(4), np.arange(4) == 1, "Kilte"
+        ),
+        "unit 'Kilte': 1 of the sample's points lie in it, at least 2",
     ),
     "domain of a stated least": (
         lambda: domain_area(
-            halves(np.zeros(20), np.zeros(20)), np.ones(40, bool), np.arange(40) < 9, "Kilte", fewest=10
+            halves(np.zeros(20), np.zeros(20)),
+            np.ones(40, bool),
+            np.ones(40, bool),
+            np.arange(40) < 9,
+            "Kilte",
+            1.0,
+            1.0,
+            fewest=10,
         ),
         "unit 'Kilte': 9 of the sample's points lie in it, at least 10",
     ),

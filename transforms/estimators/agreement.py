@@ -11,17 +11,22 @@ from models.errors import InputError
 from transforms.estimators.design import Design
 from transforms.estimators.interval import REACH, Estimate
 
-UNRESOLVED = -1  # class of a point that is left out
 FEW_DISAGREEING = 5
+NEAR = 0.1  # shares of a cell that lie within this of each other are one answer: nobody tells 40 % from 45 % by eye
 KAPPA = "Cohen's kappa; large-sample standard error (Fleiss, Cohen and Everitt 1969), normal interval"
 
-Rule = Literal["leave_out", "first", "second", "third"]
+Rule = Literal["leave_out", "majority", "first", "second", "third"]
 RULES: dict[Rule, str] = {
     "leave_out": "points on which the interpreters disagree are left out",
-    "first": "the first interpreter's class holds where they disagree",
-    "second": "the second interpreter's class holds where they disagree",
-    "third": "a third interpreter decides where they disagree",
+    "majority": "the class that more than half of those who answered gave holds; where none is, the point is left out",
+    "first": "the first interpreter's answer holds where they disagree",
+    "second": "the second interpreter's answer holds where they disagree",
+    "third": "the third interpreter decides where the first two disagree",
 }
+NEEDED = {"second": 2, "third": 3}
+ALONE = "one interpreter, whose answers hold"
+MEANS = f"shares within {100 * NEAR:g} percentage points of each other agree, and their mean holds"
+MEDIAN = "the median of the answers holds where they disagree"
 
 
 @dataclass(frozen=True)
@@ -83,41 +88,61 @@ class Resolved:
     """One answer for each point.
 
     Attributes:
-        classes: int [point], ``UNRESOLVED`` where it is left out.
+        values: float64 [point], NaN where nobody answered or the rule leaves the point out.
         disagreeing: int, positions of the points that had to be resolved.
         rule: In words, to be published with what is made of them.
     """
 
-    classes: np.ndarray
+    values: np.ndarray
     disagreeing: np.ndarray
     rule: str
 
 
-def resolved(first: np.ndarray, second: np.ndarray, rule: Rule, third: np.ndarray | None = None) -> Resolved:
-    """The answers of two interpreters made one.
+def resolved(answers: np.ndarray, rule: Rule, shares: bool = False) -> Resolved:
+    """The answers of several interpreters made one. Where one alone answered, that answer holds.
 
     Args:
-        first: int [point].
-        second: int [point].
+        answers: float64 [interpreter, point]: place of the class, or share of the cell; NaN where there is none.
         rule: Of ``RULES``. Points that are left out are no longer a random sample, as the difficult ones are missing.
-        third: int [point], asked for by ``third``; read where the two disagree alone.
+        shares: Whether answers are shares, of which near ones agree.
 
     Raises:
-        InputError: If the rule is none, or the third interpreter lacks an answer.
+        InputError: If the rule is none, or there are fewer interpreters than it needs.
     """
     if rule not in RULES:
         raise InputError(f"rule: {rule!r}; allowed are {', '.join(RULES)}")
-    if first.shape != second.shape:
-        raise InputError(f"interpreters: {len(first)} and {len(second)} answers; each needs one per point")
-    disagreeing = np.flatnonzero(first != second)
-    classes = np.array(second if rule == "second" else first)
+    if len(answers) < NEEDED.get(rule, 1):
+        raise InputError(f"rule: {rule!r} needs {NEEDED[rule]} interpreters; there are {len(answers)}")
+    asked = answers[:2] if rule == "third" else answers
+    known = ~np.isnan(asked)
+    highest = np.where(known, asked, -np.inf).max(axis=0)
+    lowest = np.where(known, asked, np.inf).min(axis=0)
+    several = known.any(axis=0)
+    apart = np.subtract(highest, lowest, where=several, out=np.zeros(len(several)))
+    # The rounding of 0.4 - 0.3 must not decide whether they are near.
+    disagree = apart > (NEAR + 1e-9 if shares else 0)
+    total = np.where(known, asked, 0).sum(axis=0)
+    values = np.where(several, total / np.maximum(known.sum(axis=0), 1), np.nan)
+    values[disagree] = _decided(answers[:, disagree], rule, shares)
+    words = RULES[rule]
+    if shares:
+        words = f"{MEANS}; {MEDIAN if rule == 'majority' else words}"
+    return Resolved(values, np.flatnonzero(disagree), ALONE if len(answers) == 1 else words)
+
+
+def _decided(answers: np.ndarray, rule: Rule, shares: bool) -> np.ndarray:
+    """What holds at points on which they disagree, float64 [point], NaN where nothing does."""
     if rule == "leave_out":
-        classes[disagreeing] = UNRESOLVED
-    elif rule == "third":
-        if third is None or third.shape != first.shape or (third[disagreeing] < 0).any():
-            raise InputError(f"third interpreter: an answer is needed at all {len(disagreeing)} disagreeing points")
-        classes[disagreeing] = third[disagreeing]
-    return Resolved(classes, disagreeing, RULES[rule])
+        return np.full(answers.shape[1], np.nan)
+    if rule == "majority" and shares:
+        return np.nanmedian(answers, axis=0)
+    if rule == "majority":
+        least = (~np.isnan(answers)).sum(axis=0) / 2
+        found = np.full(answers.shape[1], np.nan)
+        for value in np.unique(answers[~np.isnan(answers)]):
+            found[(answers == value).sum(axis=0) > least] = value
+        return found
+    return np.asarray(answers[("first", "second", "third").index(rule)])
 
 
 def design_for_areas(source: str, design: Design | None) -> Design:

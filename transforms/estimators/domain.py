@@ -1,50 +1,64 @@
 """The area of a class in a part of the ground, e.g. a district, for which the sample was not drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.errors import InputError
 from transforms.estimators.design import FEWEST_POINTS, Design
-from transforms.estimators.interval import Estimate, Interval, proportion, ratio
+from transforms.estimators.interval import Estimate, Interval, difference
 
-INDICATOR = "indicator estimator of class and domain (Stehman 2014; Cochran 1977, 5A.14)"
-RATIO = "share of the domain times its known area, combined ratio estimator (Särndal et al. 1992, 5.8)"
+DOMAIN = (
+    "difference estimator of a place: what the map says of it, plus what the map leaves out there, less what it has "
+    "wrongly there, both by indicators (Särndal et al. 1992, 10.5; Stehman 2014)"
+)
 
 
 def domain_area(
     design: Design,
+    mapped: np.ndarray,
     member: np.ndarray,
     inside: np.ndarray,
     name: str,
-    area: float | None = None,
+    mapped_area: float,
+    area: float,
     fewest: int = FEWEST_POINTS,
     interval: Interval = "chosen",
 ) -> Estimate:
-    """Area of a class in a domain.
+    """Area of a class in a domain, of which the map is known everywhere.
+
+    Without bias whatever the map's errors; how many points fell inside by chance moves only what is estimated, the
+    errors. Domains that make up the whole add up to its estimate exactly.
 
     Args:
         design: Of the whole sample; points outside the domain count too, as they tell how many fell inside by chance.
-        member: bool [point], whether of the class.
+        mapped: bool [point], whether of the class on the map; not where there is no map.
+        member: bool [point], whether of the class on the ground.
         inside: bool [point], whether in the domain.
         name: Of the domain.
-        area: Of the domain, where it is known without error, in the unit of the strata: the estimate no longer depends
-            on how many points fell inside. Without it domains add up to the whole exactly, but are less precise.
+        mapped_area: Of the class on the map of the domain, exact, in the unit of the strata.
+        area: Of the domain, in the same unit, beyond which no interval reaches.
         fewest: Points that a domain must have.
         interval: See ``interval.proportion``.
 
     Raises:
         InputError: If fewer points lie in the domain; the caller offers the next larger unit.
     """
-    design.check("class", member)
-    design.check("domain", inside)
-    member, inside = member.astype(bool), inside.astype(bool)
+    for kind, values in (("class of the map", mapped), ("class", member), ("domain", inside)):
+        design.check(kind, values)
+    mapped, member, inside = (values.astype(bool) for values in (mapped, member, inside))
     count, needed = int(inside.sum()), max(fewest, FEWEST_POINTS)
     if count < needed:
         raise InputError(
             f"unit {name!r}: {count} of the sample's points lie in it, at least {needed} are needed for an estimate; "
             f"use a larger unit or draw more points there"
         )
-    # Where no point fell inside, so little of the domain lies that it is left out of doubt.
-    possible = design.means(inside) > 0
-    if area is None:
-        return proportion(design, member & inside, INDICATOR, interval, possible).times(design.area)
-    return ratio(design, member, inside, RATIO, interval, possible).times(area)
+    # A map is known of all ground: where a stratum has none of the class on it, none of it can be wrong. Where no point
+    # fell inside, so little of the domain lies that it is left out of doubt.
+    within = design.means(inside) > 0
+    missing, excess = within & (design.means(~mapped) > 0), within & (design.means(mapped) > 0)
+    error = difference(
+        design, inside & member & ~mapped, inside & mapped & ~member, DOMAIN, interval, (missing, excess)
+    ).times(design.area)
+    low, high = (float(np.clip(mapped_area + end, 0, area)) for end in (error.low, error.high))
+    return replace(error, value=mapped_area + error.value, low=low, high=high)

@@ -57,6 +57,10 @@ class Estimate:
         value, error, low, high = (factor * number for number in (self.value, self.standard_error, self.low, self.high))
         return replace(self, value=value, standard_error=error, low=low, high=high)
 
+    def rest_of(self, whole: float) -> "Estimate":
+        """What is left of a whole that is known without error."""
+        return replace(self, value=whole - self.value, low=whole - self.high, high=whole - self.low)
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -124,7 +128,12 @@ def ratio(
 
 
 def difference(
-    design: Design, more: np.ndarray, less: np.ndarray, estimator: str, interval: Interval = "chosen"
+    design: Design,
+    more: np.ndarray,
+    less: np.ndarray,
+    estimator: str,
+    interval: Interval = "chosen",
+    possible: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> Estimate:
     """Share of the area of one kind less that of another, seen at the same points, so that their errors go together.
 
@@ -134,10 +143,14 @@ def difference(
         less: bool [point]; no point is of both kinds.
         estimator: See ``proportion``.
         interval: See ``proportion``.
+        possible: bool [stratum] for either kind, see ``proportion``.
     """
     change = more.astype(float) - less
     value, error = design.mean(change), design.standard_error(change)
-    (up, up_ends), (down, down_ends) = ((design.mean(kind), exact_of_mean(design, kind)) for kind in (more, less))
+    (up, up_ends), (down, down_ends) = (
+        (design.mean(kind), exact_of_mean(design, kind, where))
+        for kind, where in zip((more, less), possible, strict=True)
+    )
     together = correlation(design, more, less)
     ends = Ends(
         value - joined(up - up_ends.low, down_ends.high - down, together),

@@ -4,6 +4,7 @@
 ``summary.json``, which is written last and makes the folder whole.
 """
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.store import read_json
+from transforms.plan import digest
+from transforms.statistics.table import write_table
+from transforms.store import exclusive, read_json, write_json, writing
+
+VERSION = 1  # raised whenever the same answers would give other figures
 
 ESTIMATES = "estimates"  # folder of a season
 SUMMARY = "summary.json"
 TABLE = "estimates.parquet"
+DISAGREEMENTS = "disagreements.csv"
+WRITING, LOCK = ".writing", ".lock"
 
 # Columns of the table, in order.
 COLUMNS = {
@@ -65,14 +72,76 @@ class Estimates:
         """What they rest on.
 
         ``made`` (UTC, ISO 8601), ``sample`` (its design), ``edition``, ``since``, ``answers`` (file -> SHA-256),
-        ``rule`` in words, ``interpreters``, ``kappa`` or None, ``points``, ``unanswered``, ``disagreeing``.
+        ``rule`` in words, ``interpreters``, ``kappa`` (of two interpreters, else None), ``agreement`` (of each pair),
+        ``points``, ``unanswered``, ``disagreeing``, ``unresolved``, ``notes``. Of a change ``answers`` has the files of
+        both seasons; ``interpreters`` to ``notes`` are of the later one, and under ``before`` of the earlier.
         """
         summary: Mapping[str, Any] = read_json(self.folder / SUMMARY)
         return summary
 
     @classmethod
-    def newest(cls, season: Path, edition: str, product: str | None = None) -> "Estimates | None":
-        """The set that was made last for an edition, of a product if one is named, or None."""
+    def write(
+        cls,
+        season: Path,
+        name: str,
+        table: pd.DataFrame,
+        disagreements: pd.DataFrame,
+        summary: Mapping[str, Any],
+    ) -> "Estimates":
+        """Keep a set of estimates, whole or not at all; one of the same name is left as it is.
+
+        What a killed process left is removed.
+
+        Args:
+            season: Folder of the season.
+            name: See ``name_of``.
+            table: Rows of ``COLUMNS``.
+            disagreements: A row per point on which interpreters disagree.
+            summary: See ``summary``.
+
+        Raises:
+            UnreachableError: If the disk takes no files.
+        """
+        kept = cls(season / ESTIMATES / summary["edition"] / name)
+        hidden = season / ESTIMATES / WRITING
+        with writing(season / ESTIMATES), exclusive(season / ESTIMATES / LOCK):
+            shutil.rmtree(hidden, ignore_errors=True)
+            if kept.folder.exists():
+                return kept
+            try:
+                hidden.mkdir()
+                for path in (hidden / TABLE, hidden / "estimates.csv"):
+                    write_table(table, path)
+                write_table(disagreements, hidden / DISAGREEMENTS)
+                write_json(hidden / SUMMARY, dict(summary))
+                kept.folder.parent.mkdir(exist_ok=True)
+                hidden.rename(kept.folder)
+            finally:
+                shutil.rmtree(hidden, ignore_errors=True)
+        return kept
+
+    @classmethod
+    def newest(cls, season: Path, edition: str, product: str | None = None, change: bool = False) -> "Estimates | None":
+        """The set that was made last for an edition, or None.
+
+        Args:
+            season: Folder of the season.
+            edition: Its id.
+            product: Of the map; any if None.
+            change: Whether sets of change between two seasons are wanted, or those of one season.
+        """
         found = [cls(path.parent) for path in (season / ESTIMATES / edition).glob(f"*/{SUMMARY}")]
+        found = [one for one in found if (one.summary["since"] is not None) == change]
         found = [one for one in found if product is None or one.summary["sample"]["product"] == product]
         return max(found, key=lambda one: (one.summary["made"], one.folder.name), default=None)
+
+
+def name_of(sample: str, rests_on: Any, change: bool = False) -> str:
+    """Name of a set of estimates: the same sample, answers and settings give the same.
+
+    Args:
+        sample: Its id.
+        rests_on: Plain data: hashes of the answers and the settings that decide the figures.
+        change: Whether it is of change between two seasons.
+    """
+    return f"{sample}-{digest([VERSION, rests_on])[:8]}{'-change' if change else ''}"

@@ -31,11 +31,13 @@ class SampledStratum:
         name: Unique in the sample; says what it is, e.g. ``cropland 80-100 %`` or ``not mapped``.
         area_dm2: Of its ground, exact.
         points: Drawn in it.
+        spread: Standard deviation that was expected in it, of the share that is estimated; None if nobody said.
     """
 
     name: str
     area_dm2: int
     points: int
+    spread: float | None = None
 
 
 @dataclass(frozen=True)

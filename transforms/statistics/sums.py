@@ -1,12 +1,14 @@
-"""What the ledger of an edition adds up to per unit, parent and region, in exact integers."""
+"""What the tiles of an edition add up to per unit, parent and region, in exact integers."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
 from transforms.editions import Edition
+from transforms.ledger import ProductRecord
+from transforms.plan import Plan
 from transforms.region import Region
 from transforms.unit import Unit
 
@@ -17,7 +19,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Sums:
-    """What the records of an edition add up to, by product and place (level and id).
+    """What the tiles of an edition add up to, by product and place (level and id).
 
     Attributes:
         histograms: Class value -> dm².
@@ -32,49 +34,76 @@ class Sums:
     squares: dict[str, dict[Place, float]]
 
 
-def ledger_sums(edition: Edition, region: Region) -> Sums:
-    """Add up all tiles, one record in memory at a time.
+class Tally:
+    """Adds up what tiles say, whether their records or their maps say it.
 
     A square is in several tiles, or a tile in several squares, so the widths of squares are kept until all is read: of
     each product that is a share, one number per square that a place touches, for a country of 10,000 squares some MB.
+
+    Args:
+        plan: Of the edition.
+        region: Its units.
+        everywhere: Whether a place without ground counts as well, with nothing.
+    """
+
+    def __init__(self, plan: Plan, region: Region, everywhere: bool = True):
+        self.around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
+        found = {place for around in self.around.values() for place in around} if everywhere else ()
+        products = [product.product for product in plan.all_products]
+        self.histograms: dict[str, dict[Place, Histogram]] = {name: _empty(found) for name in products}
+        self.cells: dict[str, dict[Place, Histogram]] = {name: _empty(found) for name in products}
+        self.covered: dict[str, dict[Place, int]] = {name: dict.fromkeys(found, 0) for name in products}
+        self.widths: dict[str, dict[Place, dict[str, int]]] = {name: _empty(found) for name in products}
+
+    def add(self, records: Mapping[str, ProductRecord]) -> None:
+        """Add the products of a tile, of which the areas tell all units that have ground there."""
+        for product, made in records.items():
+            for unit, areas in made.areas.items():
+                shares = made.covered.get(unit)
+                for place in self.around[unit]:
+                    _increase(self.histograms[product].setdefault(place, defaultdict(int)), areas)
+                    _increase(self.cells[product].setdefault(place, defaultdict(int)), made.cells.get(unit, {}))
+                    widths = self.widths[product].setdefault(place, defaultdict(int))
+                    covered = self.covered[product].setdefault(place, 0)
+                    if shares is not None:
+                        self.covered[product][place] = covered + sum(shares.mean_dm2.values())
+                        _increase(widths, shares.width_dm2)
+
+    def sums(self) -> Sums:
+        """All that was added."""
+        squares = {
+            product: {place: float(sum(width**2 for width in found.values())) for place, found in of_product.items()}
+            for product, of_product in self.widths.items()
+        }
+        return Sums(self.histograms, self.cells, self.covered, squares)
+
+
+def ledger_sums(edition: Edition, region: Region) -> Sums:
+    """Add up all tiles, one record in memory at a time.
 
     Raises:
         InputError: If some product of a tile has no record yet.
     """
     plan = edition.plan
-    around = {unit.id: (*places(unit), (WHOLE_REGION, plan.name)) for unit in region.units}
-    everywhere = {place for found in around.values() for place in found}
+    tally = Tally(plan, region)
     products = {product.product for product in plan.all_products}
-    histograms: dict[str, dict[Place, Histogram]] = {name: _empty(everywhere) for name in products}
-    cells: dict[str, dict[Place, Histogram]] = {name: _empty(everywhere) for name in products}
-    covered: dict[str, dict[Place, int]] = {name: dict.fromkeys(everywhere, 0) for name in products}
-    widths: dict[str, dict[Place, dict[str, int]]] = {name: _empty(everywhere) for name in products}
     tiles, found = len(edition.manifest["tiles"]), 0
     for record in edition.ledger.records():
         found += products <= record.products.keys()
-        for product, made in record.products.items():
-            for counts, total in ((made.areas, histograms), (made.cells, cells)):
-                for unit, histogram in counts.items():
-                    for place in around[unit]:
-                        for value, count in histogram.items():
-                            total[product][place][value] += count
-            for unit, shares in made.covered.items():
-                for place in around[unit]:
-                    covered[product][place] += sum(shares.mean_dm2.values())
-                    for square, width in shares.width_dm2.items():
-                        widths[product][place][square] += width
+        tally.add(record.products)
     if found < tiles:
         raise InputError(f"{edition.folder}: {tiles - found} of {tiles} tiles are not mapped yet")
-    squares = {
-        product: {place: float(sum(width**2 for width in of_place.values())) for place, of_place in of_product.items()}
-        for product, of_product in widths.items()
-    }
-    return Sums(histograms, cells, covered, squares)
+    return tally.sums()
 
 
 def _empty(everywhere: Iterable[Place]) -> dict[Place, dict[Any, int]]:
     """Sums of nothing yet, for every place."""
     return {place: defaultdict(int) for place in everywhere}
+
+
+def _increase(total: dict[Any, int], more: Mapping[Any, int]) -> None:
+    for key, count in more.items():
+        total[key] += count
 
 
 def places(unit: Unit) -> list[Place]:

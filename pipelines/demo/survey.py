@@ -1,0 +1,53 @@
+"""The demonstration's reference sample: points on its map, answered from the truth by SIMULATED interpreters."""
+
+import numpy as np
+import pandas as pd
+import rasterio
+from pyproj import Transformer
+
+from pipelines.configuration import MapConfiguration
+from pipelines.demo.place import YEAR
+from pipelines.demo.truth import Truth
+from pipelines.figures.estimate import run_estimate
+from pipelines.figures.sample import run_sample
+from transforms.grid import Zone
+from transforms.sampling.classes import CLASSES
+from transforms.sampling.estimates import Estimates
+from transforms.sampling.files import POINTS_CSV
+
+INTERPRETERS = 3
+SLIPS = 0.03  # share of points that an interpreter gets wrong
+
+
+def survey(config: MapConfiguration, truth: Truth) -> Estimates:
+    """Draw the configured sample, have it answered, and estimate, by the ways that users take."""
+    folder = run_sample(config, YEAR)
+    points = pd.read_csv(folder / POINTS_CSV)
+    files = [folder / f"simulated-interpreter-{number}.csv" for number in range(1, INTERPRETERS + 1)]
+    for number, file in enumerate(files):
+        answered(points, truth, number).to_csv(file, index=False)
+    kept = run_estimate(config, YEAR, files, folder, without_design=False)
+    assert kept is not None  # there is a design
+    return kept
+
+
+def answered(points: pd.DataFrame, truth: Truth, seed: int) -> pd.DataFrame:
+    """The points with what one simulated interpreter says of them: the truth, but for slips."""
+    cropland = np.array([true_class(lon, lat, truth) for lon, lat in zip(points["LON"], points["LAT"], strict=True)])
+    slips = np.random.default_rng(seed).random(len(points)) < SLIPS
+    return points.assign(**{"class": np.array(CLASSES["cropland"])[cropland ^ slips]})
+
+
+def true_class(lon: float, lat: float, truth: Truth) -> int:
+    """Whether there is cropland at a place, 0 or 1."""
+    zone = Zone.at(lon, lat)
+    with rasterio.open(truth[zone.epsg]["cropland"]) as file:
+        x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(lon, lat)
+        return int(next(file.sample([(x, y)]))[0] == 1)
+
+
+def cropland_in_all(estimates: Estimates) -> pd.Series:
+    """The row of all cropland of the place."""
+    table = estimates.table
+    wanted = (table["level"] == "region") & (table["figure"] == "area") & (table["class"] == CLASSES["cropland"][1])
+    return table[wanted].iloc[0]

@@ -1,0 +1,76 @@
+"""``stook agreement``: how far interpreters agree at points of any origin."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from models.errors import InputError
+from pipelines.figures.configuration import AnswersSection
+from pipelines.figures.estimate import refusal
+from pipelines.figures.printing import print_pairs
+from transforms.sampling.answer_files import Form, read_answers
+from transforms.sampling.interpretation import Interpretation, crossed, valued
+from transforms.sampling.settling import Settled, settled
+
+SHOWN = 20  # points of disagreement
+
+
+def run_agreement(answers: Sequence[Path], column: Sequence[str], id_column: str) -> Settled:
+    """Print kappa, the points of disagreement, and why no hectares follow.
+
+    Args:
+        answers: Interpreters' files.
+        column: Columns with answers; several are several interpreters, else each file is one.
+        id_column: Column with the point's number or name.
+
+    Raises:
+        InputError: If the files cannot be read, or there is one interpreter alone.
+    """
+    section = AnswersSection()
+    form = Form(id_column, tuple(column), None, section.longitude, section.latitude, tuple(section.unanswered), {})
+    read = read_answers(answers, form)
+    if len(read.interpreters) < 2:
+        raise InputError(
+            f"{answers[0]}: holds the answers of one interpreter; give --column twice, or a file of each interpreter"
+        )
+    classes = words_of(read.table["answer"], form)
+    points = pd.unique(read.table["point"])
+    table = read.table.assign(value=valued(read.table, form, classes))
+    values, repeated = crossed(table, read.interpreters, pd.Series(np.arange(len(points)), index=points))
+    found = settled(Interpretation(read.interpreters, values, (), read.files), "leave_out", classes)
+    print(f"{len(points)} points, classes: {', '.join(classes)}.")
+    if repeated:
+        print(f"Note: {repeated} points were answered twice by one interpreter, the same both times.")
+    print_pairs(found.pairs)
+    places = pd.DataFrame({"point": points, "lon": np.nan, "lat": np.nan})
+    _print_disagreements(found.disagreements(places, classes).drop(columns=["lon", "lat", "holds"]), len(points))
+    print(refusal(", ".join(str(file) for file in answers)))
+    return found
+
+
+def words_of(answers: pd.Series, form: Form) -> tuple[str, ...]:
+    """The classes that interpreters name, in order of the alphabet; words that differ by capitals are one.
+
+    Raises:
+        InputError: If there is none.
+    """
+    nothing = {"", *(word.strip().lower() for word in form.unanswered)}
+    named: dict[str, str] = {}
+    for word in sorted(answers):
+        if word.lower() not in nothing:
+            named.setdefault(word.lower(), word)
+    if not named:
+        raise InputError(f"{', '.join(form.answers)}: holds no answers")
+    return tuple(named[word] for word in sorted(named))
+
+
+def _print_disagreements(table: pd.DataFrame, points: int) -> None:
+    print(f"They disagree on {len(table)} of {points} points{':' if len(table) else '.'}")
+    for row in table.head(SHOWN).to_dict("records"):
+        point = row.pop("point")
+        said = ", ".join(f"{str(name).removeprefix('answer of ')}: {word or 'no answer'}" for name, word in row.items())
+        print(f"  point {point}: {said}")
+    if len(table) > SHOWN:
+        print(f"  and {len(table) - SHOWN} more")

@@ -1,0 +1,104 @@
+"""Opening an edition: its inputs are frozen, its models described, its empty maps created."""
+
+from dataclasses import asdict, dataclass
+
+from models.checkpoints import CHECKPOINTS
+from models.inference import Embedder
+from pipelines.progress import Reporter
+from transforms import map_store
+from transforms.editions import Edition, SeasonFolder
+from transforms.encodings import PictureEncoding, Quantisation
+from transforms.freeze import find_inputs, require_bands
+from transforms.geodesy import widened
+from transforms.inputs import Inputs
+from transforms.plan import EMBEDDING, Plan, ProductPlan
+from transforms.quantisation import fit_quantisation
+from transforms.region import Region
+from transforms.statistics.readings import explained
+
+AND = "; "  # between licences
+
+
+def open_edition(
+    folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter, frozen: Edition | None = None
+) -> Edition:
+    """Freeze the inputs of a new edition, or take those of an edition of the same plan, and create its empty maps."""
+    tiles = region.tiles(plan.grid)
+    if frozen is None:
+        reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
+        inputs, absent = find_inputs(
+            plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.spans
+        )
+    else:
+        inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
+    told = {product.product: describe_model(product, absent) for product in plan.products}
+    for derived in plan.derived:
+        told[derived.product] = joined([told[name] for name in derived.inputs])
+    licences = {name: facts.licence for name, facts in told.items()}
+    quantisation = quantisation_of(plan, region, inputs, absent)
+    with folder.opening(plan) as (edition, manifest):
+        if quantisation is not None:
+            manifest["quantisation"] = asdict(quantisation)
+            plan = plan.quantised(quantisation)
+        inputs.write(edition.inputs)
+        region.write(edition.units)
+        made = {derived.product: explained(derived, plan) for derived in plan.derived}
+        map_store.create(edition.maps, plan, tiles, {"licences": licences}, made)
+        manifest |= {
+            "tiles": [tile.name for tile in tiles],
+            "absent_bands": sorted(absent),
+            "calibrated": {name: facts.calibrated for name, facts in told.items()},
+            "licences": licences,
+            "scenes": len(inputs),
+        }
+    if absent:
+        names = ", ".join(sorted(absent))
+        reporter.say("bands_absent", f"the archives lack {names}: masked for the encoder", bands=sorted(absent))
+    opened = Edition(folder.folder / manifest["edition"])
+    reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
+    return opened
+
+
+def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str]) -> Quantisation | None:
+    """How vectors are brought to eight bits, if this edition stores them so."""
+    [first, *_] = plan.products
+    encoding = first.encoding
+    if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
+        return None
+    return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()))
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What an edition must say of a model, or of the models behind a map.
+
+    Attributes:
+        licence: Of encoder and training labels.
+        calibrated: Whether its probabilities may be summed to hectares.
+    """
+
+    licence: str
+    calibrated: bool
+
+
+def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
+    """The facts of a product's model; raises InputError if the archives lack what it cannot do without."""
+    if product.product == EMBEDDING:
+        encoder, name = product.model.encoder(), product.model.checkpoint
+        require_bands(encoder.specification, name or encoder.family, absent)
+        licence = CHECKPOINTS[name].told if name else product.model.bundle().provenance.licence
+        return ModelFacts(licence, calibrated=False)
+    bundle = product.model.bundle()
+    require_bands(bundle.specification, bundle.provenance.encoder, absent)
+    if bundle.specification.of_pictures:
+        # One date's probability is calibrated; what several dates make of it, in cells that somebody pictured, is not.
+        return ModelFacts(bundle.provenance.licence, calibrated=False)
+    # A calibration holds for what the head was trained on; without a band its percents are other percents.
+    unseen = absent & set(bundle.specification.band_names) - set(bundle.conditions.absent_bands)
+    return ModelFacts(bundle.provenance.licence, bundle.calibrated and not unseen)
+
+
+def joined(inputs: list[ModelFacts]) -> ModelFacts:
+    """The facts of a map that is made from others, each licence once; its codes are no probabilities."""
+    licences = dict.fromkeys(licence for facts in inputs for licence in facts.licence.split(AND))
+    return ModelFacts(AND.join(licences), calibrated=False)

@@ -1,0 +1,38 @@
+"""The demonstration's report, read back by libraries that did not write it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.configuration import MapConfiguration
+from pipelines.demo.place import YEAR
+from pipelines.demo.run import run_demo
+from pipelines.figures.report import run_report
+from pipelines.season import published_edition, thresholds_of
+from pipelines.sections import load
+from tests.evidence.figure import Experiment, Figure
+from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
+from transforms.reporting.observations import DIMENSIONS, observations
+from transforms.reporting.tables import areas_table, vintage_of
+
+
+def run(scratch: Path) -> Iterator[Figure]:
+    """Values that differ in SDMX and in the GeoPackage, and the time that a report takes."""
+    run_demo(scratch / "demo")
+    config = load(scratch / "demo" / "demo.yaml", MapConfiguration)
+    folder = scratch / "report"
+    start = time.perf_counter()
+    run_report(config, YEAR, folder)
+    seconds = time.perf_counter() - start
+    edition = published_edition(config, YEAR)
+    areas = areas_table(edition, thresholds_of(config), vintage_of(edition, config.region.vintage))
+    found = observations(edition, areas, None).table
+    values = len(found) * (found.shape[1] - len(DIMENSIONS))
+    note = f"of {values} values of {len(found)} observations, written by pysdmx, read by sdmx1; aim 0"
+    yield Figure("report.sdmx_differing", differing_in_sdmx(folder / "sdmx", found), note)
+    note = f"of {areas.size} values in {areas['product'].nunique()} layers, read by GDAL; aim 0"
+    yield Figure("report.gpkg_differing", differing_in_layers(folder / "areas.gpkg", areas), note)
+    yield Figure("report.seconds", seconds, "all files of the demonstration's report; without a sample")
+
+
+EXPERIMENT = Experiment("report", run)

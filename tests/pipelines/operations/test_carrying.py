@@ -1,0 +1,166 @@
+"""A successor takes over every map whose inputs, model and settings are unchanged, and computes only the others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+
+from models.bundle import Conditions
+from models.errors import InputError
+from pipelines.season import season_folder
+from tests.pipelines.command import Told, arrays, assert_same_maps, stook
+from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
+from transforms.editions import Edition
+from transforms.statistics.table import statistics
+
+
+def stook_map(season: SmallSeason, *options: str) -> Told:
+    return stook("map", season.config, "--year", season.year, "--quiet", *options)
+
+
+def edition_of(season: SmallSeason) -> Edition:
+    edition = season_folder(season.configuration, season.year).current()
+    assert edition is not None
+    return edition
+
+
+def carried(edition: Edition) -> set[tuple[str, str]]:
+    """Tile and product of what was taken over."""
+    return {
+        (record.tile, name)
+        for record in edition.ledger.records()
+        for name, product in record.products.items()
+        if product.carried
+    }
+
+
+@pytest.fixture(scope="module")
+def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
+    """A small region with cropland, smoothed cropland, piles and farmed cells, published; read only."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("carried") / "season").hurried(2, 1).narrowed()
+    write_pile_bundle(season.folder / "piles")
+    season.configure(
+        products__harvest_piles=PILES,
+        products__farmed_cells={},
+        products__cropland__smoothing={"minimum_mapping_unit_ha": 0.1},
+        run={"mode": "memory"},
+    )
+    assert stook_map(season).status == 0
+    return season
+
+
+@pytest.fixture
+def again(mapped: SmallSeason, tmp_path: Path) -> SmallSeason:
+    return mapped.copy(tmp_path / "season")
+
+
+def shards(edition: Edition) -> dict[str, int]:
+    """Path -> inode of every shard."""
+    files = (path for path in edition.maps.rglob("*") if path.is_file())
+    return {str(path.relative_to(edition.maps)): path.stat().st_ino for path in files if "/c/" in str(path)}
+
+
+def test_a_refresh_without_anything_new_computes_nothing(again: SmallSeason) -> None:
+    before = edition_of(again)
+    told = stook_map(again, "--refresh").event("run_finished")
+    after = edition_of(again)
+    assert after != before and (told["computed"], told["derived"], told["carried"]) == (0, 0, 2)
+    assert_same_maps(before, after)
+    images = {path: inode for path, inode in shards(before).items() if "/x/" not in path and "/y/" not in path}
+    assert images and all(shards(after)[path] == inode for path, inode in images.items())
+    thresholds = {"cropland": 50, "harvest_piles": 50}
+    pd.testing.assert_frame_equal(statistics(before, thresholds), statistics(after, thresholds))
+
+
+def test_what_was_carried_twice_still_names_the_edition_that_computed_it(again: SmallSeason) -> None:
+    first = edition_of(again)
+    for _ in range(2):
+        stook_map(again, "--refresh")
+    records = list(edition_of(again).ledger.records())
+    assert {product.carried for record in records for product in record.products.values()} == {first.id}
+
+
+def test_a_new_model_of_one_product_computes_that_product_and_what_is_made_from_it(again: SmallSeason) -> None:
+    before = edition_of(again)
+    write_random_bundle(again.folder / "bundle", Conditions(1, 2), seed=99)
+    told = stook_map(again).event("run_finished")
+    after = edition_of(again)
+    assert after != before and (told["computed"], told["derived"]) == (2, 2)
+    assert {name for _, name in carried(after)} == {"harvest_piles"}
+    fresh = again.copy(again.folder.parent / "fresh")
+    stook_map(fresh.configure(output="elsewhere"))
+    assert_same_maps(after, edition_of(fresh))
+
+
+def test_another_smoothing_computes_no_model(again: SmallSeason) -> None:
+    again.configure(products__cropland__smoothing={"majority_px": 5, "minimum_mapping_unit_ha": 0.3})
+    told = stook_map(again).event("run_finished")
+    assert (told["computed"], told["derived"], told["carried"]) == (0, 2, 2)
+    # Farmed cells are made from smoothed cropland.
+    assert {name for _, name in carried(edition_of(again))} == {"cropland", "harvest_piles"}
+
+
+def test_other_units_count_areas_anew_and_map_nothing(again: SmallSeason) -> None:
+    before = edition_of(again)
+    districts = gpd.read_file(again.folder / "districts.geojson")
+    districts["unit_id"] = [f"renamed {name}" for name in districts["unit_id"]]
+    districts.to_file(again.folder / "districts.geojson", driver="GeoJSON")
+    told = stook_map(again).event("run_finished")
+    after = edition_of(again)
+    assert after != before and (told["computed"], told["carried"]) == (0, 2)
+    thresholds = {"cropland": 50, "harvest_piles": 50}
+    old, new = (statistics(edition, thresholds) for edition in (before, after))
+    assert set(new[new["level"] == "unit"]["id"]) == {f"renamed {name}" for name in old[old["level"] == "unit"]["id"]}
+    columns = [name for name in old.columns if name.endswith("_dm2") or name.startswith("cells")]
+    pd.testing.assert_frame_equal(old[columns], new[columns])
+
+
+@contextmanager
+def without_pictures(season: SmallSeason) -> Iterator[None]:
+    """The season whose archive has lost its pictures for the length of the block."""
+    pictures = list((season.folder / "archive" / "highres-rgb").glob("*/*.tif"))
+    for picture in pictures:
+        picture.rename(picture.with_suffix(".lost"))
+    yield
+    for picture in pictures:
+        picture.with_suffix(".lost").rename(picture)
+
+
+def test_what_failed_is_not_carried(again: SmallSeason) -> None:
+    again.configure(publish__most_failed_share=1.0, products__harvest_piles__minimum_observations=0)
+    with without_pictures(again):
+        before = stook_map(again)
+    told = stook_map(again, "--refresh").event("run_finished")
+    assert told["computed"] == before.event("run_finished")["failed"] > 0 and told["failed"] == 0
+    assert {name for _, name in carried(edition_of(again))} == {"cropland", "cropland_smoothed"}
+
+
+def test_a_published_map_survives_what_happens_to_its_successor(again: SmallSeason) -> None:
+    before = edition_of(again)
+    values, content = arrays(before), {path: (before.maps / path).stat().st_size for path in shards(before)}
+    stook_map(again, "--refresh")
+    after = edition_of(again)
+    for path in shards(after):
+        (after.maps / path).unlink()
+    assert {path: (before.maps / path).stat().st_size for path in shards(before)} == content
+    assert all((array == values[path]).all() for path, array in arrays(before).items())
+
+
+@pytest.mark.parametrize("tolerated", [0.0, 1.0])
+def test_retry_does_the_failed_tiles_alone_from_the_scenes_of_the_first_time(
+    tolerated: float, again: SmallSeason
+) -> None:
+    again.configure(publish__most_failed_share=tolerated, products__harvest_piles__minimum_observations=0)
+    with without_pictures(again):
+        failed = stook_map(again).event("run_finished")["failed"]
+    edition = season_folder(again.configuration, again.year).editions()[-1]
+    told = stook("retry", again.config, "--year", again.year, "--quiet").event("run_finished")
+    assert told["computed"] == failed > 0 and told["failed"] == 0 and told["published"]
+    after = edition_of(again)
+    assert (after == edition) == (tolerated == 0.0)  # a published edition never changes
+    assert after.inputs.read_bytes() == edition.inputs.read_bytes()
+    with pytest.raises(InputError, match="no tile has failed; there is nothing to do again"):
+        stook("retry", again.config, "--year", again.year)

@@ -1,0 +1,187 @@
+"""Answer files: what is read, what is told, what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.errors import InputError
+from transforms.sampling.answer_files import Form
+from transforms.sampling.interpretation import Interpretation, interpreted
+
+CLASSES = ("other", "cropland")
+POINTS = pd.DataFrame({"point": [1, 2, 3, 4], "lon": [36.0, 36.1, 36.2, 36.3], "lat": [9.0, 9.1, 9.2, 9.3]})
+FORM = Form("PLOTID", ("class",), None, "LON", "LAT", ("unknown", "cannot tell"), {"cropland": ["Crop", "Maize"]})
+NOBODY = np.nan
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def read(path: Path, text: str, form: Form = FORM, classes: tuple[str, ...] | None = CLASSES) -> Interpretation:
+    return interpreted([written(path, text)], form, POINTS, classes)
+
+
+def test_words_in_any_case_become_classes_and_what_nobody_answered_is_marked(tmp_path: Path) -> None:
+    found = read(tmp_path / "ann.csv", "PLOTID,class\n1,CROP \n2, Other\n4,cannot tell\n")
+    np.testing.assert_array_equal(found.answers, [[1, 0, NOBODY, NOBODY]])
+    assert found.interpreters == ("class",)
+    assert "3 answers came without coordinates (LON, LAT)" in found.notes[0]
+    assert list(found.files.values())[0] == found.files[str(tmp_path / "ann.csv")] and len(found.files) == 1
+
+
+def test_several_columns_are_several_interpreters_in_their_order(tmp_path: Path) -> None:
+    form = replace(FORM, answers=("zoe", "ann"))
+    found = read(tmp_path / "both.csv", "PLOTID,ann,zoe\n1,crop,other\n2,other,\n", form)
+    assert found.interpreters == ("zoe", "ann")
+    np.testing.assert_array_equal(found.answers, [[0, NOBODY, NOBODY, NOBODY], [1, 0, NOBODY, NOBODY]])
+
+
+def test_a_column_may_name_the_interpreter_in_one_file_or_several(tmp_path: Path) -> None:
+    form = replace(FORM, interpreter="who")
+    files = [
+        written(tmp_path / "a.csv", "PLOTID,who,class\n1,zoe,crop\n1,ann,other\n"),
+        written(tmp_path / "b.csv", "PLOTID,who,class\n2,ann,crop\n"),
+    ]
+    found = interpreted(files, form, POINTS, CLASSES)
+    assert found.interpreters == ("ann", "zoe")
+    np.testing.assert_array_equal(found.answers, [[0, 1, NOBODY, NOBODY], [1, NOBODY, NOBODY, NOBODY]])
+
+
+def test_one_file_for_each_interpreter(tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / "zoe.csv", "PLOTID,class\n1,crop\n"),
+        written(tmp_path / "ann.csv", "PLOTID,class\n1,other\n"),
+    ]
+    found = interpreted(files, FORM, POINTS, CLASSES)
+    assert found.interpreters == ("zoe", "ann")
+    assert found.answers[:, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["answers.gpkg", "answers.geojson"])
+def test_features_are_read_with_their_places(tmp_path: Path, name: str) -> None:
+    at = gpd.points_from_xy(POINTS["lon"], POINTS["lat"])
+    table = gpd.GeoDataFrame({"PLOTID": [1, 2, 3, 4], "class": ["crop", None, "other", "maize"]}, geometry=at, crs=4326)
+    table.to_file(tmp_path / name)
+    found = interpreted([tmp_path / name], FORM, POINTS, CLASSES)
+    np.testing.assert_array_equal(found.answers, [[1, NOBODY, 0, 1]])
+    assert found.notes == ()
+
+
+def test_features_that_moved_are_refused_by_their_places(tmp_path: Path) -> None:
+    at = gpd.points_from_xy(POINTS["lon"] + 0.001, POINTS["lat"])
+    table = gpd.GeoDataFrame({"PLOTID": [1, 2, 3, 4], "class": "crop"}, geometry=at, crs=4326)
+    table.to_file(tmp_path / "answers.geojson")
+    with pytest.raises(InputError, match="4 points are not where they were drawn"):
+        interpreted([tmp_path / "answers.geojson"], FORM, POINTS, CLASSES)
+
+
+def test_percents_become_shares(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.csv", "PLOTID,class\n1,0\n2,12.5 %\n3,100\n4,\n", classes=None)
+    np.testing.assert_allclose(found.answers, [[0, 0.125, 1, NOBODY]])
+
+
+def test_the_same_answer_twice_counts_once_and_is_told(tmp_path: Path) -> None:
+    text = "PLOTID,class,LON,LAT\n1,crop,36.0,9.0\n1,maize,36.0,9.0\n2,,36.1,9.1\n2,unknown,36.1,9.1\n"
+    found = read(tmp_path / "a.csv", text)
+    np.testing.assert_array_equal(found.answers, [[1, NOBODY, NOBODY, NOBODY]])
+    assert found.notes == ("2 points were answered twice by one interpreter, the same both times",)
+
+
+def test_coordinates_of_five_decimals_are_where_they_were(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", "PLOTID,class,LON,LAT\n1,crop,36.000004,9.000004\n").notes == ()
+
+
+CASES: dict[str, tuple[str, Form, tuple[str, ...] | None, str]] = {
+    "no such column": ("PLOTID;class\n1;crop\n", FORM, CLASSES, r"has no column 'PLOTID'; there are PLOTID;class"),
+    "unknown word": (
+        "PLOTID,class\n1,crop\n2,Krop\n",
+        FORM,
+        CLASSES,
+        r"row 3: 'Krop' is no class, as are 1 answers; allowed are 'other', 'cropland', 'crop', 'maize'",
+    ),
+    "word of no class": (
+        "PLOTID,class\n1,crop\n",
+        replace(FORM, words={"trees": ["tree"]}),
+        CLASSES,
+        r"sample.answers.words.trees: is no class of this map; allowed are other, cropland",
+    ),
+    "word of two classes": (
+        "PLOTID,class\n1,crop\n",
+        replace(FORM, words={"cropland": ["x"], "other": ["X"]}),
+        CLASSES,
+        r"'x' already is a word for other",
+    ),
+    "two answers": (
+        "PLOTID,class\n1,crop\n2,crop\n1,other\n",
+        FORM,
+        CLASSES,
+        r"row 2: 'class' answered point 1 twice and differently, as 1 points in all \(1\)",
+    ),
+    "an answer and none": ("PLOTID,class\n1,crop\n1,\n", FORM, CLASSES, "answered point 1 twice and differently"),
+    "not drawn": (
+        "PLOTID,class\n1,crop\n7,crop\n8,crop\n",
+        FORM,
+        CLASSES,
+        r"row 3: point 7 is none of the sample's, as are 2 points in all \(7, 8\); .* --without-design",
+    ),
+    "no number": ("PLOTID,class\n1.5,crop\n", FORM, CLASSES, "row 2: the point is '1.5', which is no number"),
+    "moved": (
+        "PLOTID,class,LON,LAT\n1,crop,36.0,9.0\n2,crop,36.1,9.11\n3,crop,36.2,9.2000108\n",
+        FORM,
+        CLASSES,
+        r"row 3: 2 points are not where they were drawn \(2 by 1,106 m, 3 by 1 m\)",
+    ),
+    "swapped": ("PLOTID,class,LON,LAT\n1,crop,9.0,136.0\n", FORM, CLASSES, "longitude and latitude in degrees"),
+    "no degrees": ("PLOTID,class,LON,LAT\n1,crop,36E,9.0\n", FORM, CLASSES, "row 2: LON is '36E', no degrees"),
+    "no percent": ("PLOTID,class\n1,crop\n", FORM, None, "'crop' is no percent.*allowed are 0 to 100"),
+    "over a hundred": ("PLOTID,class\n1,120\n", FORM, None, "'120' is no percent"),
+    "shares for percents": ("PLOTID,class\n1,0.3\n2,0\n3,1\n", FORM, None, "have to be percents, 0 to 100"),
+    "empty": ("PLOTID,class\n", FORM, CLASSES, "holds no points"),
+    "nameless": (
+        "PLOTID,class,who\n1,crop,\n",
+        replace(FORM, interpreter="who"),
+        CLASSES,
+        "row 2: who is empty; each answer needs its interpreter's name",
+    ),
+    "names and columns": (
+        "PLOTID,class,who\n1,crop,ann\n",
+        replace(FORM, interpreter="who", answers=("class", "again")),
+        CLASSES,
+        "sample.answers.interpreter: 'who' names the interpreter.*not class, again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_used_is_refused_by_file_and_row(case: str, tmp_path: Path) -> None:
+    text, form, classes, reason = CASES[case]
+    with pytest.raises(InputError, match=reason) as refused:
+        read(tmp_path / "a.csv", text, form, classes)
+    assert "\n" not in str(refused.value)
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "absent": (lambda folder: folder / "none.csv", "none.csv: cannot be read"),
+    "no features": (lambda folder: written(folder / "a.gpkg", "text"), "a.gpkg: cannot be read as points"),
+    "no table": (lambda folder: written(folder / "a.csv", ""), "a.csv: cannot be read as CSV"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_files_that_cannot_be_read_are_named(case: str, tmp_path: Path) -> None:
+    make, reason = UNREADABLE[case]
+    with pytest.raises(InputError, match=reason):
+        interpreted([make(tmp_path)], FORM, POINTS, CLASSES)
+
+
+def test_a_copy_of_a_file_is_no_second_interpreter(tmp_path: Path) -> None:
+    files = [written(tmp_path / name, "PLOTID,class\n1,crop\n") for name in ("ann.csv", "zoe.csv")]
+    with pytest.raises(InputError, match=r"zoe.csv: is the same as .*ann.csv; an interpreter's answers count once"):
+        interpreted(files, FORM, POINTS, CLASSES)

@@ -1,0 +1,85 @@
+"""A folder that is replaced as a whole, like a file."""
+
+import ctypes
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import InputError
+from transforms.store import read_json, write_json
+
+CONTENTS = "report.json"  # lists every other file of the folder, and says that the folder is ours to replace
+HIDDEN = ".report-"
+_AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2)
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Give a hidden folder beside ``target`` that takes its place when the block ends without an exception.
+
+    Readers see the old folder or the new one. Where the system cannot exchange two folders in one step (only Linux
+    can), there is none for a moment.
+
+    Raises:
+        InputError: If ``target`` holds anything that was not written here, which would be lost.
+    """
+    require_ours(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
+    try:
+        scratch.mkdir()
+        yield scratch
+        if target.exists():
+            require_ours(target)
+            _exchange(scratch, target)
+        else:
+            scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_contents(folder: Path, told: dict[str, object]) -> None:
+    """Write the list of a folder's files, beside what else is told of it."""
+    write_json(folder / CONTENTS, told | {"files": sorted(_files(folder))})
+
+
+def require_ours(target: Path) -> None:
+    """Raise InputError unless ``target`` is absent, empty, or holds a report and nothing else."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError(f"--to {target}: is a file; name a folder")
+    found = _files(target)
+    if not found:
+        return
+    contents = read_json(target / CONTENTS)
+    if contents is None:
+        raise InputError(f"--to {target}: is not empty and not a report, which alone is replaced; name another")
+    foreign = sorted(found - set(contents["files"]) - {CONTENTS})
+    if foreign:
+        raise InputError(
+            f"--to {target}: holds {foreign[0]}, which is not of the report and would be lost; move it elsewhere"
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    """Paths of all files in a folder, relative to it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders: in one step where the system can, else by moving one out of the way."""
+    try:
+        swapped = ctypes.CDLL(None, use_errno=True).renameat2(
+            _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE
+        )
+    except (AttributeError, OSError):  # no such call in this system's library
+        swapped = -1
+    if swapped != 0:
+        aside = one.with_name(f"{one.name}-replaced")
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)

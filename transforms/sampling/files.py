@@ -1,0 +1,112 @@
+"""A sample's folder: written whole or not at all, with what interpreters may know apart from what they may not.
+
+Collect Earth Online reads plots from a CSV whose first columns are LON, LAT and PLOTID, the last in whole numbers (its
+documentation, "Plot & Sample Design: CSV & SHP files"), or from polygons with a field PLOTID. The other files name the
+number of a point the same.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from transforms.geodesy import project, to_lonlat
+from transforms.grid import Zone
+from transforms.polygons import LONLAT, squares
+from transforms.sampling.sample import DESIGN, DESIGNS, KEY, SAMPLES, Sample, SampleDesign
+from transforms.store import exclusive, write_json, writing
+
+POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG = "points.csv", "points.geojson", "points.gpkg"
+INTERPRETERS_FILES = (POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG)
+DRAWING, LOCK = ".drawing", ".lock"
+
+
+def sample_folder(season: Path, sample: str) -> Path:
+    """Where a sample of a season is, or would be."""
+    return season / SAMPLES / sample
+
+
+def write_sample(season: Path, sample: Sample) -> Path:
+    """Write a sample and the files for its interpreters; returns its folder, which appears whole.
+
+    If another process wrote the same sample meanwhile, that one stays. What a killed one left is removed.
+
+    Raises:
+        UnreachableError: If the disk does not take it.
+    """
+    folder = sample_folder(season, sample.drawn.id)
+    hidden = folder.parent / DRAWING
+    with writing(folder.parent), exclusive(folder.parent / LOCK):
+        shutil.rmtree(hidden, ignore_errors=True)
+        if folder.exists():
+            return folder
+        try:
+            hidden.mkdir()
+            sample.points.to_parquet(hidden / KEY, index=False)
+            write_points(hidden, sample.points, sample.drawn)
+            write_json(hidden / DESIGN, DESIGNS.dump_python(sample.drawn, mode="json"))
+            _sync(hidden)
+            hidden.rename(folder)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+    return folder
+
+
+def write_points(folder: Path, points: pd.DataFrame, design: SampleDesign) -> None:
+    """Write what interpreters get: where each point is, its number, and the cell that it lies in. Nothing else."""
+    numbers = points["point"].to_numpy()
+    shown = pd.DataFrame({"LON": points["lon"], "LAT": points["lat"], "PLOTID": numbers})
+    shown.to_csv(folder / POINTS_CSV, index=False, float_format="%.7f", lineterminator="\n")
+    at = gpd.GeoDataFrame({"PLOTID": numbers}, geometry=gpd.points_from_xy(shown["LON"], shown["LAT"]), crs=LONLAT)
+    at.to_file(folder / POINTS_GEOJSON, driver="GeoJSON", COORDINATE_PRECISION=7, RFC7946="YES")
+    cells = gpd.GeoDataFrame({"PLOTID": numbers}, geometry=cells_of(points, design.cell_m), crs=LONLAT)
+    with _dated(design.drawn):
+        at.to_file(folder / POINTS_GPKG, layer="points", driver="GPKG")
+        cells.to_file(folder / POINTS_GPKG, layer="cells", driver="GPKG", mode="a")
+
+
+def cells_of(points: pd.DataFrame, cell_m: float) -> np.ndarray:
+    """The square of the map in which each point lies, polygons [point] in degrees.
+
+    Args:
+        points: With ``lon`` and ``lat``.
+        cell_m: Side of a cell; cells are counted from the origin of the point's UTM zone.
+    """
+    zones = [Zone.at(lon, lat) for lon, lat in zip(points["lon"], points["lat"], strict=True)]
+    found = np.empty(len(points), dtype=object)
+    for zone in sorted(set(zones)):
+        here = np.array([zone == other for other in zones])
+        places = shapely.MultiPoint(points.loc[here, ["lon", "lat"]].to_numpy())
+        column, row = np.floor(shapely.get_coordinates(project(places, zone)) / cell_m).T
+        found[here] = [_in_degrees(square, zone) for square in squares(column, row, cell_m)]
+    return found
+
+
+def _in_degrees(square: BaseGeometry, zone: Zone) -> BaseGeometry:
+    transformer = to_lonlat(f"EPSG:{zone.epsg}")
+    return shapely.transform(square, lambda xy: np.column_stack(transformer.transform(*xy.T)))
+
+
+@contextmanager
+def _dated(moment: str) -> Iterator[None]:
+    """Have GDAL write a moment (UTC, ISO 8601) as the time of change, so that the same content gives the same bytes."""
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{moment[:19]}.000Z"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def _sync(folder: Path) -> None:
+    """Wait until a folder's files are on disk."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,202 @@
+"""Interpreters' answers: words become classes or shares, checked against the points that they were asked about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from models.errors import InputError
+from transforms.geodesy import WGS84
+from transforms.sampling.answer_files import Form, read_answers
+
+MOVED_M = 1.0  # what coordinates lose in files of five decimals; farther is another place
+NAMED = 5  # points in a message
+WHOLE = 100.0  # percent
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What interpreters said of points.
+
+    Attributes:
+        interpreters: Names, in order: of columns or files as given, of a column of names by the alphabet.
+        answers: float64 [interpreter, point]: place of the class, or share of the cell 0…1; NaN where unanswered.
+        notes: What was found that a reader has to know, in sentences.
+        files: Name of each file -> SHA-256 of its bytes.
+    """
+
+    interpreters: tuple[str, ...]
+    answers: np.ndarray
+    notes: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+def interpreted(
+    files: Sequence[Path], form: Form, points: pd.DataFrame, classes: Sequence[str] | None
+) -> Interpretation:
+    """The answers to a sample's points.
+
+    Args:
+        files: Of one or several interpreters: CSV, or what GDAL reads as features.
+        form: How they are read.
+        points: Those that were drawn: ``point``, ``lon``, ``lat``.
+        classes: Names of the classes, or None where the answer is the percent of the cell that is covered.
+
+    Raises:
+        InputError: If a file cannot be read, a word is of no class, a point was not drawn or is not where it was drawn,
+            or one interpreter gave one point two answers.
+    """
+    found = read_answers(files, form)
+    table = found.table.assign(point=_numbers(found.table))
+    _require_drawn(table, points)
+    _require_unmoved(table, points)
+    table["value"] = valued(table, form, classes)
+    positions = pd.Series(np.arange(len(points)), index=points["point"])
+    answers, repeated = crossed(table, found.interpreters, positions)
+    notes = [] if not repeated else [f"{repeated} points were answered twice by one interpreter, the same both times"]
+    if table["lon"].isna().any():
+        notes.append(
+            f"{table['lon'].isna().sum()} answers came without coordinates ({form.longitude}, {form.latitude}): that "
+            "they are of the points that were drawn was not checked beyond their numbers"
+        )
+    return Interpretation(found.interpreters, answers, tuple(notes), found.files)
+
+
+def valued(table: pd.DataFrame, form: Form, classes: Sequence[str] | None) -> np.ndarray:
+    """Answers as numbers, float64 [row]: see ``Interpretation.answers``.
+
+    Raises:
+        InputError: If an answer is of no class, or no percent.
+    """
+    lowered = table["answer"].str.lower()
+    nothing = lowered.isin({"", *(word.strip().lower() for word in form.unanswered)})
+    values = _percents(table, nothing) if classes is None else _classes(table, lowered, nothing, form.words, classes)
+    return np.where(nothing, np.nan, values)
+
+
+def crossed(table: pd.DataFrame, interpreters: Sequence[str], positions: pd.Series) -> tuple[np.ndarray, int]:
+    """Answers by interpreter and point, and how many were given twice.
+
+    Args:
+        table: ``point``, ``interpreter``, ``value``, ``source``.
+        interpreters: In order.
+        positions: Point -> its place in the result.
+
+    Returns:
+        float64 [interpreter, point], NaN where there is none; the number of points that an interpreter answered twice.
+
+    Raises:
+        InputError: If the two answers differ.
+    """
+    keys = ["interpreter", "point"]
+    # An answer beside none is two answers too: nobody knows which was meant last.
+    kinds = table.assign(value=table["value"].fillna(-1)).groupby(keys)["value"].nunique()
+    different = kinds[kinds > 1]
+    if len(different):
+        name, point = different.index[0]
+        where = table.loc[(table["interpreter"] == name) & (table["point"] == point), "source"]
+        raise InputError(
+            f"{where.iloc[0]}: {name!r} answered point {point} twice and differently, as {len(different)} points in all"
+            f" ({_listed([point for _, point in different.index])}); leave one answer of each"
+        )
+    once = table.drop_duplicates(keys)
+    answers = np.full((len(interpreters), len(positions)), np.nan)
+    rows = pd.Categorical(once["interpreter"], categories=list(interpreters)).codes
+    answers[rows, positions.loc[once["point"]].to_numpy()] = once["value"]
+    repeated = int(table.loc[table.duplicated(keys), "point"].nunique())
+    return answers, repeated
+
+
+def _numbers(table: pd.DataFrame) -> np.ndarray:
+    """Points' numbers, int64 [row]."""
+    numbers = pd.to_numeric(table["point"], errors="coerce").to_numpy(float)
+    odd = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))))
+    if len(odd):
+        row = table.iloc[odd[0]]
+        raise InputError(f"{row['source']}: the point is {row['point']!r}, which is no number of a point")
+    return numbers.astype(np.int64)
+
+
+def _require_drawn(table: pd.DataFrame, points: pd.DataFrame) -> None:
+    unknown = table[~table["point"].isin(points["point"])]
+    if len(unknown):
+        raise InputError(
+            f"{unknown['source'].iloc[0]}: point {unknown['point'].iloc[0]} is none of the sample's, as are "
+            f"{unknown['point'].nunique()} points in all ({_listed(unknown['point'])}); points of another origin go "
+            "with --without-design"
+        )
+
+
+def _require_unmoved(table: pd.DataFrame, points: pd.DataFrame) -> None:
+    placed = table[table["lon"].notna() & table["lat"].notna()]
+    drawn = points.set_index("point").loc[placed["point"]]
+    places = (drawn["lon"].to_numpy(), drawn["lat"].to_numpy(), placed["lon"].to_numpy(), placed["lat"].to_numpy())
+    if not len(placed):
+        return
+    if (np.abs(places[2]) > 180).any() or (np.abs(places[3]) > 90).any():
+        raise InputError(f"{placed['source'].iloc[0]}: coordinates have to be longitude and latitude in degrees")
+    distance = WGS84.inv(*places)[2]
+    moved = np.flatnonzero(distance > MOVED_M)
+    if len(moved):
+        far = {placed["point"].iloc[row]: distance[row] for row in moved}
+        told = ", ".join(f"{point} by {metres:,.0f} m" for point, metres in list(far.items())[:NAMED])
+        raise InputError(
+            f"{placed['source'].iloc[moved[0]]}: {len(far)} points are not where they were drawn ({told}"
+            f"{', …' if len(far) > NAMED else ''}); answers hold for the ground that was drawn"
+        )
+
+
+def _classes(
+    table: pd.DataFrame,
+    lowered: pd.Series,
+    nothing: pd.Series,
+    words: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+) -> np.ndarray:
+    """Place of each answer among the classes, float64 [row]."""
+    odd = sorted(set(words) - set(classes))
+    if odd:
+        raise InputError(f"sample.answers.words.{odd[0]}: is no class of this map; allowed are {', '.join(classes)}")
+    means: dict[str, int] = {}
+    for place, name in enumerate(classes):
+        for word in (name, *words.get(name, ())):
+            taken = means.setdefault(word.strip().lower(), place)
+            if taken != place:
+                raise InputError(f"sample.answers.words.{name}: {word!r} already is a word for {classes[taken]}")
+    values = lowered.map(means)
+    unknown = np.flatnonzero(values.isna() & ~nothing)
+    if len(unknown):
+        row = table.iloc[unknown[0]]
+        allowed = ", ".join(repr(word) for word in means)
+        raise InputError(
+            f"{row['source']}: {row['answer']!r} is no class, as are {len(unknown)} answers; allowed are {allowed} "
+            "(sample.answers.words), and what unanswered lists"
+        )
+    return values.to_numpy(float)
+
+
+def _percents(table: pd.DataFrame, nothing: pd.Series) -> np.ndarray:
+    """Covered share of the cell, float64 [row], 0…1."""
+    numbers = pd.to_numeric(table["answer"].str.removesuffix("%").str.strip(), errors="coerce").to_numpy(float)
+    known = ~nothing.to_numpy()
+    odd = np.flatnonzero(known & ~((numbers >= 0) & (numbers <= WHOLE)))
+    if len(odd):
+        row = table.iloc[odd[0]]
+        raise InputError(
+            f"{row['source']}: {row['answer']!r} is no percent, as are {len(odd)} answers; allowed are 0 to 100, the "
+            "percent of the cell that is covered"
+        )
+    given = numbers[known]
+    if len(given) and given.max() <= 1 and (given % 1 > 0).any():
+        raise InputError(
+            f"{table['source'].iloc[0]}: all answers lie between 0 and 1; they have to be percents, 0 to 100"
+        )
+    return numbers / WHOLE
+
+
+def _listed(points: Sequence[object] | pd.Series) -> str:
+    """The first few of some points."""
+    different = list(dict.fromkeys(points))
+    return ", ".join(map(str, different[:NAMED])) + (", …" if len(different) > NAMED else "")

@@ -1,0 +1,228 @@
+"""Layers of the user's that maps are cross-tabulated with: polygons with a field, or a raster of whole numbers."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
+from shapely.geometry.base import BaseGeometry
+
+from models.errors import InputError
+from transforms.areas import TileCoverage, UnitCoverage
+from transforms.grid import Grid, Tile
+from transforms.region import LEAST_AREA_M2, Part, Region
+from transforms.unit import Unit, in_degrees, polygonal, read_table, refuse_overlaps, text_of
+
+NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
+MOST_VALUES = 256  # of a raster: more are measurements, not classes, and would make a row each in every place
+SLIVER_M = 0.001  # width of what is no ground of its own
+EXACTLY_PX = 1e-6  # of the raster's pixels, to which middles are placed; GDAL takes no 0
+
+Piece = tuple[str, UnitCoverage]
+
+
+class GroundLayer(Protocol):
+    """Says what value each bit of ground has; all of it has one, ``NONE`` if no other."""
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        ...
+
+    def pieces(self, ground: TileCoverage) -> Iterator[Iterable[Piece]]:
+        """For each unit of a tile, in order, its ground by value; the pieces make up all of it and share nothing.
+
+        The pieces of a unit are to be taken before the next unit's, one at a time: each may be as large as the tile.
+        """
+        ...
+
+
+def read_layer(text: str, region: Region) -> GroundLayer:
+    """The layer that a user names.
+
+    Args:
+        text: ``zones.gpkg:zone``, a file of polygons and the field with their value, ``FILE:LAYER:FIELD`` where the
+            file has several layers; or a raster, ``mask.tif``.
+        region: Of the maps.
+
+    Raises:
+        InputError: If there is no such file or field, or it is no layer of classes.
+    """
+    path, *layer, field = text.split(":") if ":" in text else (text, "")
+    if not Path(path).exists():
+        raise InputError(f"--by {text}: no such file: {path}")
+    if field and len(layer) <= 1:
+        return PolygonLayer.read(Path(path), field, region, *layer)
+    return RasterLayer.read(Path(path), region)
+
+
+@dataclass(frozen=True)
+class PolygonLayer:
+    """Polygons with values, cut with the units exactly, in the geometry that units have.
+
+    Attributes:
+        name: File and field.
+        region: The units.
+        zones: All ground of each value, as units of its own, whose ids are the values.
+    """
+
+    name: str
+    region: Region
+    zones: Region
+
+    @classmethod
+    def read(cls, path: Path, field: str, region: Region, layer: str | None = None) -> "PolygonLayer":
+        """The polygons of a file, those of one value together; rows far from the region are left out.
+
+        Raises:
+            InputError: If the file cannot be read, lacks the field, has polygons without a value or that overlap.
+        """
+        table = read_table(path, [field], layer)
+        values = [text_of(value) for value in table[field]]
+        named = [value for value in values if value is not None and value != NONE]
+        if len(named) < len(values):
+            row = next(row for row, value in enumerate(values, 1) if value is None or value == NONE)
+            raise InputError(f"{path}: field {field!r}: row {row} has no value; every polygon needs one")
+        near = _near(table, region)
+        if not near.any():
+            raise InputError(f"{path}: none of the {len(table)} polygons lies in the region")
+        kept = np.array(named)[near].tolist()
+        geometries = in_degrees(path, kept, table.geometry[near], "polygon")
+        refuse_overlaps(path, field, kept, geometries, "polygon")
+        together: dict[str, list[BaseGeometry]] = {}
+        for value, geometry in zip(kept, geometries, strict=True):
+            together.setdefault(value, []).append(geometry)
+        units = (Unit(value, value, (), polygonal(shapely.union_all(parts))) for value, parts in together.items())
+        return cls(f"{path.name}:{field}", region, Region(tuple(units)))
+
+    def pieces(self, ground: TileCoverage) -> Iterator[Iterable[Piece]]:
+        """See ``GroundLayer``; what neighbours overlap by, below what is refused, is the first one's."""
+        zones = self.zones.pieces(ground.grid, ground.tile)
+        for part in self.region.pieces(ground.grid, ground.tile):
+            yield [
+                (value, UnitCoverage.of(Part(part.unit, geometry, whole), ground.grid, ground.tile))
+                for value, geometry, whole in _divided(part, zones)
+            ]
+
+
+def _near(table: gpd.GeoDataFrame, region: Region) -> np.ndarray:
+    """Which rows may have ground of the region, by their bounds: bool [row]; all where that cannot be told."""
+    if table.crs is None:
+        return np.ones(len(table), bool)
+    west, south, east, north = table.geometry.to_crs(4326).bounds.to_numpy().reshape(-1, 4).T
+    left, bottom, right, top = region.bounds
+    return (west < right) & (east > left) & (south < top) & (north > bottom)
+
+
+def _divided(part: Part, zones: tuple[Part, ...]) -> list[tuple[str, BaseGeometry, bool]]:
+    """The ground of a unit by value, and whether it fills the tile; at least one piece.
+
+    Slivers are how edges that two files share differ by rounding, and by where they have vertices along a geodesic.
+    """
+    found: list[tuple[str, BaseGeometry, bool]] = []
+    rest = part.geometry
+    for zone in zones:
+        if zone.whole:
+            found.append((zone.unit.id, rest, part.whole and not found))
+            rest = shapely.MultiPolygon()
+        else:
+            found.append((zone.unit.id, polygonal(rest.intersection(zone.geometry)), False))
+            rest = polygonal(rest.difference(zone.geometry))
+    found.append((NONE, rest, part.whole and not zones))
+    large = [piece for piece in found if piece[1].area >= max(LEAST_AREA_M2, SLIVER_M * piece[1].length / 2)]
+    return large or [max(found, key=lambda piece: piece[1].area)]
+
+
+@dataclass(frozen=True)
+class RasterLayer:
+    """A raster of whole numbers in any CRS; a pixel of the maps has the value at its middle.
+
+    Attributes:
+        path: Of the file.
+    """
+
+    path: Path
+
+    @classmethod
+    def read(cls, path: Path, region: Region) -> "RasterLayer":
+        """The raster of a file, of which no value is read yet.
+
+        Raises:
+            InputError: If it cannot be read as a raster, has no CRS, several bands, or fractions, or lies elsewhere.
+        """
+        try:
+            with rasterio.open(path) as source:
+                bands, dtype, crs, bounds = source.count, source.dtypes[0], source.crs, source.bounds
+        except RasterioError as error:
+            raise InputError(
+                f"{path}: not a raster that can be read; of a file of polygons name the field too, e.g. {path}:zone"
+            ) from error
+        if bands != 1:
+            raise InputError(f"{path}: {bands} bands; a layer has one")
+        if not np.issubdtype(np.dtype(dtype), np.integer):
+            raise InputError(f"{path}: values are {dtype}; a layer is of whole numbers, one for each class")
+        if crs is None:
+            raise InputError(f"{path}: no coordinate reference system; save the file with the one it is in")
+        west, south, east, north = transform_bounds(crs, "EPSG:4326", *bounds)
+        left, bottom, right, top = region.bounds
+        if west > right or east < left or south > top or north < bottom:
+            raise InputError(f"{path}: no part of it lies in the region")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
+
+    def pieces(self, ground: TileCoverage) -> Iterator[Iterable[Piece]]:
+        """See ``GroundLayer``."""
+        values, known = self.on(ground.grid, ground.tile)
+        for unit in ground.units:
+            inside = np.ones_like(known) if unit.fraction is None else unit.fraction > 0
+            window = unit.rows, unit.columns
+            yield self._by_value(unit, values[window], known[window], inside)
+
+    def _by_value(
+        self, unit: UnitCoverage, values: np.ndarray, known: np.ndarray, inside: np.ndarray
+    ) -> Iterator[Piece]:
+        there = np.unique(values[known & inside])
+        if len(there) > MOST_VALUES:
+            raise InputError(f"{self.path}: more than {MOST_VALUES} values in a tile; a layer is of classes")
+        masks = [(str(value), known & (values == value)) for value in there]
+        if not (known & inside).any() or (inside & ~known).any():
+            masks.append((NONE, ~known))
+        for value, mask in masks:
+            yield value, replace(unit, fraction=mask * (1.0 if unit.fraction is None else unit.fraction))
+
+    def on(self, grid: Grid, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
+        """The values at the pixels of a tile, and whether there is one: whole numbers and bool [y, x].
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        pixels = grid.geobox(tile)
+        try:
+            with (
+                rasterio.open(self.path) as source,
+                WarpedVRT(
+                    source,
+                    crs=f"EPSG:{tile.zone.epsg}",
+                    transform=pixels.transform,
+                    width=grid.tile_px,
+                    height=grid.tile_px,
+                    resampling=Resampling.nearest,
+                    add_alpha=True,  # or ground beyond a raster without nodata would read as 0
+                    tolerance=EXACTLY_PX,
+                ) as view,
+            ):
+                return view.read(1), view.read(2) > 0
+        except RasterioError as error:
+            raise InputError(f"{self.path}: cannot be read ({error})") from error
