@@ -127,7 +127,7 @@ def fine_tune(
         encoder: Whose vectors of a chip the head reads; one vector per chip.
         head: Maps vectors [chip, width] to what ``loss`` takes.
         fit: What is fitted.
-        check: Held-out ground; ``transforms.splits`` keeps it apart from what is fitted.
+        check: Held-out ground; ``transforms.labelled.splits`` keeps it apart from what is fitted.
         loss: Of predictions and targets [chip].
         settings: How.
         resume: File that keeps the state after each epoch; a training that was stopped goes on from it. The caller

@@ -8,7 +8,7 @@ from models.training import Choice
 from pipelines.labelled import Place
 from pipelines.origin import Origin
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
-from transforms.seen_ground import on_seen_ground
+from transforms.labelled.seen_ground import on_seen_ground
 
 
 def model_card(

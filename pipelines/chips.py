@@ -13,15 +13,15 @@ from pipelines.labelled import layout_of, name_of, require_elsewhere, require_ne
 from pipelines.origin import Origin
 from pipelines.progress import Reporter
 from pipelines.training_configuration import LabelsSection, TrainConfiguration
-from transforms.features import SeasonReader, SeasonSettings, training_grid
-from transforms.footprints import read_footprints
-from transforms.freeze import require_bands
-from transforms.label_files import read_cell_labels
-from transforms.labelled_chips import PlacedChips, composite_chips, picture_chips
-from transforms.labels import Classes, LabelledPixels
-from transforms.season import Period
-from transforms.splits import DEALT, SplitReport, SplitSettings, divided
-from transforms.squares import Squares
+from transforms.ground.squares import Squares
+from transforms.imagery.freeze import require_bands
+from transforms.imagery.season import Period
+from transforms.labelled.chips_of_cells import PlacedChips, composite_chips, picture_chips
+from transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
+from transforms.labelled.footprints import read_footprints
+from transforms.labelled.label_files import read_cell_labels
+from transforms.labelled.labels import Classes, LabelledPixels
+from transforms.labelled.splits import DEALT, SplitReport, SplitSettings, divided
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def export(
 ) -> None:
     """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
     from pipelines.season import published_edition, season_folder
-    from transforms.export import export as export_edition
+    from transforms.reporting.export import export as export_edition
 
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)

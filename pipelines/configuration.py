@@ -17,9 +17,9 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
-from transforms.encodings import Storage
-from transforms.grid import Grid
-from transforms.plan import Combination, FarmedRule, Smoothing
+from transforms.editions.plan import Combination, FarmedRule, Smoothing
+from transforms.encoding.encodings import Storage
+from transforms.ground.grid import Grid
 
 
 class RegionSection(Section):

@@ -24,8 +24,8 @@ from pipelines.labelled import layout_of, name_of
 from pipelines.origin import Origin, origin_of
 from pipelines.progress import Reporter
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
-from transforms.encodings import require_one_date
-from transforms.seen_ground import touched
+from transforms.encoding.encodings import require_one_date
+from transforms.labelled.seen_ground import touched
 
 POOLED_PX = 10
 LIGHT_SPREAD = 0.1  # of pictures, see ``models.augmentation.relit``; composites are calibrated and stay as they are

@@ -12,20 +12,26 @@ from models.inference import Embedder
 from models.seen import SeenGround
 from pipelines.progress import Reporter
 from pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
-from transforms.chips import ChipLayout
-from transforms.editions import SeasonFolder
-from transforms.embeddings import EmbeddingStore
-from transforms.encode import TileView
-from transforms.encodings import Encoding
-from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
-from transforms.freeze import require_bands
-from transforms.grid import Tile
-from transforms.label_files import read_labels
-from transforms.labels import Classes, LabelledPixels
-from transforms.seen_ground import on_seen_ground
-from transforms.splits import require_unseen
-from transforms.squares import Squares
-from transforms.view import encoded_view
+from transforms.editions.edition import SeasonFolder
+from transforms.encoding.chips import ChipLayout
+from transforms.encoding.encode import TileView
+from transforms.encoding.encodings import Encoding
+from transforms.ground.grid import Tile
+from transforms.ground.squares import Squares
+from transforms.imagery.freeze import require_bands
+from transforms.labelled.features import (
+    LabelledFeatures,
+    SeasonReader,
+    SeasonSettings,
+    labelled_features,
+    training_grid,
+)
+from transforms.labelled.label_files import read_labels
+from transforms.labelled.labels import Classes, LabelledPixels
+from transforms.labelled.seen_ground import on_seen_ground
+from transforms.labelled.splits import require_unseen
+from transforms.tiles.embeddings import EmbeddingStore
+from transforms.tiles.view import encoded_view
 
 
 @dataclass(frozen=True)

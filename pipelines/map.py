@@ -20,13 +20,13 @@ from pipelines.season import (
     season_folder,
     thresholds_of,
 )
-from transforms.derive_tiles import DeriveTiles, derive_job_of
-from transforms.editions import Edition, SeasonFolder
-from transforms.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
-from transforms.materials import Machine
-from transforms.resources import resource_hints, worker_memory
+from transforms.editions.edition import Edition, SeasonFolder
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
+from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
+from transforms.tiles.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
+from transforms.tiles.materials import Machine
+from transforms.tiles.resources import resource_hints, worker_memory
 
 
 @dataclass(frozen=True)

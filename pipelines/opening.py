@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from models.checkpoints import CHECKPOINTS
 from models.inference import Embedder
 from pipelines.progress import Reporter
-from transforms import map_store
-from transforms.editions import Edition, SeasonFolder
-from transforms.encodings import PictureEncoding, Quantisation
-from transforms.freeze import find_inputs, require_bands
-from transforms.geodesy import widened
-from transforms.inputs import Inputs
-from transforms.plan import EMBEDDING, Plan, ProductPlan
-from transforms.quantisation import fit_quantisation
-from transforms.region import Region
+from transforms.editions import map_store
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from transforms.encoding.encodings import PictureEncoding, Quantisation
+from transforms.ground.geodesy import widened
+from transforms.ground.region import Region
+from transforms.imagery.freeze import find_inputs, require_bands
+from transforms.imagery.inputs import Inputs
 from transforms.statistics.readings import explained
+from transforms.tiles.quantisation import fit_quantisation
 
 AND = "; "  # between licences
 

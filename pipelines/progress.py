@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from transforms.editions import Edition, now
+from transforms.editions.edition import Edition, now
 from transforms.repeating import repeating
 
 LOOKS_EVERY_S = 0.5

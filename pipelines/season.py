@@ -12,11 +12,11 @@ from models.source import ModelSource
 from models.tasks import QuantileTask
 from pipelines.configuration import ClassSection, EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
 from pipelines.sections import ProductName
-from transforms.editions import EMBEDDINGS, Edition, SeasonFolder
-from transforms.encodings import Encoding, PictureEncoding
-from transforms.plan import EMBEDDING, Plan, ProductPlan
-from transforms.region import Region, read_region
-from transforms.season import Season
+from transforms.editions.edition import EMBEDDINGS, Edition, SeasonFolder
+from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from transforms.encoding.encodings import Encoding, PictureEncoding
+from transforms.ground.region import Region, read_region
+from transforms.imagery.season import Season
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
 # What a plan keeps of products that are made from maps, in the words of the configuration.

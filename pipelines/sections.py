@@ -12,9 +12,9 @@ from models.errors import InputError
 from models.source import ModelSource
 from models.weights import find, weights_dir
 from pipelines.explain import explain
-from transforms.encodings import PIXEL_M
-from transforms.season import Window
-from transforms.sources import Source
+from transforms.encoding.encodings import PIXEL_M
+from transforms.imagery.season import Window
+from transforms.imagery.sources import Source
 
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:

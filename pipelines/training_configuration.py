@@ -19,8 +19,8 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
-from transforms.labelled_chips import picture_grid
-from transforms.splits import Grouping
+from transforms.labelled.chips_of_cells import picture_grid
+from transforms.labelled.splits import Grouping
 
 ONLY_ON_CHIPS = ("fine_tuning", "split", "split_file")
 ONLY_ON_PIXELS = ("precisions", "calibrate", "strengths", "minimum_observations")

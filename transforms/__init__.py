@@ -1,1 +1,4 @@
-"""Geography and data flow: regions, grid, imagery, composites, map store, editions, ledger and areas."""
+"""Geography and data flow, from archives to published figures; each room knows only those before it.
+
+ground → imagery → encoding → editions, labelled → tiles → statistics, estimators → sampling → reporting.
+"""

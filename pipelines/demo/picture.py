@@ -16,8 +16,8 @@ from rasterio.coords import BoundingBox
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
-from transforms.export import palette
-from transforms.products import PRODUCTS
+from transforms.editions.products import PRODUCTS
+from transforms.reporting.export import palette
 from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"

@@ -30,9 +30,9 @@ from pipelines.demo.buildings import train_buildings
 from pipelines.demo.piles import train_piles
 from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
 from pipelines.sections import ImagerySection, WindowSection
-from transforms.features import SeasonReader, SeasonSettings, training_grid
-from transforms.label_files import read_labels
-from transforms.labels import Classes
+from transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
+from transforms.labelled.label_files import read_labels
+from transforms.labelled.labels import Classes
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape
 from transforms.simulation.scenes import write_archive

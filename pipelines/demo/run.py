@@ -28,9 +28,9 @@ from pipelines.figures.report import run_report
 from pipelines.map import run_map
 from pipelines.progress import TerminalReporter
 from pipelines.sections import load
-from transforms.editions import Edition
-from transforms.export import export
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.ground.region import Region
+from transforms.reporting.export import export
 from transforms.simulation.ground import Place
 from transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
 from transforms.statistics.sums import places

@@ -10,7 +10,7 @@ from pipelines.demo.place import YEAR
 from pipelines.demo.truth import Truth
 from pipelines.figures.estimate import run_estimate
 from pipelines.figures.sample import run_sample
-from transforms.grid import Zone
+from transforms.ground.grid import Zone
 from transforms.sampling.classes import CLASSES
 from transforms.sampling.estimates import Estimates
 from transforms.sampling.files import POINTS_CSV

@@ -12,13 +12,13 @@ import shapely
 
 from models.metrics import accuracy, auc, average_precision, f1
 from models.quantiles import r2
-from transforms import map_store
-from transforms.areas import TileCoverage
-from transforms.counts import cell_counts
-from transforms.editions import Edition
-from transforms.geodesy import geodesic_area_m2
-from transforms.grid import Tile
-from transforms.region import Region
+from transforms.editions import map_store
+from transforms.editions.edition import Edition
+from transforms.ground.areas import TileCoverage
+from transforms.ground.counts import cell_counts
+from transforms.ground.geodesy import geodesic_area_m2
+from transforms.ground.grid import Tile
+from transforms.ground.region import Region
 from transforms.statistics.table import DM2_PER_HA
 from transforms.values import NODATA
 

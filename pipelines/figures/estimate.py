@@ -12,10 +12,9 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import AnswersSection, SampleSection
 from pipelines.figures.printing import print_estimates, print_points, print_settled
 from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions import now
+from transforms.editions.edition import now
 from transforms.estimators.accuracy import NOT_MAPPED
 from transforms.estimators.agreement import accuracy_at_points, design_for_areas
-from transforms.map_reader import MapReader
 from transforms.sampling.answer_files import Answers, Form, read_answers
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimates import Estimates, name_of
@@ -25,6 +24,7 @@ from transforms.sampling.lookup import OUTSIDE, values_at
 from transforms.sampling.map_figures import MapFigures
 from transforms.sampling.sample import DESIGN, DESIGNS, SAMPLES, Sample
 from transforms.sampling.settling import Settled, settled
+from transforms.tiles.map_reader import MapReader
 
 
 def run_estimate(

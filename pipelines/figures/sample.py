@@ -13,15 +13,15 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import SampleSection
 from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions import Edition, now
-from transforms.map_reader import MapReader
-from transforms.plan import DerivedPlan, ProductPlan, digest
+from transforms.editions.edition import Edition, now
+from transforms.editions.plan import DerivedPlan, ProductPlan, digest
 from transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
 from transforms.sampling.classes import SHARES
 from transforms.sampling.drawing import drawn_points
 from transforms.sampling.files import INTERPRETERS_FILES, sample_folder, write_sample
 from transforms.sampling.sample import DESIGN, DM2_PER_HA, Sample, SampleDesign, SampledStratum
 from transforms.sampling.strata import DividedMap, Division, MeasuredStratum, measured_strata
+from transforms.tiles.map_reader import MapReader
 
 DRAWING_VERSION = 1  # raised whenever the same settings would give other points
 EXAMPLE = "sample: {product: cropland, points: 500}"

@@ -10,8 +10,8 @@ from rich.table import Table
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.season import published_edition, thresholds_of
-from transforms.editions import Edition
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.ground.region import Region
 from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
 from transforms.statistics.map_table import statistics_from_maps
 from transforms.statistics.readings import COVERAGE_METHOD

@@ -6,9 +6,9 @@ from pathlib import Path
 from models.errors import InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.season import season_folder, thresholds_of
-from transforms.edition_state import state_of
-from transforms.editions import Edition, SeasonFolder
-from transforms.lease import holder, now, told
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.lease import holder, now, told
+from transforms.editions.state import state_of
 from transforms.statistics.table import failed_share, statistics
 from transforms.store import write_json, writing
 

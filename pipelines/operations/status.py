@@ -9,9 +9,9 @@ from rich.table import Table
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from transforms.edition_state import EditionState, state_of
-from transforms.editions import season_folders
-from transforms.lease import told
+from transforms.editions.edition import season_folders
+from transforms.editions.lease import told
+from transforms.editions.state import EditionState, state_of
 
 CAUSES_SHOWN = 5
 

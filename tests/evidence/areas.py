@@ -8,8 +8,8 @@ import geopandas as gpd
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.transforms.conservation import relative_error, squares
-from transforms.grid import Grid
-from transforms.region import read_region
+from transforms.ground.grid import Grid
+from transforms.ground.region import read_region
 
 # The production tiles of 10 km, with pixels of 100 m: coverage and pixel areas are exact at any pixel size.
 GRID = Grid(resolution_m=100, tile_px=100)

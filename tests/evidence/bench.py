@@ -33,8 +33,8 @@ from shapely.geometry import mapping
 from models.encoder import Chips, Encoder
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import write_random_bundle
+from transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
 from transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
-from transforms.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
 
 
 class Square(NamedTuple):
@@ -249,7 +249,7 @@ def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
     from pipelines.map import run_map
     from pipelines.progress import JsonReporter
     from pipelines.sections import load
-    from transforms.tile_job import TileJob
+    from transforms.tiles.tile_job import TileJob
 
     tile_seconds: list[float] = []
     whole_job = TileJob.run

@@ -22,9 +22,9 @@ from models.resnet import ResNet
 from tests.evidence.buildings_ceiling import ceiling
 from tests.evidence.buildings_places import SIZE, chips, sites
 from tests.evidence.figure import Experiment, Figure
-from transforms.labelled_chips import PlacedChips
-from transforms.splits import DEALT, SplitSettings, divided
-from transforms.squares import Squares
+from transforms.ground.squares import Squares
+from transforms.labelled.chips_of_cells import PlacedChips
+from transforms.labelled.splits import DEALT, SplitSettings, divided
 
 SEEDS = range(5)
 EPOCHS, BATCH, LEARNING_RATE = 30, 64, 3e-3

@@ -21,7 +21,7 @@ from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
 from pipelines.demo.place import YEAR
-from transforms.composite import MASKED_CLASSES
+from transforms.imagery.composite import MASKED_CLASSES
 from transforms.simulation import atmosphere
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape

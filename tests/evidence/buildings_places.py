@@ -10,11 +10,11 @@ from pyproj import Transformer
 from models.resnet import ResNet, ResNetSize
 from pipelines.demo.place import WINDOW, YEAR, imagery_section
 from pipelines.sections import ImagerySection, WindowSection
-from transforms.chips import ChipLayout
-from transforms.features import SeasonReader, SeasonSettings
-from transforms.footprints import read_footprints
-from transforms.grid import Grid, Zone
-from transforms.labelled_chips import PlacedChips, composite_chips
+from transforms.encoding.chips import ChipLayout
+from transforms.ground.grid import Grid, Zone
+from transforms.labelled.chips_of_cells import PlacedChips, composite_chips
+from transforms.labelled.features import SeasonReader, SeasonSettings
+from transforms.labelled.footprints import read_footprints
 from transforms.simulation.country import PLATEAU, SAVANNA, Country
 from transforms.simulation.ground import Place
 from transforms.simulation.landscape import Landscape

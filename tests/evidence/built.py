@@ -24,12 +24,12 @@ from pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW
 from pipelines.sections import WindowSection
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.composite import CompositeSettings, composite
-from transforms.cutting import mean_of
-from transforms.freeze import find_inputs
-from transforms.geodesy import lonlat_bounds
+from transforms.encoding.cutting import mean_of
+from transforms.ground.geodesy import lonlat_bounds
+from transforms.imagery.composite import CompositeSettings, composite
+from transforms.imagery.freeze import find_inputs
+from transforms.imagery.sources import Source
 from transforms.simulation.ground import Cover
-from transforms.sources import Source
 
 FLANDERS = SHARED / "data/flanders"
 YEAR = 2018  # the site's imagery ends in November 2018

@@ -9,7 +9,7 @@ from pipelines.demo.place import DEMO_PRODUCTS, YEAR, DemoPlace, write_place
 from pipelines.map import run_map
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.simulation.country import PLATEAU
 from transforms.simulation.ground import Place
 

@@ -24,9 +24,9 @@ from pipelines.training_configuration import TrainConfiguration
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
-from transforms.editions import Edition
-from transforms.label_files import read_labels
-from transforms.map_store import open_layer
+from transforms.editions.edition import Edition
+from transforms.editions.map_store import open_layer
+from transforms.labelled.label_files import read_labels
 from transforms.simulation.ground import Place
 from transforms.values import NODATA
 

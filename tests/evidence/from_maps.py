@@ -28,16 +28,16 @@ from tests.conftest import SHARED
 from tests.evidence.bench import peak_mib
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, transfer
+from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, built_of, invented, write_edition
-from tests.transforms.test_editions import make_plan
-from transforms.editions import Edition
-from transforms.grid import Grid, Tile, Zone
-from transforms.plan import ProductPlan
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.editions.plan import ProductPlan
+from transforms.ground.grid import Grid, Tile, Zone
+from transforms.ground.region import Region
+from transforms.ground.unit import Unit
 from transforms.simulation.ground import Place
 from transforms.statistics.map_table import statistics_from_maps
 from transforms.statistics.table import statistics
-from transforms.unit import Unit
 
 DEMO_TILE_PX = 100
 ZONE, LEFT, BOTTOM, TILES_ALONG = Zone(37), 400_000, 1_000_000, 20  # of the large region, a square of tiles

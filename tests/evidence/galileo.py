@@ -18,8 +18,8 @@ from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, SiteSeason, transfer
 from tests.models.test_galileo import CASES, difference, published_nano
-from transforms.chips import ChipLayout
-from transforms.encode import encode
+from transforms.encoding.chips import ChipLayout
+from transforms.encoding.encode import encode
 
 NAME, WEIGHTS = "galileo-nano", SHARED / "weights/galileo/nano_encoder.pt"
 PIXEL = {"patch_px": 1, "chip_px": 1}

@@ -23,9 +23,10 @@ import zarr.storage._local as zarr_files
 
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import SmallSeason, write_small_season
-from transforms import map_store, store
-from transforms.editions import LOCK, Edition, SeasonFolder
-from transforms.ledger import Ledger
+from transforms import store
+from transforms.editions import map_store
+from transforms.editions.edition import LOCK, Edition, SeasonFolder
+from transforms.editions.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM_KILLS = 10

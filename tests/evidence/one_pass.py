@@ -10,7 +10,7 @@ from pipelines.demo.run import TILE_PX
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MeasuredRun, measured_map
 from tests.pipelines.command import arrays
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.simulation.ground import Place
 
 NAMES = ("cropland", "building_coverage", "harvest_piles")

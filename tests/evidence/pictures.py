@@ -19,8 +19,8 @@ from models.resnet import ResNet, ResNetSize
 from models.tasks import ClassTask
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MIB, MeasuredRun, measured_map
-from transforms.grid import Grid, Tile
-from transforms.map_store import open_layer
+from transforms.editions.map_store import open_layer
+from transforms.ground.grid import Grid, Tile
 from transforms.simulation.catalogue import CatalogueWriter
 from transforms.values import NODATA
 

@@ -12,16 +12,16 @@ from odc.geo.geobox import GeoBox
 
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.composite import CompositeSettings, composite
-from transforms.freeze import find_inputs
-from transforms.geodesy import lonlat_bounds
-from transforms.season import Window
+from transforms.ground.geodesy import lonlat_bounds
+from transforms.imagery.composite import CompositeSettings, composite
+from transforms.imagery.freeze import find_inputs
+from transforms.imagery.season import Window
+from transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, Source
 from transforms.simulation import SIMULATOR_VERSION
 from transforms.simulation.ground import Cover, Place
 from transforms.simulation.landscape import Landscape
 from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
 from transforms.simulation.truth import write_truth
-from transforms.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, Source
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- end of what is measured -->)", re.DOTALL)

@@ -18,16 +18,22 @@ from pipelines.sections import load
 from pipelines.train import run_training
 from pipelines.training_configuration import TrainConfiguration, TrainingSection
 from tests.conftest import SHARED
-from transforms.cutting import TileSeason
-from transforms.editions import Edition
-from transforms.encode import TileView
-from transforms.features import LabelledFeatures, SeasonReader, SeasonSettings, labelled_features, training_grid
-from transforms.grid import Grid, Tile, TileRange
-from transforms.label_files import read_labels
-from transforms.labels import Classes, LabelledPixels
-from transforms.map_store import extents, open_layer
+from transforms.editions.edition import Edition
+from transforms.editions.map_store import extents, open_layer
+from transforms.encoding.cutting import TileSeason
+from transforms.encoding.encode import TileView
+from transforms.ground.grid import Grid, Tile, TileRange
+from transforms.labelled.features import (
+    LabelledFeatures,
+    SeasonReader,
+    SeasonSettings,
+    labelled_features,
+    training_grid,
+)
+from transforms.labelled.label_files import read_labels
+from transforms.labelled.labels import Classes, LabelledPixels
+from transforms.tiles.view import encoded_view
 from transforms.values import NODATA
-from transforms.view import encoded_view
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "infra/examples/flanders"

@@ -14,9 +14,9 @@ from pipelines.map import run_map
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
 from tests.evidence.figure import Experiment, Figure
-from transforms.editions import Edition
-from transforms.map_store import open_layer
-from transforms.products import PRODUCTS, Layer
+from transforms.editions.edition import Edition
+from transforms.editions.map_store import open_layer
+from transforms.editions.products import PRODUCTS, Layer
 from transforms.simulation.ground import Place
 from transforms.values import NODATA
 

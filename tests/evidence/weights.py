@@ -24,7 +24,7 @@ from models.softcon import SoftCon, SoftConSize
 from models.weights import file_sha256, open_checkpoint, place
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.freeze import require_bands
+from transforms.imagery.freeze import require_bands
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
 SIZE = PrestoSize(width=32, depth=1, heads=2)

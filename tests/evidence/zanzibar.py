@@ -36,9 +36,9 @@ from models.resnet import ResNet, ResNetSize
 from models.training import blocked_folds
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.footprints import covered_shares, read_ground
-from transforms.pictures import sampled
-from transforms.sources import PROFILES
+from transforms.imagery.pictures import sampled
+from transforms.imagery.sources import PROFILES
+from transforms.labelled.footprints import covered_shares, read_ground
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = SHARED / "data/zanzibar"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from models.errors import StookError
 from pipelines.cli import app
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 
 
 @dataclass(frozen=True)

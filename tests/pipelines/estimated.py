@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.sampling.estimates import COLUMNS, Estimates
 from transforms.statistics.sums import WHOLE_REGION
 

@@ -26,7 +26,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import PILES_WINDOW, WINDOW, YEAR, write_place
 from pipelines.season import region_of
 from pipelines.sections import load
-from transforms.grid import Grid, Tile
+from transforms.ground.grid import Grid, Tile
 from transforms.simulation.ground import Place
 from transforms.simulation.scenes import Revisit
 

@@ -15,9 +15,9 @@ from models.specification import Band, InputSpecification
 from pipelines import chip_memory
 from pipelines.chip_memory import require_room
 from pipelines.chips import by_side
-from transforms.labelled_chips import PlacedChips
+from transforms.ground.squares import Squares
+from transforms.labelled.chips_of_cells import PlacedChips
 from transforms.memory import available_bytes
-from transforms.squares import Squares
 
 BANDS = tuple(Band(name, "rgb", 0.0, 1.0) for name in ("red", "green", "blue"))
 PICTURES = InputSpecification(BANDS, 0.5, 512, "part", 1, "bilinear", masks_missing=False)

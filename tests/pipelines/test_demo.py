@@ -10,7 +10,7 @@ from pipelines.demo import run
 from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
 from pipelines.demo.run import run_demo
 from tests.pipelines.small_season import SMALL_PLACE
-from transforms.region import Region
+from transforms.ground.region import Region
 
 BUNDLES = (BUNDLE, BUILDINGS_BUNDLE, PILES_BUNDLE)
 MOST_BYTES = 3_000_000

@@ -20,9 +20,9 @@ from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
-from transforms import from_composites
-from transforms.editions import Edition
-from transforms.encodings import Storage
+from transforms.editions.edition import Edition
+from transforms.encoding.encodings import Storage
+from transforms.tiles import from_composites
 from transforms.values import NODATA
 
 TILES = 2

@@ -20,7 +20,7 @@ from tests.pipelines.small_season import SmallSeason
 from tests.transforms.sampling.conftest import GRID, REGION, painted, painted_before
 from tests.transforms.sampling.judged_sample import answer_file, made_sample, places, publish_coverage
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.sampling.estimates import Estimates
 from transforms.sampling.files import write_sample
 from transforms.sampling.sample import SAMPLES, Sample

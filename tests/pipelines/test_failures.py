@@ -22,7 +22,7 @@ class Terminal:
 
     def run(self, words: list[str]) -> tuple[int, str]:
         self.monkeypatch.setattr(sys, "argv", ["stook", *words])
-        self.monkeypatch.setattr("transforms.catalog.BackOff", lambda: HASTY)
+        self.monkeypatch.setattr("transforms.imagery.catalog.BackOff", lambda: HASTY)
         with pytest.raises(SystemExit) as end:
             cli.main()
         return int(end.value.code or 0), self.capsys.readouterr().err

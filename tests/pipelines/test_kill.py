@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app
 from tests.evidence.kill import command, differing_bytes, finish, published, run
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 
 
 def run_here(season: SmallSeason) -> int:

@@ -23,14 +23,15 @@ from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms import encode, from_composites, view
-from transforms.editions import Edition
-from transforms.grid import Tile, Zone
-from transforms.map_store import extents, open_layer
-from transforms.materials import Machine
-from transforms.plan import Plan
-from transforms.products import PRODUCTS
-from transforms.tile_job import TileJob
+from transforms.editions.edition import Edition
+from transforms.editions.map_store import extents, open_layer
+from transforms.editions.plan import Plan
+from transforms.editions.products import PRODUCTS
+from transforms.encoding import encode
+from transforms.ground.grid import Tile, Zone
+from transforms.tiles import from_composites, view
+from transforms.tiles.materials import Machine
+from transforms.tiles.tile_job import TileJob
 from transforms.values import NODATA
 
 # Reflectance of two bands is enough of a picture, and quick to read.

@@ -18,12 +18,12 @@ from pipelines.progress import JsonReporter
 from pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms import map_store
-from transforms.areas import TileCoverage
-from transforms.editions import Edition, SeasonFolder
-from transforms.grid import Tile
-from transforms.materials import Machine
-from transforms.tile_job import TileJob
+from transforms.editions import map_store
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
+from transforms.tiles.materials import Machine
+from transforms.tiles.tile_job import TileJob
 from transforms.values import NODATA
 
 TILES = 12

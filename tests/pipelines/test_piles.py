@@ -13,8 +13,8 @@ from models.errors import InputError, UnreachableError
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from tests.transforms.archive import HASTY
-from transforms.editions import Edition, SeasonFolder
-from transforms.map_store import open_layer
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.map_store import open_layer
 from transforms.values import NODATA
 
 ZONE = "32636"
@@ -94,7 +94,7 @@ def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(
         item = json.loads(path.read_text())
         item["assets"]["rgb"]["href"] = "http://127.0.0.1:9/rgb.tif"
         path.write_text(json.dumps(item))
-    monkeypatch.setattr("transforms.pictures.BackOff", lambda: HASTY)
+    monkeypatch.setattr("transforms.imagery.pictures.BackOff", lambda: HASTY)
     with pytest.raises(UnreachableError, match="what is done is kept"):
         run(season)
     [edition] = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name).editions()

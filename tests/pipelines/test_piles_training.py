@@ -29,10 +29,10 @@ from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import write_random_bundle
-from transforms.encodings import PictureEncoding
-from transforms.geodesy import to_lonlat
-from transforms.season import Window
-from transforms.seen_ground import on_seen_ground
+from transforms.encoding.encodings import PictureEncoding
+from transforms.ground.geodesy import to_lonlat
+from transforms.imagery.season import Window
+from transforms.labelled.seen_ground import on_seen_ground
 from transforms.simulation.catalogue import CatalogueWriter
 
 QUIET = JsonReporter()

@@ -18,12 +18,12 @@ from pipelines.figures import sample as sample_pipeline
 from pipelines.sections import load
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from transforms.editions import Edition, SeasonFolder
-from transforms.map_reader import MapReader
+from transforms.editions.edition import Edition, SeasonFolder
 from transforms.sampling.files import INTERPRETERS_FILES
 from transforms.sampling.lookup import values_at
 from transforms.sampling.sample import SAMPLES, Sample
 from transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from transforms.tiles.map_reader import MapReader
 
 SAMPLE: dict[str, Any] = {"product": "cropland", "points": 60, "fewest_points": 10, "seed": 7}
 

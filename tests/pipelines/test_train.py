@@ -30,8 +30,8 @@ from pipelines.train import TrainResult, run_training
 from pipelines.training_configuration import LabelsSection, TrainConfiguration
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.seen_ground import touched
-from transforms.squares import Squares
+from transforms.ground.squares import Squares
+from transforms.labelled.seen_ground import touched
 
 
 def training(season: SmallSeason, folder: Path, **changes: object) -> TrainConfiguration:

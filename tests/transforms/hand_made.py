@@ -9,22 +9,22 @@ import shapely
 from scipy import ndimage
 
 from models.resnet import ResNet, ResNetSize
-from tests.transforms.test_editions import make_plan
-from transforms import map_store
-from transforms.answers import WHOLE, Result, class_image, shares_in
-from transforms.areas import TileCoverage
-from transforms.chips import ChipLayout
-from transforms.derive_tiles import DeriveJob
-from transforms.editions import Edition, SeasonFolder
-from transforms.encodings import PictureEncoding
-from transforms.grid import Grid, Tile
-from transforms.ledger import TileRecord
-from transforms.plan import FarmedRule, Plan, ProductPlan, Smoothing
-from transforms.region import Region
-from transforms.season import Window
+from tests.transforms.editions.test_edition import make_plan
+from transforms.editions import map_store
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.ledger import TileRecord
+from transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing
+from transforms.editions.tile_records import done_record, failed_record
+from transforms.encoding.chips import ChipLayout
+from transforms.encoding.encodings import PictureEncoding
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Grid, Tile
+from transforms.ground.region import Region
+from transforms.ground.unit import Unit
+from transforms.imagery.season import Window
 from transforms.statistics.readings import explained
-from transforms.tile_records import done_record, failed_record
-from transforms.unit import Unit
+from transforms.tiles.answers import WHOLE, Result, class_image, shares_in
+from transforms.tiles.derive_tiles import DeriveJob
 from transforms.values import NODATA, WIDE_NODATA
 
 CELL_PX = 5  # of building coverage and piles

@@ -21,7 +21,7 @@ REACH = 1.96  # standard errors, rounded as in Olofsson et al. 2014 so that publ
 # Share of its half width by which a normal interval may miss the ends from exact limits. At 0.1 the choice covers 0.93
 # or more of one stratum of 10 to 400 points, at every share that a class may have; at 0.2 it falls to 0.914.
 TRUSTED = 0.1
-WARNED = 0.25  # the same, from which a reader is told that few points carry the estimate
+WARNED = 0.25  # the same, from which a reader is told that few points are of the rarer kind
 NAMED = 2  # strata in a warning, those that matter most
 
 Interval = Literal["chosen", "normal", "exact"]
@@ -261,7 +261,7 @@ def few(design: Design, *kinds: np.ndarray, possible: np.ndarray | None = None) 
         skew = design.shares * np.abs(high + low - 2 * found) * (1 if possible is None else possible)
         for index in np.flatnonzero(skew > lopsided):
             hits, count = round(float(found[index] * design.counts[index])), int(design.counts[index])
-            told[int(index)] = f"{hits} of {count} points in {design.strata[index].name!r}"
+            told[int(index)] = f"{min(hits, count - hits)} of {count} points in {design.strata[index].name!r}"
         lopsided = np.maximum(lopsided, skew)
     worst = sorted(told, key=lambda index: -lopsided[index])[:NAMED]
-    return "few points carry it" + (f": {', '.join(told[index] for index in worst)}" if worst else "")
+    return "few points are of the rarer kind" + (f": {', '.join(told[index] for index in worst)}" if worst else "")

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from models.bundle import CARD_FILE, MANIFEST
-from transforms.editions import Edition
-from transforms.plan import ProductPlan
+from transforms.editions.edition import Edition
+from transforms.editions.plan import ProductPlan
 from transforms.store import read_json
 
 SCENE_COLUMNS = ["source", "item_id", "datetime", "baseline", "updated"]

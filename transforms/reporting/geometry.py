@@ -13,9 +13,9 @@ from pyogrio import write_dataframe
 from pyogrio.errors import DataSourceError, FeatureError
 from shapely.geometry.base import BaseGeometry
 
-from transforms.region import Region
+from transforms.ground.region import Region
+from transforms.ground.unit import polygonal
 from transforms.statistics.sums import Place, places
-from transforms.unit import polygonal
 
 GEOPACKAGE, GEOPARQUET = ".gpkg", ".geoparquet"
 GEOMETRY_SUFFIXES = (GEOPACKAGE, GEOPARQUET)

@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from models.errors import InputError
-from transforms.editions import Edition
-from transforms.plan import DerivedPlan, Plan, ProductPlan
+from transforms.editions.edition import Edition
+from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
 from transforms.reporting.columns import AREAS
 from transforms.reporting.facts import scenes_of
 from transforms.reporting.tables import estimates_table, key_of, newest_of_each, vintage_of

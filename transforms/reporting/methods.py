@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions import Edition
-from transforms.products import PRODUCTS
+from transforms.editions.edition import Edition
+from transforms.editions.products import PRODUCTS
 from transforms.reporting.facts import imagery_of, models_of, simulated_in
 from transforms.reporting.tables import key_of, newest_of_each, normalised
 from transforms.sampling.estimates import Estimates

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.sampling.classes import CLASSES
 from transforms.statistics.sums import Place
 

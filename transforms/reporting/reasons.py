@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.encodings import Encoding
-from transforms.plan import DerivedPlan, ProductPlan
+from transforms.editions.plan import DerivedPlan, ProductPlan
+from transforms.encoding.encodings import Encoding
 from transforms.reporting.made import Made
 
 SHOWN_OF_HASH = 8

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from transforms.editions import Edition
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.ground.region import Region
 from transforms.reporting.columns import dictionary
 from transforms.reporting.folder import replacing_folder, write_contents
 from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground

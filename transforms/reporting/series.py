@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions import season_folders
+from transforms.editions.edition import season_folders
 from transforms.reporting.columns import SERIES
 from transforms.reporting.made import Made
 from transforms.reporting.reasons import method_reasons

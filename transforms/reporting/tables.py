@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.sampling.estimates import COLUMNS, ESTIMATES, SUMMARY, Estimates
 from transforms.statistics.table import statistics
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import InputError
-from transforms.polygons import read_vector
+from transforms.ground.polygons import read_vector
 
 TABLES = (".csv", ".txt")
 

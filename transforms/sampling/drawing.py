@@ -20,10 +20,10 @@ import pandas as pd
 import shapely
 
 from models.errors import InputError
-from transforms.areas import PixelAreas, UnitCoverage
-from transforms.geodesy import to_lonlat
-from transforms.grid import Grid, Tile
-from transforms.region import Part
+from transforms.ground.areas import PixelAreas, UnitCoverage
+from transforms.ground.geodesy import to_lonlat
+from transforms.ground.grid import Grid, Tile
+from transforms.ground.region import Part
 from transforms.sampling.sample import DM2_PER_HA
 from transforms.sampling.strata import DividedMap, DividedTile, MeasuredStratum, Piece
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.plan import digest
+from transforms.editions.plan import digest
 from transforms.statistics.table import write_table
 from transforms.store import exclusive, read_json, write_json, writing
 

@@ -15,13 +15,13 @@ from transforms.estimators.design import Design
 from transforms.estimators.domain import domain_area
 from transforms.estimators.interval import Estimate
 from transforms.estimators.shares import MappedRange, difference, domain_difference, regression
-from transforms.map_reader import MapReader
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimates import COLUMNS
 from transforms.sampling.lookup import OUTSIDE, shares_at, values_at
 from transforms.sampling.map_figures import KnownPlace, MapFigures
 from transforms.sampling.sample import DM2_PER_HA, Sample
 from transforms.statistics.sums import Place
+from transforms.tiles.map_reader import MapReader
 
 AREA, COVERED = "area", "covered_area"
 SIGNIFICANT = 2  # figures of a standard error that mean anything (JCGM 100:2008, 7.2.6)

@@ -18,9 +18,9 @@ import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from transforms.geodesy import project, to_lonlat
-from transforms.grid import Zone
-from transforms.polygons import LONLAT, squares
+from transforms.ground.geodesy import project, to_lonlat
+from transforms.ground.grid import Zone
+from transforms.ground.polygons import LONLAT, squares
 from transforms.sampling.sample import DESIGN, DESIGNS, KEY, SAMPLES, Sample, SampleDesign
 from transforms.store import exclusive, write_json, writing
 

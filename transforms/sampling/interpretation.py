@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import InputError
-from transforms.geodesy import WGS84
+from transforms.ground.geodesy import WGS84
 from transforms.sampling.answer_files import Form, read_answers
 
 MOVED_M = 1.0  # what coordinates lose in files of five decimals; farther is another place

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.errors import InputError
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
+from transforms.editions.plan import DerivedPlan, ProductPlan
 from transforms.estimators.accuracy import NOT_MAPPED
-from transforms.plan import DerivedPlan, ProductPlan
-from transforms.region import Region
+from transforms.ground.region import Region
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.sample import DM2_PER_HA
 from transforms.statistics.readings import Reading, reading_of

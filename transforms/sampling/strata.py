@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from models.errors import InputError
-from transforms.grid import Tile
-from transforms.map_reader import MapReader
+from transforms.ground.grid import Tile
+from transforms.ground.unit import Unit
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.codes import OUTSIDE, CodeRaster
 from transforms.statistics.readings import Reading, reading_of
 from transforms.statistics.sums import WHOLE_REGION, ledger_sums
-from transforms.unit import Unit
+from transforms.tiles.map_reader import MapReader
 
 By = Literal["classes", "bands", "raster"]
 NOT_MAPPED = 1 << 50  # kind of ground of which a map says nothing; greater than any other, so that it stands last

@@ -10,15 +10,15 @@ import dask
 import numpy as np
 
 from models.errors import InputError
-from transforms.answers import covered_of
-from transforms.areas import TileCoverage
-from transforms.grid import Tile
-from transforms.ledger import ProductRecord
-from transforms.map_reader import MapReader
+from transforms.editions.ledger import ProductRecord
+from transforms.editions.plan import DerivedPlan, ProductPlan
+from transforms.editions.tile_records import done_record
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
 from transforms.memory import keep_little_freed
-from transforms.plan import DerivedPlan, ProductPlan
 from transforms.statistics.sums import Sums, Tally
-from transforms.tile_records import done_record
+from transforms.tiles.answers import covered_of
+from transforms.tiles.map_reader import MapReader
 
 MOST_TILES_AT_ONCE = 4  # in memory, each with some 60 MB of areas and shares at 1000 pixels a side
 TILES_PER_GRAPH = 64  # what they come to is small; a graph of all tiles of a country is not

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from transforms.editions import Edition
-from transforms.map_reader import MapReader
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.ground.region import Region
 from transforms.statistics.crossing import cross_sums
 from transforms.statistics.from_maps import map_sums
 from transforms.statistics.layers import NONE, read_layer
 from transforms.statistics.sums import Sums, level_order
 from transforms.statistics.table import area_table
+from transforms.tiles.map_reader import MapReader
 
 
 def statistics_from_maps(edition: Edition, thresholds: Mapping[str, int], by: str | None = None) -> pd.DataFrame:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.areas import SQUARE_M
-from transforms.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
-from transforms.plan import M2_PER_HA, DerivedPlan, FarmedRule, Plan, ProductPlan, SmoothingRule
-from transforms.products import counted
+from transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
+from transforms.editions.plan import M2_PER_HA, DerivedPlan, FarmedRule, Plan, ProductPlan, SmoothingRule
+from transforms.editions.products import counted
+from transforms.ground.areas import SQUARE_M
 from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
 PERCENT = frozenset(range(101))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
-from transforms.editions import Edition
-from transforms.ledger import ProductRecord
-from transforms.plan import Plan
-from transforms.region import Region
-from transforms.unit import Unit
+from transforms.editions.edition import Edition
+from transforms.editions.ledger import ProductRecord
+from transforms.editions.plan import Plan
+from transforms.ground.region import Region
+from transforms.ground.unit import Unit
 
 WHOLE_REGION = "region"
 Histogram = dict[int, int]
@@ -25,7 +25,7 @@ class Sums:
         histograms: Class value -> dm².
         cells: Class value -> number of cells; of products whose cells are not counted, nothing.
         covered: Of products that are shares, mean share times area, dm².
-        squares: Of the same, the sum over squares of ``transforms.areas.SQUARES`` of (interval width times area)², dm⁴.
+        squares: Of the same, the sum over squares of ``ground.areas.SQUARES`` of (interval width times area)², dm⁴.
     """
 
     histograms: dict[str, dict[Place, Histogram]]

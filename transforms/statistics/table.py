@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from transforms.editions import Edition
-from transforms.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
-from transforms.plan import DerivedPlan, ProductPlan
-from transforms.products import counted
-from transforms.region import Region
+from transforms.editions.edition import Edition
+from transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
+from transforms.editions.plan import DerivedPlan, ProductPlan
+from transforms.editions.products import counted
+from transforms.ground.region import Region
 from transforms.statistics.readings import Reading, reading_of
 from transforms.statistics.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
 from transforms.store import replacing

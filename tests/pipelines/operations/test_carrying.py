@@ -13,7 +13,7 @@ from models.errors import InputError
 from pipelines.season import season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 from transforms.statistics.table import statistics
 
 

@@ -14,8 +14,8 @@ from pipelines.operations.editions import run_cancel
 from pipelines.season import season_folder
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions import Edition, SeasonFolder
-from transforms.lease import holder
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.lease import holder
 
 
 @pytest.fixture(scope="module")

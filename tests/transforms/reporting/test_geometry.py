@@ -9,9 +9,9 @@ import pytest
 import shapely
 from pyogrio.errors import DataSourceError
 
-from transforms.region import Region
+from transforms.ground.region import Region
+from transforms.ground.unit import Unit
 from transforms.reporting.geometry import grounds, with_ground, write_with_ground
-from transforms.unit import Unit
 
 WEST, EAST, ISLAND = shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1), shapely.box(5, 5, 6, 6)
 REGION = Region(

@@ -7,10 +7,10 @@ import pytest
 from shapely import Polygon, box
 
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions import Edition
-from transforms.grid import Grid, Tile
-from transforms.region import Region
-from transforms.unit import Unit
+from transforms.editions.edition import Edition
+from transforms.ground.grid import Grid, Tile
+from transforms.ground.region import Region
+from transforms.ground.unit import Unit
 from transforms.values import NODATA
 
 GRID = Grid(100, 50)  # tiles of 5 km

@@ -9,19 +9,19 @@ import pandas as pd
 import shapely
 
 from tests.transforms.sampling.published_place import Painter, publish_place
-from transforms import map_store
-from transforms.answers import WHOLE, covered_of, shares_in
-from transforms.areas import TileCoverage
-from transforms.editions import Edition
+from transforms.editions import map_store
+from transforms.editions.edition import Edition
 from transforms.estimators.accuracy import NOT_MAPPED
-from transforms.grid import Grid
-from transforms.map_reader import MapReader
-from transforms.region import Region
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Grid
+from transforms.ground.region import Region
 from transforms.sampling.answer_files import Form
 from transforms.sampling.classes import CLASSES
 from transforms.sampling.lookup import OUTSIDE, values_at
 from transforms.sampling.map_figures import MapFigures
 from transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum
+from transforms.tiles.answers import WHOLE, covered_of, shares_in
+from transforms.tiles.map_reader import MapReader
 from transforms.values import NODATA, WIDE_NODATA
 
 THRESHOLDS = {"cropland": 50}

@@ -7,19 +7,19 @@ import numpy as np
 
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
-from transforms import map_store
-from transforms.answers import class_image
-from transforms.areas import TileCoverage
-from transforms.editions import Edition, SeasonFolder
-from transforms.encodings import Encoding
-from transforms.grid import Grid, Tile
-from transforms.ledger import TileRecord
-from transforms.plan import Plan, ProductPlan
-from transforms.products import PRODUCTS
-from transforms.region import Region
-from transforms.season import Season, Window
-from transforms.sources import Source
-from transforms.tile_records import done_record, failed_record
+from transforms.editions import map_store
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.ledger import TileRecord
+from transforms.editions.plan import Plan, ProductPlan
+from transforms.editions.products import PRODUCTS
+from transforms.editions.tile_records import done_record, failed_record
+from transforms.encoding.encodings import Encoding
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Grid, Tile
+from transforms.ground.region import Region
+from transforms.imagery.season import Season, Window
+from transforms.imagery.sources import Source
+from transforms.tiles.answers import class_image
 from transforms.values import NODATA
 
 # What a tile is: percent and clear observations, uint8 [y, x] each; None for a tile that failed.

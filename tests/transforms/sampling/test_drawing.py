@@ -14,10 +14,10 @@ from shapely import Polygon
 from models.errors import InputError
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION
 from tests.transforms.sampling.test_strata import divided
-from transforms.areas import TileCoverage, UnitCoverage
-from transforms.editions import Edition
-from transforms.grid import Tile, Zone
-from transforms.region import Part
+from transforms.editions.edition import Edition
+from transforms.ground.areas import TileCoverage, UnitCoverage
+from transforms.ground.grid import Tile, Zone
+from transforms.ground.region import Part
 from transforms.sampling import drawing
 from transforms.sampling.drawing import drawn_points, places_in
 from transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum

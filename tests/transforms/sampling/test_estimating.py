@@ -12,9 +12,8 @@ from models.errors import InputError
 from tests.transforms.sampling.conftest import GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import COUNTS, THRESHOLDS, made_sample, publish_coverage, stratum_areas
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions import Edition
-from transforms.grid import Tile
-from transforms.map_reader import MapReader
+from transforms.editions.edition import Edition
+from transforms.ground.grid import Tile
 from transforms.sampling import estimating
 from transforms.sampling.drawing import drawn_points
 from transforms.sampling.estimates import COLUMNS
@@ -24,6 +23,7 @@ from transforms.sampling.map_figures import KnownPlace, MapFigures
 from transforms.sampling.sample import DM2_PER_HA, Sample, SampledStratum
 from transforms.sampling.strata import DividedMap, Division, measured_strata
 from transforms.statistics.table import statistics
+from transforms.tiles.map_reader import MapReader
 
 WRONG = (
     0.1,
@@ -81,7 +81,7 @@ def test_a_map_that_is_right_everywhere_is_estimated_as_it_is(sample: Sample, fi
     row = figure(table, "area", "cropland")
     assert row["value"] == pytest.approx(figures.region.said_ha["cropland"], rel=1e-12)
     assert row["standard_error"] == 0 and row["map_value"] == figures.region.said_ha["cropland"]
-    assert "few points carry it" in row["warning"]
+    assert "few points are of the rarer kind" in row["warning"]
     assert figure(table, "overall_accuracy")["value"] == 1
 
 
@@ -313,7 +313,7 @@ def test_change_is_of_points_that_were_answered_for_both_seasons(
     assert (table["points"] == 214).all()
     assert table["warning"].str.contains("6 of 220 points have no answer that holds").all()
     assert figure(table, "gain", "cropland")["value"] == 0
-    assert "few points carry it" in figure(table, "gain", "cropland")["warning"]
+    assert "few points are of the rarer kind" in figure(table, "gain", "cropland")["warning"]
 
 
 # Building coverage

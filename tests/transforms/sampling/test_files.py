@@ -15,8 +15,8 @@ from pyproj import Transformer
 from models.errors import InputError, UnreachableError
 from tests.transforms.sampling.conftest import REGION
 from tests.transforms.sampling.test_strata import divided
-from transforms.editions import Edition
-from transforms.grid import Zone
+from transforms.editions.edition import Edition
+from transforms.ground.grid import Zone
 from transforms.sampling import files
 from transforms.sampling.drawing import drawn_points
 from transforms.sampling.files import INTERPRETERS_FILES, cells_of, sample_folder, write_sample

@@ -9,11 +9,11 @@ from pyproj import Transformer
 
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import places, publish_coverage
-from transforms.editions import Edition
-from transforms.grid import Zone
-from transforms.map_reader import MapReader
+from transforms.editions.edition import Edition
+from transforms.ground.grid import Zone
 from transforms.sampling import lookup
 from transforms.sampling.lookup import OUTSIDE, shares_at, values_at
+from transforms.tiles.map_reader import MapReader
 from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
 

@@ -11,14 +11,14 @@ from rasterio.transform import from_origin
 
 from models.errors import InputError
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION
-from transforms.areas import TileCoverage
-from transforms.editions import Edition
-from transforms.grid import Tile
-from transforms.map_reader import MapReader
+from transforms.editions.edition import Edition
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
 from transforms.sampling import strata as strata_module
 from transforms.sampling.codes import OUTSIDE, CodeRaster
 from transforms.sampling.strata import NOT_MAPPED, DividedMap, Division, MeasuredStratum, measured_strata
 from transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from transforms.tiles.map_reader import MapReader
 from transforms.values import FAILED
 
 THRESHOLDS = {"cropland": 60}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.transforms.hand_made import invented, plan_of_all, two_zones, write_edition
-from transforms.editions import Edition
+from transforms.editions.edition import Edition
 
 PLAN, REGION = plan_of_all(), two_zones()
 TILES = REGION.tiles(PLAN.grid)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from models.errors import InputError
+from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, write_edition
 from tests.transforms.statistics.conftest import PLAN, REGION, TILES
-from tests.transforms.test_editions import make_plan
-from transforms.areas import TileCoverage
-from transforms.editions import Edition
-from transforms.geodesy import geodesic_area_m2, latlon_at
-from transforms.grid import Grid, Tile, Zone
+from transforms.editions.edition import Edition
+from transforms.ground.areas import TileCoverage
+from transforms.ground.geodesy import geodesic_area_m2, latlon_at
+from transforms.ground.grid import Grid, Tile, Zone
 from transforms.statistics.crossing import split
 from transforms.statistics.layers import MOST_VALUES, NONE, RasterLayer, read_layer
 from transforms.statistics.map_table import statistics_from_maps

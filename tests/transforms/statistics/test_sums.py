@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from shapely import box
 
-from tests.transforms.test_areas import region
-from tests.transforms.test_editions import make_plan
-from transforms.answers import Result
-from transforms.areas import TileCoverage
-from transforms.editions import Edition, SeasonFolder
-from transforms.grid import Grid, Tile
-from transforms.ledger import TileRecord
-from transforms.plan import Plan
+from tests.transforms.editions.test_edition import make_plan
+from tests.transforms.ground.test_areas import region
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.ledger import TileRecord
+from transforms.editions.plan import Plan
+from transforms.editions.tile_records import done_record
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Grid, Tile
 from transforms.statistics.sums import WHOLE_REGION, Place, Sums, ledger_sums
-from transforms.tile_records import done_record
+from transforms.tiles.answers import Result
 
 PIXEL_M = 100  # coverage and areas are exact at any pixel size
 TWO = region(box(38.9, 12.9, 39.047, 13.2), box(39.047, 12.9, 39.3, 13.2))

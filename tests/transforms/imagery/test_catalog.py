@@ -1,0 +1,162 @@
+import json
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pystac
+import pytest
+
+from models.errors import InputError, UnreachableError
+from tests.transforms.archive import (
+    EVERYWHERE,
+    HASTY,
+    PLACE,
+    YEAR_2019,
+    Archive,
+    failing_first,
+    lonlat,
+    noon,
+    served,
+)
+from transforms.imagery.catalog import acquisition, intersects, missing_bands, newest_of_each_acquisition, search
+from transforms.imagery.sources import Source
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    archive = Archive(tmp_path / "archive", "scaled-1e-4")
+    for day in (11, 1, 21):
+        archive.add(f"day-{day:02}", noon(day), {"blue": 500, "scl": 4})
+    return archive
+
+
+def ids(items: list[pystac.Item]) -> list[str]:
+    return [item.id for item in items]
+
+
+def test_static_catalogue_gives_items_in_the_box_and_the_half_open_window_by_time(archive: Archive):
+    archive.add("far", noon(5), {"blue": 500}, PLACE.translate_pix(10_000, 0))
+    source = archive.save()
+    assert ids(search(source, lonlat(PLACE), *YEAR_2019)) == ["day-01", "day-11", "day-21"]
+    assert ids(search(source, lonlat(PLACE), noon(1), noon(21))) == ["day-01", "day-11"]
+    assert search(source, (60, 0, 61, 1), *YEAR_2019) == []
+
+
+def test_static_catalogue_over_http_is_walked_too_and_hrefs_are_absolute(archive: Archive):
+    source = archive.save()
+    with served(Path(source.catalog).parent) as url:
+        items = search(replace(source, catalog=f"{url}/catalog.json"), EVERYWHERE, *YEAR_2019, HASTY)
+        assert items[0].assets["blue"].get_absolute_href() == f"{url}/scenes/day-01/blue.tif"
+
+
+def test_a_short_refusal_is_waited_for(archive: Archive):
+    source = archive.save()
+    with served(Path(source.catalog).parent, failing_first(2, 503)) as url:
+        assert len(search(replace(source, catalog=f"{url}/catalog.json"), EVERYWHERE, *YEAR_2019, HASTY)) == 3
+
+
+@pytest.mark.parametrize("status", [503, 429, 401])
+def test_a_lasting_refusal_is_unreachable_and_names_the_catalogue(archive: Archive, status: int):
+    source = archive.save()
+    with served(Path(source.catalog).parent, lambda path: status) as url, pytest.raises(UnreachableError, match=url):
+        search(replace(source, catalog=f"{url}/catalog.json"), EVERYWHERE, *YEAR_2019, HASTY)
+
+
+def test_a_refused_connection_is_unreachable():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/stac"
+    source = Source("sentinel2", url, "scenes", "scaled-1e-4")
+    with pytest.raises(UnreachableError, match=url):
+        search(source, EVERYWHERE, *YEAR_2019, HASTY)
+
+
+def test_wrong_catalogues_are_the_users_mistake(archive: Archive, tmp_path: Path):
+    source = archive.save()
+    (tmp_path / "page.html").write_text("<html>")
+    (tmp_path / "other.json").write_text("{}")
+    for wrong, why in [("none.json", "no such file"), ("page.html", "not STAC"), ("other.json", "not STAC")]:
+        with pytest.raises(InputError, match=why):
+            search(replace(source, catalog=str(tmp_path / wrong)), EVERYWHERE, *YEAR_2019)
+    with pytest.raises(InputError, match="no collection 'elsewhere'; there are: scenes"):
+        search(replace(source, collection="elsewhere"), EVERYWHERE, *YEAR_2019)
+    with served(tmp_path) as url, pytest.raises(InputError, match="HTTP 404"):
+        search(replace(source, catalog=f"{url}/nowhere"), EVERYWHERE, *YEAR_2019, HASTY)
+
+
+def test_api_is_asked_page_by_page(archive: Archive, tmp_path: Path):
+    """A STAC API of files: what matters is the landing page, the collections, and the pages of a search."""
+    saved = search(archive.save(), EVERYWHERE, *YEAR_2019)
+    api = tmp_path / "api"
+    api.mkdir()
+    with served(api) as url:
+        stac = {"stac_version": "1.0.0", "description": ""}
+        link = {"rel": "search", "href": f"{url}/search", "type": "application/geo+json", "method": "GET"}
+        links = [link, {"rel": "self", "href": f"{url}/index"}, {"rel": "data", "href": f"{url}/collections"}]
+        landing = {"type": "Catalog", "id": "api", **stac, "conformsTo": [], "links": links}
+        extent = {"spatial": {"bbox": [list(EVERYWHERE)]}, "temporal": {"interval": [[None, None]]}}
+        collection = {"type": "Collection", "id": "scenes", **stac, "license": "x", "links": [], "extent": extent}
+        features = [item.to_dict(transform_hrefs=False) for item in saved]
+        pages = [{"type": "FeatureCollection", "features": [feature], "links": []} for feature in features]
+        pages[0]["links"] = [{"rel": "next", "href": f"{url}/second"}]
+        pages[1]["links"] = [{"rel": "next", "href": f"{url}/third"}]
+        files = {"index": landing, "collections": {"collections": [collection], "links": []}}
+        files |= dict(zip(("search", "second", "third"), pages, strict=True))
+        for name, content in files.items():
+            (api / name).write_text(json.dumps(content))
+        source = Source("sentinel2", f"{url}/index", "scenes", "scaled-1e-4")
+        assert ids(search(source, EVERYWHERE, noon(1), noon(21), HASTY)) == ["day-01", "day-11"]
+        with pytest.raises(InputError, match="no collection 'elsewhere'; there are: scenes"):
+            search(replace(source, collection="elsewhere"), EVERYWHERE, *YEAR_2019, HASTY)
+
+
+def test_of_a_reprocessed_acquisition_the_highest_baseline_wins_then_the_latest_update(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", "planetary-computer")
+    one = {"s2:mgrs_tile": "31UFS", "platform": "Sentinel-2A"}
+    archive.add("old", noon(1), {"blue": 500}, **one, **{"s2:processing_baseline": "02.14"})
+    archive.add(
+        "new", noon(1), {"blue": 500}, **one, **{"s2:processing_baseline": "05.00", "updated": "2023-01-01T00:00:00Z"}
+    )
+    archive.add(
+        "newest",
+        noon(1),
+        {"blue": 500},
+        **one,
+        **{"s2:processing_baseline": "05.00", "updated": "2024-01-01T00:00:00Z"},
+    )
+    archive.add("next tile", noon(1), {"blue": 500}, **{**one, "s2:mgrs_tile": "31UFT"})
+    archive.add("next second", noon(1, second=1), {"blue": 500}, **one)
+    assert ids(search(archive.save(), EVERYWHERE, *YEAR_2019)) == ["next tile", "newest", "next second"]
+
+
+def test_two_data_strips_that_meet_in_a_tile_are_two_acquisitions():
+    def granule(item_id: str, strip: str) -> pystac.Item:
+        fields = {
+            "s2:mgrs_tile": "31UFS",
+            "s2:datastrip_id": f"S2A_OPER_MSI_L2A_DS_2APS_20230101T200000_S{strip}_N05.09",
+        }
+        return pystac.Item(item_id, None, [3, 50, 4, 51], datetime(2023, 1, 1, 10, tzinfo=UTC), fields)
+
+    assert len(newest_of_each_acquisition([granule("a", "20230101T105000"), granule("b", "20230101T105015")])) == 2
+    assert acquisition(granule("a", "20230101T105000")) == acquisition(granule("again", "20230101T105000"))
+
+
+def test_a_band_is_missing_only_if_no_item_has_it(archive: Archive):
+    archive.add("damaged", noon(25), {"scl": 4})
+    source = archive.save()
+    items = search(source, EVERYWHERE, *YEAR_2019)
+    assert missing_bands(items, source, ("blue", "red", "nir", "scl")) == {"red", "nir"}
+
+
+def test_raw_grd_items_are_refused_by_name(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", "linear-power")
+    archive.add("S1A_IW_GRDH", noon(1), {"vv": 0.1}, **{"sar:product_type": "GRD", "proj:code": None})
+    with pytest.raises(InputError, match="item S1A_IW_GRDH of scenes is raw GRD; use .*rtc"):
+        search(archive.save(), EVERYWHERE, *YEAR_2019)
+
+
+def test_boxes_may_cross_the_antimeridian():
+    assert intersects([179, -20, -179, -18], (179.5, -19, 180, -18.5))
+    assert intersects([-180, -20, -179.5, -18], (179, -19, -179, -18.5))
+    assert not intersects([179, -20, -179, -18], (0, -19, 10, -18))

@@ -1,0 +1,1 @@
+"""What a run keeps: plan, products, edition, map store, ledger."""

@@ -1,0 +1,85 @@
+"""What an edition's ledger and lease say of it: what is done, failed and left, and who is at work."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.lease import holder
+
+
+@dataclass(frozen=True)
+class ProductState:
+    """Tiles of one product.
+
+    Attributes:
+        done: With a map.
+        failed: Without, and known why.
+        left: Not decided yet.
+    """
+
+    done: int
+    failed: int
+    left: int
+
+
+@dataclass(frozen=True)
+class EditionState:
+    """One edition.
+
+    Attributes:
+        edition: Its id.
+        season: E.g. ``main-2023``.
+        status: ``open``, ``published`` or ``superseded``.
+        opened: UTC, ISO 8601.
+        predecessor: The edition that was published when it was opened, or None.
+        provisional: Whether its season was not over.
+        tiles: How many it has.
+        products: By name.
+        failed: Tile -> product -> cause.
+        holder: What the lease of the run at work says, or None.
+    """
+
+    edition: str
+    season: str
+    status: str
+    opened: str
+    predecessor: str | None
+    provisional: bool
+    tiles: int
+    products: dict[str, ProductState]
+    failed: dict[str, dict[str, str]]
+    holder: dict[str, Any] | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile of every product is decided."""
+        return not any(product.left for product in self.products.values())
+
+
+def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
+    """The state of an edition now; reads every record of its ledger, one at a time."""
+    manifest, plan = edition.manifest, edition.plan
+    names = [product.product for product in plan.all_products]
+    done, failed = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    causes: dict[str, dict[str, str]] = {}
+    for record in edition.ledger.records():
+        for name in names:
+            made = record.products.get(name)
+            if made is not None and made.status == "done":
+                done[name] += 1
+            elif made is not None:
+                failed[name] += 1
+                causes.setdefault(record.tile, {})[name] = made.error or ""
+    tiles = len(manifest["tiles"])
+    return EditionState(
+        edition=edition.id,
+        season=str(plan.season),
+        status=folder.status(edition),
+        opened=manifest["opened"],
+        predecessor=manifest["predecessor"],
+        provisional=plan.provisional,
+        tiles=tiles,
+        products={name: ProductState(done[name], failed[name], tiles - done[name] - failed[name]) for name in names},
+        failed=causes,
+        holder=holder(edition.folder),
+    )

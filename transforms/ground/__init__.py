@@ -1,0 +1,1 @@
+"""The ground: zones and tiles, units and their geometry, ellipsoidal areas, cells."""

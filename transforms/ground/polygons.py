@@ -1,0 +1,100 @@
+"""Vector files as labels need them: in degrees, their polygons valid; and the pixels that polygons hold whole."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio.errors
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from models.errors import InputError
+from transforms.ground.geodesy import project
+from transforms.ground.grid import Zone
+
+LONLAT = "EPSG:4326"
+TOLERANCE_M = 0.001  # an edge that was drawn on the grid still is after a way through degrees
+PIXELS_AT_ONCE = 200_000  # some 100 MB of squares, however large the polygon
+
+
+def read_vector(file: Path, kind: str) -> gpd.GeoDataFrame:
+    """The features of a vector file that have a geometry, in degrees, numbered from 0.
+
+    Args:
+        file: In any CRS.
+        kind: What it should hold, in words: ``polygons``.
+
+    Raises:
+        InputError: If the file cannot be read, has no CRS or is empty.
+    """
+    try:
+        table = gpd.read_file(file)
+    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
+        raise InputError(f"{file}: cannot be read as {kind} ({error})") from error
+    if getattr(table, "geometry", None) is None or not len(table):  # a table without geometry has no such thing
+        raise InputError(f"{file}: holds no {kind}")
+    if table.crs is None:
+        raise InputError(f"{file}: has no CRS")
+    there = table[~(table.geometry.isna() | table.geometry.is_empty)].reset_index(drop=True)
+    if not len(there):
+        raise InputError(f"{file}: holds no {kind}")
+    return there.to_crs(LONLAT)
+
+
+def polygons_of(table: gpd.GeoDataFrame, file: Path) -> gpd.GeoDataFrame:
+    """The features of ``read_vector`` that have an area, made valid.
+
+    Raises:
+        InputError: If there are none, or one lies nowhere on the Earth.
+    """
+    nowhere = ~(np.abs(shapely.bounds(table.geometry.to_numpy())) <= (180, 90, 180, 90)).all(axis=1)
+    if nowhere.any():
+        raise InputError(
+            f"{file}: {nowhere.sum()} polygons lie nowhere; allowed are lon -180…180, lat -90…90; is the CRS right?"
+        )
+    valid = table.set_geometry(shapely.make_valid(table.geometry.to_numpy()), crs=table.crs)
+    found = valid[shapely.area(valid.geometry.to_numpy()) > 0]
+    if not len(found):
+        raise InputError(f"{file}: holds no polygons")
+    return found
+
+
+def zones_of(geometry: BaseGeometry) -> list[Zone]:
+    """The UTM zones that a geometry in degrees touches."""
+    west, south, east, north = geometry.bounds
+    numbers = range(Zone.at(west, 0).number, Zone.at(east, 0).number + 1)
+    halves = [half for half, there in ((False, north > 0), (True, south < 0)) if there]
+    return [Zone(number, half) for number in numbers for half in halves]
+
+
+def whole_pixels(ground: BaseGeometry, zone: Zone, pixel_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a zone's grid that lie wholly within ground.
+
+    Args:
+        ground: Polygons in degrees; what lies in other zones is left out.
+        zone: The zone.
+        pixel_m: Side of a pixel; they are counted from easting and northing 0.
+
+    Returns:
+        Columns and rows int64 [pixel], the rows northwards.
+    """
+    within = project(ground & zone.polygon, zone)
+    found = [np.empty((2, 0), np.int64)]
+    if not within.is_empty:
+        shapely.prepare(within)
+        west, south, east, north = (edge / pixel_m for edge in within.bounds)
+        across = np.arange(np.floor(west), np.ceil(east), dtype=np.int64)
+        at_once = max(1, PIXELS_AT_ONCE // len(across))
+        for bottom in range(int(np.floor(south)), int(np.ceil(north)), at_once):
+            strip = np.arange(bottom, min(bottom + at_once, int(np.ceil(north))))
+            columns, rows = (axis.ravel() for axis in np.meshgrid(across, strip))
+            whole = np.asarray(shapely.contains(within, squares(columns, rows, pixel_m, TOLERANCE_M)))
+            found.append(np.stack([columns[whole], rows[whole]]))
+    return tuple(np.concatenate(found, axis=1))
+
+
+def squares(columns: np.ndarray, rows: np.ndarray, pixel_m: float, within_m: float = 0.0) -> np.ndarray:
+    """The pixels as polygons [pixel] in metres of their zone, each edge moved inwards by ``within_m``."""
+    left, bottom = columns * pixel_m, rows * pixel_m
+    side = pixel_m - within_m
+    return shapely.box(left + within_m, bottom + within_m, left + side, bottom + side)

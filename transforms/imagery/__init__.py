@@ -1,0 +1,1 @@
+"""From archives to composites: seasons, catalogues, assets, cloud-masked reductions, pictures."""

@@ -1,0 +1,86 @@
+"""Find the scenes of a season in the archives and check them, before anything is computed from them."""
+
+from collections.abc import Mapping, Sequence
+
+import pystac
+
+from models.errors import InputError
+from models.specification import InputSpecification
+from transforms.imagery.catalog import missing_bands, search
+from transforms.imagery.inputs import Inputs
+from transforms.imagery.plausibility import check_plausible
+from transforms.imagery.season import Period
+from transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
+
+Bounds = tuple[float, float, float, float]
+
+
+def find_inputs(
+    sources: Mapping[str, Source], bounds: Bounds, spans: Mapping[str, tuple[Period, ...]]
+) -> tuple[Inputs, frozenset[str]]:
+    """The scenes over a box in a span of months, and the Sentinel bands that none of them has, if Sentinels are read.
+
+    Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
+    not: there the archive is damaged, and reading the band is a TileError.
+
+    Args:
+        sources: The archives, by sensor; one that is not there lacks all its bands.
+        bounds: West, south, east, north, degrees.
+        spans: Sensor -> periods; an archive is searched from the first to the last of its own, or not at all.
+
+    Raises:
+        InputError: If an archive has no scene there, lacks the scene classification or the picture, or its numbers are
+            implausible.
+        UnreachableError: If an archive does not answer.
+    """
+    found, absent = {}, set()
+    for sensor, periods in spans.items():
+        source = sources[sensor]
+        start, end = min(period.start for period in periods), max(period.end for period in periods)
+        items = search(source, bounds, start, end)
+        if not items:
+            raise InputError(
+                f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
+                f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+            )
+        found[sensor] = with_all_polarisations(items, source) if sensor == "sentinel1" else items
+        pictures = sensor in PICTURE_SENSORS
+        bands = tuple(source.archive.assets) if pictures else SENSOR_BANDS[sensor]
+        lacking = missing_bands(found[sensor], source, bands)
+        if SCENE_CLASSIFICATION in lacking:
+            raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
+        if lacking and pictures:
+            keys = ", ".join(sorted({source.archive.assets[band] for band in lacking}))
+            raise InputError(
+                f"imagery.{sensor}: no scene of {source.collection} in {source.catalog} has an asset {keys}"
+            )
+        absent |= lacking
+        if sensor in COMPOSITE_SENSORS:
+            check_plausible(found[sensor], source, bounds)
+    if not found.keys().isdisjoint(COMPOSITE_SENSORS):
+        for sensor in COMPOSITE_SENSORS:
+            absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
+    return Inputs.freeze(found, sources), frozenset(absent)
+
+
+def require_bands(specification: InputSpecification, name: str, absent: frozenset[str]) -> None:
+    """Raise InputError if the archives lack a band that the encoder called ``name`` cannot do without."""
+    lacking = sorted(
+        band.name
+        for band in specification.bands
+        if band.sensor in COMPOSITE_SENSORS and (band.name in absent or band.name not in SENSOR_BANDS[band.sensor])
+    )
+    if lacking and not specification.masks_missing:
+        raise InputError(f"imagery: the archives lack {', '.join(lacking)}, which {name} needs")
+    if len(lacking) == len(specification.bands):
+        raise InputError(f"imagery: the archives have none of the bands of {name}")
+
+
+def with_all_polarisations(items: Sequence[pystac.Item], source: Source) -> list[pystac.Item]:
+    """The Sentinel-1 items that have every polarisation of the profile that any item has.
+
+    Archives hold modes with one polarisation, or with others (HH), between the ordinary ones. If no item has all, none
+    is left out.
+    """
+    offered = {band for item in items for band in source.assets_of(item)}
+    return [item for item in items if offered <= source.assets_of(item).keys()] or list(items)

@@ -1,0 +1,181 @@
+"""A check that the profile fits the archive.
+
+Reflectance that no ground has is an offset applied twice; backscatter that none has is in another unit than said.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pystac
+import rasterio
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window, from_bounds
+
+from models.errors import InputError, TileError
+from transforms.backoff import BackOff
+from transforms.imagery.asset import Asset
+from transforms.imagery.catalog import BoundingBox, intersects, reading_order
+from transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
+
+DARKEST_PERCENTILE = 1.0  # a few wrong pixels do not decide
+LOWEST, HIGHEST = -0.02, 0.25  # of the darkest clear pixels in the visible; the offset is 0.1
+LOWEST_DB, HIGHEST_DB = -35.0, -1.0  # of the median: calm water in VH to a town; linear power taken for dB is above 0
+LOWEST_STORED = -100.0  # what is stored below is a fill value that the file does not declare: neither dB nor power
+FEWEST_PIXELS = 300  # the darkest percentile of fewer is one or two pixels
+ITEMS_PER_BASELINE = 3
+THUMBNAIL_PX = 256
+CLEAR_LAND_AND_WATER = (2, 4, 5, 6, 7)  # scene classes: dark features, vegetation, bare, water, unclassified
+
+
+def implausible(reflectance: np.ndarray) -> str | None:
+    """Why the darkest of these clear pixels cannot be surface reflectance in the visible.
+
+    Args:
+        reflectance: Any shape, 1 = 100 %; NaN is ignored.
+
+    Returns:
+        A clause for a message, or None if the values are plausible or too few to tell.
+    """
+    dark = darkest(reflectance)
+    if dark is None or LOWEST <= dark <= HIGHEST:
+        return None
+    return _why(dark)
+
+
+def darkest(reflectance: np.ndarray) -> float | None:
+    """The darkest percentile, or None if there are too few pixels to tell."""
+    values = reflectance[np.isfinite(reflectance)]
+    return float(np.percentile(values, DARKEST_PERCENTILE)) if values.size >= FEWEST_PIXELS else None
+
+
+def too_dark(reflectance: np.ndarray) -> str | None:
+    """``implausible``, the low side only: unnoticed cloud makes a scene bright, but nothing makes it negative."""
+    dark = darkest(reflectance)
+    return _why(dark) if dark is not None and dark < LOWEST else None
+
+
+def check_plausible(
+    items: Sequence[pystac.Item], source: Source, bbox_lonlat: BoundingBox, backoff: BackOff | None = None
+) -> None:
+    """Check a few of a source's items, of every baseline and spread over time, before any tile runs.
+
+    Sentinel-2 is tested by its darkest clear pixels, Sentinel-1 by the median of one polarisation; raw GRD is refused.
+    Items that cannot be read are passed over; they fail the tiles that need them, by name.
+
+    Raises:
+        InputError: The reflectance of an item is too low, the median of all too high, the backscatter is not in the
+            profile's unit, or the archive is raw GRD.
+        UnreachableError: The archive does not answer, or refuses, after retries.
+    """
+    check = _check_backscatter if source.sensor == "sentinel1" else _check_reflectance
+    check(_sample(items), source, bbox_lonlat, backoff or BackOff())
+
+
+def _check_reflectance(items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff) -> None:
+    levels: dict[str, float] = {}
+    for item in items:
+        try:
+            dark = darkest(_clear_visible(source, item, bbox, backoff))
+        except TileError:
+            continue
+        if dark is None:
+            continue
+        levels[item.id] = dark
+        if dark < LOWEST:
+            raise _refusal(source, f"item {item.id} (baseline {baseline(item) or 'unknown'})", _why(dark))
+    if levels and (median := float(np.median(list(levels.values())))) > HIGHEST:
+        raise _refusal(source, f"the median of items {', '.join(levels)}", _why(median))
+
+
+def _check_backscatter(items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff) -> None:
+    """Judge all items together: one alone may lie on the sea or on the edge of its swath."""
+    stored, power, names = [], [], []
+    for item in items:
+        try:
+            asset = Asset(source, item, next(iter(source.assets_of(item)), BACKSCATTER_BANDS[0]), backoff)
+            counts, values = asset.opened(partial(_stored_and_power, asset, bbox))
+        except TileError:
+            continue
+        if counts.size:
+            stored.append(counts)
+            power.append(values)
+            names.append(item.id)
+    if sum(counts.size for counts in stored) < FEWEST_PIXELS:
+        return
+    # What is no power counts as the lowest: decibels taken for power keep only the few pixels above 0 dB.
+    median = float(np.median(np.nan_to_num(np.concatenate(power), nan=0.0)))
+    level = 10 * np.log10(median) if median > 0 else -np.inf
+    if not LOWEST_DB <= level <= HIGHEST_DB:
+        found = f"{level:.1f} dB" if median > 0 else "no finite power above 0"
+        raise _refusal(
+            source,
+            f"items {', '.join(names)}",
+            f"the median of stored values, {np.median(np.concatenate(stored)):.4g}, becomes {found}, "
+            f"allowed {LOWEST_DB:g}…{HIGHEST_DB:g} dB",
+        )
+
+
+def _sample(items: Sequence[pystac.Item]) -> list[pystac.Item]:
+    """Up to ``ITEMS_PER_BASELINE`` of every baseline, evenly over time."""
+    by_baseline: dict[str, list[pystac.Item]] = {}
+    for item in sorted(items, key=reading_order):
+        by_baseline.setdefault(baseline(item), []).append(item)
+    chosen = []
+    for group in by_baseline.values():
+        steps = np.linspace(0, len(group) - 1, min(ITEMS_PER_BASELINE, len(group))).round().astype(int)
+        chosen += [group[step] for step in steps]
+    return chosen
+
+
+def _clear_visible(source: Source, item: pystac.Item, bbox: BoundingBox, backoff: BackOff) -> np.ndarray:
+    """Reflectance of the clear pixels of a thumbnail, the visible bands one after the other."""
+    if item.bbox is None or not intersects(item.bbox, bbox):
+        return np.empty(0, "float32")
+    size = None
+    layers = {}
+    for band in (*VISIBLE_BANDS, SCENE_CLASSIFICATION):
+        asset = Asset(source, item, band, backoff)
+        layers[band] = asset.opened(partial(_thumbnail, asset, bbox, size))
+        size = layers[band].shape
+    clear = np.isin(layers[SCENE_CLASSIFICATION], CLEAR_LAND_AND_WATER)
+    return np.concatenate([layers[band][clear] for band in VISIBLE_BANDS])
+
+
+def _thumbnail(
+    asset: Asset, bbox: BoundingBox, size: tuple[int, ...] | None, file: rasterio.DatasetReader
+) -> np.ndarray:
+    """Physical values of ``_counts``."""
+    return asset.calibrated(_counts(bbox, size, file), file.nodata)
+
+
+def _stored_and_power(asset: Asset, bbox: BoundingBox, file: rasterio.DatasetReader) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a thumbnail that are not fill, as stored and as power: float32 [pixel], NaN where it is none."""
+    counts = _counts(bbox, None, file)
+    filled = np.isfinite(counts) & (counts != 0) & (counts > LOWEST_STORED)
+    if file.nodata is not None:
+        filled &= counts != file.nodata
+    return counts[filled].astype("float32"), asset.calibrated(counts, file.nodata)[filled]
+
+
+def _counts(bbox: BoundingBox, size: tuple[int, ...] | None, file: rasterio.DatasetReader) -> np.ndarray:
+    """The part of ``file`` within ``bbox``, decimated (from overviews) to ``size`` or at most ``THUMBNAIL_PX``."""
+    whole = Window(0, 0, file.width, file.height)
+    part = from_bounds(*transform_bounds("EPSG:4326", file.crs, *bbox), file.transform)
+    try:
+        part = part.intersection(whole)
+    except rasterio.errors.WindowError:
+        return np.zeros(size or (1, 1), file.dtypes[0])
+    shape = size or tuple(max(1, min(round(length), THUMBNAIL_PX)) for length in (part.height, part.width))
+    return np.asarray(file.read(1, window=part, out_shape=shape))
+
+
+def _why(dark: float) -> str:
+    return (
+        f"the darkest {DARKEST_PERCENTILE:g} % of clear visible pixels have reflectance {dark:.3f}, "
+        f"allowed {LOWEST}…{HIGHEST}"
+    )
+
+
+def _refusal(source: Source, what: str, why: str) -> InputError:
+    return InputError(f"{source.catalog}: with profile {source.profile}, {what}: {why}; is the profile right?")

@@ -1,0 +1,1 @@
+"""Labelled ground for training: labels, chips around them, splits that share no ground."""

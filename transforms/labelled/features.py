@@ -1,0 +1,166 @@
+"""Features of labelled pixels, by the very path that maps take: read → composite → encode, or from stored vectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.errors import InputError, TileError
+from models.specification import InputSpecification
+from models.training import Samples
+from transforms.encoding.cutting import TileSeason
+from transforms.encoding.encode import TileView
+from transforms.ground.geodesy import lonlat_bounds, widened
+from transforms.ground.grid import Grid, Tile
+from transforms.imagery.composite import CompositeSettings, composite
+from transforms.imagery.freeze import Bounds, find_inputs
+from transforms.imagery.season import Period
+from transforms.imagery.sources import COMPOSITE_SENSORS, Source
+from transforms.labelled.labels import LabelledPixels
+from transforms.values import NODATA
+
+# Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
+TILE_SIZES_PX = (250, 200, 400, 500, 800, 1000, 1600, 2000)
+
+
+@dataclass(frozen=True)
+class SeasonSettings:
+    """How labelled ground is read.
+
+    Attributes:
+        sources: The archives, by sensor.
+        periods: What the encoder reads.
+        cloud_dilation_px: By how much masked cloud grows.
+        readers: Threads that read imagery.
+    """
+
+    sources: dict[str, Source]
+    periods: tuple[Period, ...]
+    cloud_dilation_px: int
+    readers: int
+
+
+@dataclass(frozen=True)
+class LabelledFeatures:
+    """Features of the labelled pixels that have imagery.
+
+    Attributes:
+        samples: Features float32 [pixel, width], labels and blocks.
+        parcels: int [pixel].
+        unseen: Labelled pixels without enough imagery.
+    """
+
+    samples: Samples
+    parcels: np.ndarray
+    unseen: int
+
+
+def training_grid(cell_px: int) -> Grid:
+    """The tiles in which labels are read, whole numbers of cells wide.
+
+    Raises:
+        InputError: If no size fits.
+    """
+    for size in TILE_SIZES_PX:
+        if size % cell_px == 0:
+            return Grid(tile_px=size)
+    raise InputError(f"stride_px: cells of {cell_px} pixels divide no size of tile; {TILE_SIZES_PX} are offered")
+
+
+class SeasonReader:
+    """Reads the composites of tiles around some labels.
+
+    Args:
+        specification: What the encoder expects.
+        settings: How the ground is read.
+        bounds: West, south, east, north of the labels, degrees.
+        grid: The tiles.
+        halo_px: How far beyond a tile the encoder looks.
+
+    Attributes:
+        absent: Bands that no archive has.
+
+    Raises:
+        InputError: If the archives are unusable there, or lack what the encoder needs.
+        UnreachableError: If an archive does not answer.
+    """
+
+    def __init__(
+        self,
+        specification: InputSpecification,
+        settings: SeasonSettings,
+        bounds: Bounds,
+        grid: Grid,
+        halo_px: int = 0,
+    ):
+        self.settings = settings
+        self.grid = grid
+        self.halo_px = halo_px
+        spans = {sensor: settings.periods for sensor in settings.sources if sensor in COMPOSITE_SENSORS}
+        self.inputs, self.absent = find_inputs(settings.sources, widened(bounds, halo_px * grid.resolution_m), spans)
+        self.wanted = CompositeSettings(
+            bands=specification.band_names,
+            periods=settings.periods,
+            cloud_dilation_px=settings.cloud_dilation_px,
+            absent_bands=self.absent,
+            resampling=specification.resampling,
+            readers=settings.readers,
+        )
+
+    def read(self, tile: Tile) -> TileSeason:
+        """The composite of a tile; raises InputError for a missing or corrupt file, UnreachableError for silence."""
+        geobox = self.grid.geobox(tile, self.halo_px)
+        try:
+            season = composite(self.inputs.near(lonlat_bounds(geobox)), self.settings.sources, geobox, self.wanted)
+        except TileError as error:
+            raise InputError(str(error)) from error
+        return TileSeason(self.grid, tile, season, self.halo_px)
+
+
+def labelled_features(
+    labels: LabelledPixels,
+    view: Callable[[Tile], TileView],
+    grid: Grid,
+    cell_px: int,
+    width: int,
+    minimum_observations: int,
+    block_m: float,
+) -> LabelledFeatures:
+    """The vectors of labelled pixels; where a cell is larger than a pixel, of the cell that a pixel lies in.
+
+    Args:
+        labels: The pixels.
+        view: What heads see of a tile.
+        grid: The tiles that ``view`` takes.
+        cell_px: Side of a cell.
+        width: Length of a vector.
+        minimum_observations: Pixels with fewer clear observations are left out, as the map leaves them.
+        block_m: Side of the blocks that cross-validation never splits.
+
+    Raises:
+        InputError: If only one class is left where there is enough imagery.
+    """
+    features = np.full((len(labels), width), np.nan, np.float32)
+    for tile, index, rows, columns in labels.by_tile(grid):
+        seen = view(tile)
+        place = rows // cell_px, columns // cell_px
+        enough = (seen.clear != NODATA) & (seen.clear >= minimum_observations)
+        labelled = np.zeros(enough.shape, bool)
+        labelled[place] = True
+        number = np.full(enough.shape, -1)
+        vectors = [np.full((1, width), np.nan, np.float32)]  # the last row, which -1 means: no vector
+        found = 0
+        for part in seen.features(labelled & enough):
+            number[part.rows, part.columns] = found + np.arange(len(part.rows))
+            vectors.insert(-1, part.vectors.numpy())
+            found += len(part.rows)
+        features[index] = np.concatenate(vectors)[number[place]]
+    seen_pixels = np.isfinite(features[:, 0])
+    table = labels.table[seen_pixels]
+    if table["label"].nunique() < 2:
+        raise InputError(
+            f"training.labels: only {len(table)} of {len(labels)} labelled pixels have "
+            f"{minimum_observations} clear observations or more, and not of both classes"
+        )
+    samples = Samples(features[seen_pixels], table["label"].to_numpy(bool), labels.blocks(block_m)[seen_pixels])
+    return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen_pixels).sum()))

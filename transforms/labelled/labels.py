@@ -1,0 +1,76 @@
+"""Labelled ground: what classes mean, and labelled pixels or cells of the UTM grid."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from transforms.ground.grid import Grid, Tile, Zone
+
+PIXEL_M = 10
+DAY = "day"
+BLOCKS_PER_SIDE = 10_000_000  # more than pixels between the equator and a pole, so numbers of blocks never meet
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which classes of a label file mean what; every other value is unlabelled.
+
+    Attributes:
+        positive: Classes that are the product's.
+        negative: Classes that are not.
+    """
+
+    positive: tuple[int | str, ...]
+    negative: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class LabelledPixels:
+    """Labelled pixels of 10 m, or cells of a coarser product.
+
+    Attributes:
+        table: One row a pixel: ``zone`` (name), ``column`` and ``row`` (counted from easting and northing 0, the row
+            northwards), ``label`` (bool for a class, float32 0…1 for a covered fraction), ``parcel`` (int, pixels that
+            are not independent of each other), ``lon``, ``lat`` (degrees, of the centre); of what stands for some weeks
+            only also ``day`` (``datetime.date``, of the picture that the label was read from), a row a cell and day.
+        pixel_m: Side of a pixel.
+    """
+
+    table: pd.DataFrame
+    pixel_m: float = PIXEL_M
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in degrees."""
+        lon, lat = self.table["lon"], self.table["lat"]
+        return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+    def thinned(self, most: int, seed: int) -> "LabelledPixels":
+        """At most ``most`` pixels, drawn at random without changing their order."""
+        if len(self.table) <= most:
+            return self
+        table = self.table.sample(most, random_state=seed).sort_index().reset_index(drop=True)
+        return LabelledPixels(table, self.pixel_m)
+
+    def blocks(self, block_m: float) -> np.ndarray:
+        """The square block int64 [pixel] that each pixel lies in; the same number is the same ground, in any file."""
+        side = block_m / self.pixel_m
+        zone, column, row = (self.table[key].to_numpy() for key in ("zone", "column", "row"))
+        blocks = (column // side).astype(np.int64), (row // side).astype(np.int64)
+        return (zone.astype(np.int64) * BLOCKS_PER_SIDE + blocks[0]) * BLOCKS_PER_SIDE + blocks[1]
+
+    def by_tile(self, grid: Grid) -> Iterator[tuple[Tile, np.ndarray, np.ndarray, np.ndarray]]:
+        """Tiles with their labelled pixels, of ``pixel_m``: indices in ``table``, rows (from the north) and columns."""
+        size = grid.tile_px
+        keys = [self.table["zone"], self.table["column"] // size, self.table["row"] // size]
+        for key, part in self.table.groupby(keys, sort=True):
+            zone, ix, iy = cast(tuple[str, int, int], key)
+            rows = size - 1 - (part["row"].to_numpy() - iy * size)
+            columns = part["column"].to_numpy() - ix * size
+            yield Tile(Zone.parse(zone), int(ix), int(iy)), part.index.to_numpy(), rows, columns

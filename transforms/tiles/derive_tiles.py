@@ -1,0 +1,168 @@
+"""The stage that makes products from finished maps, once every tile is mapped; none of its work needs a model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import lru_cache, partial
+
+import numpy as np
+
+from models.errors import InputError, UnreachableError
+from transforms.editions import map_store
+from transforms.editions.edition import Edition, now
+from transforms.editions.ledger import ProductRecord
+from transforms.editions.plan import DerivedPlan, digest
+from transforms.editions.tile_records import cause_of, done_record, failed_record
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
+from transforms.stopwatch import Stopwatch
+from transforms.tiles.carrying import Predecessor
+from transforms.tiles.derived import derive, reach_px
+from transforms.tiles.map_reader import MapReader, in_pixels
+from transforms.tiles.map_tiles import TileStage
+from transforms.tiles.tile_job import TileSummary
+
+Records = Mapping[str, ProductRecord]
+
+
+class DeriveTiles(TileStage):
+    """Makes the products that are made from finished maps.
+
+    Args:
+        edition: An open edition, of which every tile has a record.
+    """
+
+    def __init__(self, edition: Edition):
+        super().__init__(edition, partial(derive_job_of, edition))
+
+
+@lru_cache(maxsize=1)
+def derive_job_of(edition: Edition) -> "DeriveJob":
+    """The job of an edition, made once per process and shared by its threads."""
+    return DeriveJob(edition)
+
+
+class DeriveJob:
+    """Makes the derived products of tiles, one after the other, for one may be made from another.
+
+    Every decision is taken from maps that this stage leaves alone, or from the tile's own, so the order of tiles does
+    not matter. Memory: a tile with what is read around it.
+
+    Args:
+        edition: An open edition.
+    """
+
+    def __init__(self, edition: Edition):
+        self.edition = edition
+        self.maps = MapReader(edition)
+        self.plan = self.maps.plan
+        self.tiles = frozenset(self.maps.tiles)
+        self.predecessor = Predecessor.of(edition)
+
+    def run(self, tile: Tile) -> TileSummary:
+        """Make the derived products of a tile whose records do not say that the very same was done.
+
+        Raises:
+            InputError: If the tile is not mapped yet.
+            UnreachableError: If the store does not answer; the tile then has no new record.
+            OSError: The same, where it is the ledger that does not answer.
+        """
+        ledger, watch = self.edition.ledger, Stopwatch()
+        before = ledger.read(tile)
+        if before is None:
+            raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
+        with watch.step("derive"):
+            record, ground, begun, taken = before, None, 0, True
+            for product in self.plan.derived:
+                wanted = self._fingerprint(product, tile, record.products)
+                if record.settles(product.product, wanted):
+                    continue
+                begun = begun or ledger.begin(tile)
+                ground = ground or self.maps.ground(tile)
+                made = self.predecessor.carried(product, ground, wanted) if self.predecessor else None
+                taken = taken and made is not None
+                made = made or self._make(product, wanted, ground, record.products)
+                record = replace(record, products={**record.products, product.product: made})
+        if record is before:
+            return TileSummary(tile.name, "unchanged")
+        ledger.commit(
+            replace(
+                record,
+                attempts=before.attempts + begun - 1,
+                seconds=before.seconds | {step: round(seconds, 3) for step, seconds in watch.seconds.items()},
+                finished=now(),
+            )
+        )
+        return TileSummary(tile.name, "failed" if record.failed else "carried" if taken else "done")
+
+    def _fingerprint(self, product: DerivedPlan, tile: Tile, own: Records) -> str:
+        """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
+
+        Args:
+            product: As planned.
+            tile: The tile.
+            own: What the ledger says of the tile.
+        """
+        read = {tile.name: own}
+        for other in self.tiles & tiles_within(tile, reach_px(product), self.plan.grid.tile_px):
+            record = self.edition.ledger.read(other)
+            read[other.name] = {} if record is None else record.products
+        return digest(
+            {
+                "processing": self.plan.processing,
+                "product": product.product,
+                "rule": asdict(product.rule),
+                "inputs": {
+                    name: [
+                        [records[each].fingerprint, records[each].status] for each in product.inputs if each in records
+                    ]
+                    for name, records in read.items()
+                },
+            }
+        )
+
+    def _make(self, product: DerivedPlan, wanted: str, ground: TileCoverage, records: Records) -> ProductRecord:
+        """Make and write one product; returns what the ledger keeps of it.
+
+        Raises:
+            UnreachableError: If the store does not answer.
+            OSError: The same.
+        """
+        tile = ground.tile
+        window = self.maps.window(product, tile)
+        missing = [name for name in product.inputs if records[name].status == "failed"]
+        error = f"needs {' and '.join(missing)}, which failed"
+        if not missing:
+            try:
+                image = self._image(product, tile)
+                map_store.write_images(self.edition.maps, self.plan, product, tile, window, (image,))
+                return done_record(product, wanted, ground, self.maps.made_classes(product.product, tile))
+            except (UnreachableError, OSError):  # of the store: all that is read here is our own
+                raise
+            except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
+                error = cause_of(failure)
+        map_store.write_blank(self.edition.maps, self.plan, product, tile, window)
+        return failed_record(product, wanted, ground, error)
+
+    def _image(self, product: DerivedPlan, tile: Tile) -> np.ndarray:
+        """The product of a tile, uint8 [cell row, cell column], from the maps of its inputs around the tile."""
+        reach = reach_px(product)
+        image = derive(product, [self._map_around(name, tile, reach) for name in product.inputs])
+        beyond = reach // product.cell_px
+        inner = slice(beyond, image.shape[0] - beyond)
+        return image[inner, inner]
+
+    def _map_around(self, name: str, tile: Tile, reach: int) -> np.ndarray:
+        """The map of a product with ``reach`` pixels of the grid around a tile, uint8 [y, x] in such pixels."""
+        product = self.maps.product(name)
+        cells = -(-reach // product.cell_px)
+        pixels = in_pixels(self.maps.layer(product, 0, tile, cells), product.cell_px)
+        spare = cells * product.cell_px - reach
+        inner = slice(spare, pixels.shape[0] - spare)
+        return pixels[inner, inner]
+
+
+def tiles_within(tile: Tile, distance_px: int, tile_px: int) -> set[Tile]:
+    """The other tiles of the zone's grid of which some pixel lies so near to a tile, along the axes."""
+    rings = -(-distance_px // tile_px)
+    steps = range(-rings, rings + 1)
+    return {Tile(tile.zone, tile.ix + x, tile.iy + y) for x in steps for y in steps if (x, y) != (0, 0)}

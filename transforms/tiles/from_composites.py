@@ -1,0 +1,106 @@
+"""Products of composites: read once, encoded once per encoder, answered by every head."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from transforms.editions.plan import EMBEDDING, ProductPlan
+from transforms.encoding.cutting import TileSeason
+from transforms.encoding.encode import ACCELERATOR, TileView
+from transforms.encoding.encodings import Encoding
+from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
+from transforms.imagery.composite import CompositeSettings, composite
+from transforms.stopwatch import Stopwatch
+from transforms.tiles.answers import Answer, Result, class_image, enough
+from transforms.tiles.embeddings import EmbeddingStore
+from transforms.tiles.fingerprints import encoding_fingerprint
+from transforms.tiles.materials import Materials
+from transforms.tiles.view import encoded_view
+from transforms.values import NODATA
+
+Planned = dict[Encoding, list[ProductPlan]]
+
+
+def composite_results(
+    materials: Materials, ground: TileCoverage, planned: Planned, watch: Stopwatch
+) -> Iterator[Result]:
+    """The results of products that read the same periods in the same way.
+
+    Args:
+        materials: Of the edition.
+        ground: The tile.
+        planned: The products by how they are encoded.
+        watch: Takes the time.
+
+    Raises:
+        TileError: If an asset is missing or corrupt, or a model answers with something that is not a number.
+        UnreachableError: If an archive does not answer.
+    """
+    season = None
+    for encoding, products in planned.items():
+        view = _stored_view(materials, ground, encoding, watch)
+        fresh = view is None
+        if view is None:
+            if season is None:
+                with watch.step("read"):
+                    season = _read(materials, ground.tile, list(planned))
+            # What goes into the store is rounded there.
+            rounding = None if products[0].product == EMBEDDING else encoding
+            embedder, absent = materials.embedder(encoding), materials.absent(encoding)
+            view = encoded_view(season, embedder, encoding.layout, ground.owned, absent, rounding)
+        if products[0].product == EMBEDDING:
+            yield _stored(materials, ground.tile, products[0], view, watch)
+        else:
+            answers = _answers(materials, products, view, watch)
+            # Only now is it known what the memory held.
+            batch = materials.embedder(encoding).batch if fresh else None
+            yield from (answer.result(view.clear, batch) for answer in answers)
+
+
+def _read(materials: Materials, tile: Tile, encodings: list[Encoding]) -> TileSeason:
+    """The composite that all of some encodings can be made from."""
+    plan = materials.plan
+    halo_px = max(encoding.halo_px for encoding in encodings)
+    settings = CompositeSettings(
+        bands=tuple(dict.fromkeys(band for encoding in encodings for band in encoding.bands)),
+        periods=encodings[0].periods,
+        cloud_dilation_px=plan.cloud_dilation_px,
+        absent_bands=frozenset.intersection(*(materials.absent(encoding) for encoding in encodings))
+        | materials.absent_bands,
+        resampling=encodings[0].resampling,
+        readers=materials.machine.readers,
+    )
+    season = composite(materials.near(tile, halo_px), plan.sources, plan.grid.geobox(tile, halo_px), settings)
+    return TileSeason(plan.grid, tile, season, halo_px)
+
+
+def _stored_view(materials: Materials, ground: TileCoverage, encoding: Encoding, watch: Stopwatch) -> TileView | None:
+    """What was encoded before and stored, if it was made of the very same; else None."""
+    store, tile = materials.stored, ground.tile
+    if store is None or encoding.storage is None or store.edition == materials.edition:
+        return None
+    record = store.edition.ledger.read(tile)
+    if record is None or not record.settles(EMBEDDING, encoding_fingerprint(materials, ground, encoding)):
+        return None
+    with watch.step("read"):
+        return store.view(tile)
+
+
+def _answers(materials: Materials, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> list[Answer]:
+    """What the heads of one encoding say of its vectors."""
+    answers = [Answer(product, materials.bundles[product.product], len(view.clear)) for product in products]
+    with ACCELERATOR, watch.step("encode"):
+        for part in view.features(np.logical_or.reduce([enough(product, view.clear) for product in products])):
+            for answer in answers:
+                answer.add(part)
+    return answers
+
+
+def _stored(materials: Materials, tile: Tile, product: ProductPlan, view: TileView, watch: Stopwatch) -> Result:
+    """Feature vectors, written strip by strip; areas are of cells that have one, as 100 percent."""
+    with ACCELERATOR, watch.step("encode"):
+        store = EmbeddingStore(materials.edition, materials.plan, mode="r+")
+        known = store.write(tile, view.features(enough(product, view.clear)))
+    batch = materials.embedder(product.encoding).batch
+    return Result(product, (view.clear,), class_image(np.where(known, 100, NODATA), view.clear), batch=batch)
