@@ -11,6 +11,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures.estimate import (
     classes_of,
     form_of,
+    require_known_sample,
     rests_on,
     sample_of,
     section_of,
@@ -54,13 +55,15 @@ def run_change(
     earlier = MapFigures.of(edition_before(config, since), section.product, thresholds)
     drawn = sample_of(config, year, sample)
     judged = [settled_answers(section, drawn, before, before=True), settled_answers(section, drawn, after)]
+    require_known_sample(config, year, sample, *judged)
     hashes = [set(found.interpretation.files.values()) for found in judged]
     if hashes[0] & hashes[1] and form_of(section.answers, before=True) == form_of(section.answers):
         raise InputError(
             "--before and --after: hold the same file; answers of one season for both show no change, unless "
             "sample.answers.answer_before names the columns of the earlier one"
         )
-    table = change_table(drawn, earlier, later, np.stack([found.resolved.values for found in judged]))
+    remarks = tuple(dict.fromkeys(found.unplaced for found in judged))
+    table = change_table(drawn, earlier, later, np.stack([found.resolved.values for found in judged]), remarks)
     seasons = [str(figures.edition.plan.season) for figures in (earlier, later)]
     disagreements = pd.concat(
         [

@@ -11,6 +11,7 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import AnswersSection, SampleSection
 from pipelines.figures.printing import print_estimates, print_points, print_settled
+from pipelines.figures.sample import DECIDING
 from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import now
 from transforms.estimators.accuracy import NOT_MAPPED
@@ -22,7 +23,7 @@ from transforms.sampling.estimating import Judged, Settings, estimate_table
 from transforms.sampling.interpretation import Interpretation, crossed, interpreted, valued
 from transforms.sampling.lookup import OUTSIDE, values_at
 from transforms.sampling.map_figures import MapFigures
-from transforms.sampling.sample import DESIGN, DESIGNS, SAMPLES, Sample
+from transforms.sampling.sample import DESIGN, DESIGNS, SAMPLES, Sample, read_design
 from transforms.sampling.settling import Settled, settled
 from transforms.tiles.map_reader import MapReader
 
@@ -52,12 +53,14 @@ def run_estimate(
         return None
     drawn = sample_of(config, year, sample)
     found = settled_answers(section, drawn, answers)
+    require_known_sample(config, year, sample, found)
     settings = Settings(section.estimator, section.fewest_points_per_unit)
-    table = estimate_table(Judged.by(drawn, figures, found.resolved.values), settings)
+    table = estimate_table(Judged.by(drawn, figures, found.resolved.values), settings, remarks=(found.unplaced,))
     summary = summary_of(drawn, edition.id, None) | found.as_json()
     name = name_of(drawn.drawn.id, rests_on(config, section, found))
     season = season_folder(config, year).folder
     kept = Estimates.write(season, name, table, found.disagreements(drawn.points, classes_of(section)), summary)
+    print(f"Sample {drawn.drawn.id}, drawn from edition {drawn.drawn.edition} of {drawn.drawn.season}:")
     print_settled(found)
     print_estimates(kept)
     return kept
@@ -89,20 +92,53 @@ def form_of(section: AnswersSection, before: bool = False) -> Form:
 
 
 def sample_of(config: MapConfiguration, year: int, folder: Path | None) -> Sample:
-    """The sample in a folder, or the season's newest for the configured product.
+    """The sample in a folder, or the season's newest that was drawn as configured, or its only one.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or several of which none was drawn as configured.
     """
     if folder is not None:
         return Sample.read(folder)
-    product = section_of(config).product
-    home = season_folder(config, year).folder / SAMPLES
-    designs = [(DESIGNS.validate_json(path.read_bytes()), path) for path in home.glob(f"[!.]*/{DESIGN}")]
-    found = [(design.drawn, path.parent) for design, path in designs if design.product == product]
+    section, found = section_of(config), samples_of(config, year)
     if not found:
-        raise InputError(f"{home}: there is no sample for {product}; draw one with 'stook sample', or name its folder")
-    return Sample.read(max(found)[1])
+        home = season_folder(config, year).folder / SAMPLES
+        raise InputError(
+            f"{home}: there is no sample for {section.product}; draw one with 'stook sample', or name its folder"
+        )
+    wanted = section.model_dump(mode="json", include=set(DECIDING))
+    as_configured = [path for path in found if wanted.items() <= read_design(path).settings.items()]
+    if not as_configured and len(found) > 1:
+        raise InputError(
+            f"--sample is missing: this season has {len(found)} samples for {section.product} "
+            f"({', '.join(path.name for path in found)}), none of them drawn as this configuration says; name the "
+            "folder of theirs"
+        )
+    return Sample.read((as_configured or found)[-1])
+
+
+def samples_of(config: MapConfiguration, year: int) -> list[Path]:
+    """Folders of a season's samples for the configured product, the newest last."""
+    home = season_folder(config, year).folder / SAMPLES
+    designs = [(read_design(path.parent), path.parent) for path in home.glob(f"[!.]*/{DESIGN}")]
+    product = section_of(config).product
+    return [folder for _, folder in sorted((one.drawn, folder) for one, folder in designs if one.product == product)]
+
+
+def require_known_sample(config: MapConfiguration, year: int, folder: Path | None, *found: Settled) -> None:
+    """Have the sample named where answers fit several by their numbers, and no coordinates tell which.
+
+    Raises:
+        InputError: If it is not named.
+    """
+    unplaced = [one.unplaced for one in found if one.unplaced]
+    if folder is not None or not unplaced:
+        return
+    samples = samples_of(config, year)
+    if len(samples) > 1:
+        raise InputError(
+            f"--sample is missing: {unplaced[0]}, and this season has {len(samples)} samples "
+            f"({', '.join(sample.name for sample in samples)}); name the folder of theirs"
+        )
 
 
 def settled_answers(section: SampleSection, sample: Sample, answers: Sequence[Path], before: bool = False) -> Settled:
@@ -112,7 +148,7 @@ def settled_answers(section: SampleSection, sample: Sample, answers: Sequence[Pa
         InputError: If they cannot be used.
     """
     classes = classes_of(section)
-    found = interpreted(answers, form_of(section.answers, before), sample.points, classes)
+    found = interpreted(answers, form_of(section.answers, before), sample.points, classes, sample.drawn.cell_m)
     return settled(found, section.answers.rule, classes)
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.sampling.classes import CLASSES
-from transforms.sampling.estimates import Estimates
-from transforms.sampling.estimating import OF_CLASS, rounded_to
+from transforms.sampling.estimates import Estimates, reasons_in
+from transforms.sampling.estimating import OF_CLASS, rounded_to, telling_error
 from transforms.sampling.settling import Pair, Settled
 from transforms.statistics.sums import WHOLE_REGION
 
@@ -98,7 +98,8 @@ def _print_figures(rows: pd.DataFrame, title: str, named: Mapping[str, str]) -> 
     for heading in ("", "from", "to", "map says", "points"):
         shown.add_column(heading or "estimate", justify="right")
     for _, row in rows.iterrows():
-        ends = (_figure(row[end], row["standard_error"], row["unit"]) for end in ("value", "low", "high"))
+        error = telling_error(row["standard_error"], row["low"], row["high"])
+        ends = (_figure(row[end], error, row["unit"]) for end in ("value", "low", "high"))
         said = "" if np.isnan(row["map_value"]) else f"{row['map_value']:,.1f} ha"
         shown.add_row(*(_words(str(row[name])) for name in named), *ends, said, f"{row['points']:,}")
     Console(width=WIDTH).print(shown)
@@ -120,9 +121,5 @@ def _words(name: str) -> str:
 
 def _print_reasons(table: pd.DataFrame, heading: str, column: str) -> None:
     """Each reason once, with the figures that it is of."""
-    told = table[table[column] != ""]
-    for reason, rows in told.groupby(column, sort=False):
-        places = list(dict.fromkeys(rows["name"]))
-        kinds = ", ".join(dict.fromkeys(_words(figure) for figure in rows["figure"]))
-        where = f" of {len(places)} places" if len(places) > 1 else ""
-        print(f"{heading} ({kinds}{where}): {reason}.")
+    for figures, reason in reasons_in(table, column):
+        print(f"{heading} ({figures}): {reason}.")

@@ -5,7 +5,11 @@ from pathlib import Path
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.season import published_edition, thresholds_of
+from transforms.editions.edition import Edition
 from transforms.reporting.report import REPORTS, write_report
+from transforms.sampling.estimates import Estimates
+from transforms.sampling.sample import DESIGN, SAMPLES
+from transforms.store import read_json
 
 
 def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Path]:
@@ -24,7 +28,26 @@ def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Pat
     """
     edition = published_edition(config, year)
     folder = to or edition.folder.parent / REPORTS / edition.id
+    tell_sources(edition)
     try:
         return write_report(edition, thresholds_of(config), config.region.vintage, folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+
+
+def tell_sources(edition: Edition) -> None:
+    """Print which estimates the report holds, and which samples of the season were not judged for this edition."""
+    season = edition.folder.parent
+    for product in (planned.product for planned in edition.plan.all_products):
+        found = Estimates.newest(season, edition.id, product)
+        if found is not None:
+            answers = ", ".join(found.summary["answers"])
+            print(f"{product}: estimates of sample {found.summary['sample']['id']}, answers {answers} ({found.folder})")
+            continue
+        samples = [path.parent for path in (season / SAMPLES).glob(f"[!.]*/{DESIGN}")]
+        others = [path.name for path in samples if read_json(path / DESIGN)["product"] == product]
+        if others:
+            print(
+                f"{product}: no estimates for this edition, although there are samples ({', '.join(sorted(others))}): "
+                "'stook estimate --sample' makes them"
+            )

@@ -99,7 +99,7 @@ def draw(config: MapConfiguration, edition: Edition, earlier: Edition | None, sa
         settings=section.model_dump(mode="json"),
         drawn=now(),
         strata=tuple(
-            SampledStratum(stratum.name, stratum.area_dm2, int(points), stratum.spread)
+            SampledStratum(stratum.name, stratum.area_dm2, int(points), stratum.spread, stratum.units_dm2)
             for stratum, points in zip(strata, counts, strict=True)
         ),
     )

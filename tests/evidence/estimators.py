@@ -84,6 +84,21 @@ class Population:
         return cls(strata, stratum, ground, later, chance[2] < DISTRICT_SHARE, roofs, mapped, groups)
 
     @property
+    def city(self) -> np.ndarray:
+        """bool [pixel], a district with hardly any cropland."""
+        return self.district & ((self.ground != CROPLAND) | (np.arange(len(self.ground)) % 100 == 0))
+
+    @property
+    def wild(self) -> np.ndarray:
+        """bool [pixel], a district half of which was not mapped."""
+        unmapped = self.stratum == len(CLASSES)
+        return np.where(unmapped, self.district, self.district & (np.arange(len(self.ground)) % 10 == 0))
+
+    def held(self, place: np.ndarray) -> np.ndarray:
+        """How much of each stratum lies in a place, float [stratum]."""
+        return np.bincount(self.stratum, weights=place) / np.bincount(self.stratum)
+
+    @property
     def map_class(self) -> np.ndarray:
         """int [pixel], ``NOT_MAPPED`` where there is no map."""
         return np.where(self.stratum < len(CLASSES), self.stratum, NOT_MAPPED)
@@ -142,6 +157,7 @@ def by_map_class(population: Population) -> dict[str, Repeated]:
     """Estimators on samples whose strata are the map's classes and ground without a map."""
     ground, map_mean = population.ground, float(population.mapped_roofs.mean())
     cropland, district = ground == CROPLAND, population.district
+    districts = {"domain": district, "domain.city": population.city, "domain.unmapped": population.wild}
     repeated = {
         "stratified": Repeated(cropland.sum()),
         "stratified.users_accuracy": Repeated(cropland[population.stratum == CROPLAND].mean()),
@@ -150,11 +166,14 @@ def by_map_class(population: Population) -> dict[str, Repeated]:
         ),
         "difference": Repeated(population.roofs.mean()),
         "regression": Repeated(population.roofs.mean()),
-        "domain": Repeated((cropland & district).sum()),
+        **{name: Repeated((cropland & place).sum()) for name, place in districts.items()},
         "domain.coverage": Repeated(population.roofs[district].mean()),
     }
     district_mean = float(population.mapped_roofs[district].mean())
-    district_mapped = float(((population.stratum == CROPLAND) & district).sum())
+    places = {
+        name: (place, float(((population.stratum == CROPLAND) & place).sum()), population.held(place))
+        for name, place in districts.items()
+    }
     for design, at in designs(population.strata, population.stratum, POINTS, seed=1):
         found = assessed(design, population.map_class[at], ground[at], CLASSES)
         repeated["stratified"].add(found.areas["cropland"])
@@ -165,9 +184,11 @@ def by_map_class(population: Population) -> dict[str, Repeated]:
         repeated["regression"].add(regression(design, map_mean, mapped_roofs, roofs))
         inside = district[at]
         mapped = population.stratum[at] == CROPLAND
-        part = domain_area(design, mapped, cropland[at], inside, "district", district_mapped, float(district.sum()))
-        repeated["domain"].add(part)
-        part = domain_difference(design, district_mean, mapped_roofs, roofs, inside, "district")
+        for name, (place, said, held) in places.items():
+            repeated[name].add(domain_area(design, mapped, cropland[at], place[at], name, said, held))
+        part = domain_difference(
+            design, district_mean, mapped_roofs, roofs, inside, "district", held=population.held(district)
+        )
         repeated["domain.coverage"].add(part)
     return repeated
 

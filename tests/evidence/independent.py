@@ -97,8 +97,9 @@ def by_samplics(seed: int) -> Iterator[tuple[Pair, Pair]]:
     yield ours(change.net), surveyed(design, later.astype(float) - (reference == 1), times=design.area)
     yield ours(change.gain), surveyed(design, later & (reference != 1), times=design.area)
     member = reference == 1
+    everywhere = np.ones(len(design.strata))
     there, error = surveyed(design, (member.astype(float) - later) * inside, times=design.area)
-    yield ours(domain_area(design, later, member, inside, "unit", 3000, design.area)), (3000 + there, error)
+    yield ours(domain_area(design, later, member, inside, "unit", 3000, everywhere)), (3000 + there, error)
     value, error = surveyed(design, shares - wrong_shares)
     yield ours(difference(design, 0.4, wrong_shares, shares)), (0.4 + value, error)
     value, error = surveyed(design, (shares - wrong_shares) * inside, inside)

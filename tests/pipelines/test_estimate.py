@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures import change as change_pipeline
 from pipelines.figures import estimate as estimate_pipeline
 from pipelines.season import season_folder
+from pipelines.sections import load
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.sampling.conftest import GRID, REGION, painted, painted_before
@@ -113,7 +115,8 @@ def test_two_interpreters_answers_become_hectares_with_an_interval(home: Path) -
         "4 points are left out.",
         "cropland, main-2019: place",
         "overall accuracy",
-        "Why (overall accuracy, area, user's accuracy, producer's accuracy): strata are the classes of this very map",
+        "producer's accuracy of other and cropland; place): strata are the classes of this very map",
+        "Sample s-1, drawn from edition ",
         "4 of 220 points have no answer that holds",
         "No estimate for unit 'Far': ",
     ):
@@ -300,7 +303,60 @@ def test_change_is_refused_without_an_earlier_year_or_with_one_file_for_both(hom
         stook("change", home / "config.yaml", "--year", YEAR, "--since", 2018, "--before", file, "--after", file)
 
 
+def test_numbers_alone_do_not_tell_which_of_two_samples_was_answered(home: Path) -> None:
+    first = sample(home)
+    season = home / "out" / "place" / f"main-{YEAR}"
+    second = replace(first, drawn=replace(first.drawn, id="s-2", drawn="2026-02-02T00:00:00+00:00"))
+    write_sample(season, second)
+    told = r"has 2 samples for cropland \(s-1, s-2\), none of them drawn as this configuration says; name"
+    with pytest.raises(InputError, match=told):
+        estimate(home, home / "bare.csv")
+    section = load(home / "config.yaml", MapConfiguration).sample
+    assert section is not None
+    third = replace(first.drawn, id="s-3", settings=section.model_dump(mode="json"))
+    folder = write_sample(season, replace(first, drawn=third))
+    words = [WORDS[value] for value in np.where(first.points["stratum"] == 1, 1, 0)]
+    bare = pd.DataFrame({"plotid": first.points["point"], "class": words})
+    bare.to_csv(home / "bare.csv", index=False)
+    with pytest.raises(InputError, match=r"--sample is missing: 220 answers .* has 3 samples \(.*\); name"):
+        estimate(home, home / "bare.csv")
+    bare.assign(was=words[::-1]).to_csv(home / "was.csv", index=False)
+    files = "--before", home / "was.csv", "--after", home / "bare.csv"
+    with pytest.raises(InputError, match="--sample is missing"):
+        stook("change", home / "config.yaml", "--year", YEAR, "--since", 2018, *files)
+    assert not (season / "estimates").exists()
+    assert "220 points, 0 of them" in estimate(home, home / "bare.csv", "--sample", folder)
+    bare.assign(lon=first.points["lon"], lat=first.points["lat"]).to_csv(home / "placed.csv", index=False)
+    assert "Sample s-3, drawn" in estimate(home, home / "placed.csv")
+    (folder / "design.json").write_text('{"id": "s-3"}')
+    with pytest.raises(InputError, match="design.json: region: Field required") as refused:
+        estimate(home, home / "placed.csv")
+    assert "\n" not in str(refused.value)
+
+
 # Agreement
+
+
+def judged_by_two(folder: Path, first: dict[str, Any], second: dict[str, Any]) -> tuple[object, ...]:
+    for name, columns in (("ann", first), ("bo", second)):
+        pd.DataFrame(columns).to_csv(folder / f"{name}.csv", index=False)
+    return folder / "ann.csv", folder / "bo.csv", "--column", "class"
+
+
+def test_agreement_of_two_files_is_of_the_same_points_however_numbers_are_written(tmp_path: Path) -> None:
+    said = {"class": ["Crop", "none", "none"]}
+    files = judged_by_two(tmp_path, {"PLOTID": ["1", "2", "3"], **said}, {"plotid": ["1.0", "2.0", "3.0"], **said})
+    assert "3 points, classes: Crop, none." in stook("agreement", *files).output
+
+
+def test_agreement_of_different_places_or_no_point_in_common_is_refused(tmp_path: Path) -> None:
+    first: dict[str, Any] = {"PLOTID": [1, 2], "class": ["Crop", "none"], "LON": [36.0, 36.1], "LAT": [9.0, 9.1]}
+    near = stook("agreement", *judged_by_two(tmp_path, first, {**first, "LAT": [9.000001, 9.1], "x": [1, 2]}))
+    assert "They disagree on 0 of 2 points." in near.output
+    with pytest.raises(InputError, match=r"bo.csv: row 3: point 2 is 1,106 m from where .*ann.csv: row 3, as are 1"):
+        stook("agreement", *judged_by_two(tmp_path, first, {**first, "LAT": [9.0, 9.11]}))
+    with pytest.raises(InputError, match=r"no point \(PLOTID\) was answered by two interpreters"):
+        stook("agreement", *judged_by_two(tmp_path, first, {**first, "PLOTID": [3, 4]}))
 
 
 def test_agreement_of_columns_needs_no_map(tmp_path: Path) -> None:

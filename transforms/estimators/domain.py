@@ -21,7 +21,7 @@ def domain_area(
     inside: np.ndarray,
     name: str,
     mapped_area: float,
-    area: float,
+    held: np.ndarray,
     fewest: int = FEWEST_POINTS,
     interval: Interval = "chosen",
 ) -> Estimate:
@@ -37,7 +37,7 @@ def domain_area(
         inside: bool [point], whether in the domain.
         name: Of the domain.
         mapped_area: Of the class on the map of the domain, exact, in the unit of the strata.
-        area: Of the domain, in the same unit, beyond which no interval reaches.
+        held: float [stratum], 0…1, how much of each stratum lies in the domain, known without error.
         fewest: Points that a domain must have.
         interval: See ``interval.proportion``.
 
@@ -53,10 +53,9 @@ def domain_area(
             f"unit {name!r}: {count} of the sample's points lie in it, at least {needed} are needed for an estimate; "
             f"use a larger unit or draw more points there"
         )
-    # A map is known of all ground: where a stratum has none of the class on it, none of it can be wrong. Where no point
-    # fell inside, so little of the domain lies that it is left out of doubt.
-    within = design.means(inside) > 0
-    missing, excess = within & (design.means(~mapped) > 0), within & (design.means(mapped) > 0)
+    # A map is known of all ground: where a stratum has none of the class on it, none of it can be wrong.
+    missing, excess = held * (design.means(~mapped) > 0), held * (design.means(mapped) > 0)
+    area = design.area * float(design.shares @ held)
     error = difference(
         design, inside & member & ~mapped, inside & mapped & ~member, DOMAIN, interval, (missing, excess)
     ).times(design.area)

@@ -88,8 +88,8 @@ def proportion(
         member: bool [point], whether it is of the kind.
         estimator: Its name and source, for ``Estimate.method``.
         interval: Chosen by ``estimated``, or one of the two for all.
-        possible: bool [stratum], where there may be ground of the kind; everywhere if None. Of the others it is known
-            that there is none, so that finding none leaves no doubt.
+        possible: float [stratum], 0…1, how much of it may be of the kind; all if None. Where it is known that there is
+            none, finding none leaves no doubt.
     """
     value, error = design.mean(member), design.standard_error(member)
     exact, words = exact_of_mean(design, member, possible), few(design, member, possible=possible)
@@ -115,7 +115,7 @@ def ratio(
         among: bool [point], whether it is of the first kind.
         estimator: See ``proportion``.
         interval: See ``proportion``.
-        possible: bool [stratum], where there may be ground of the first kind; everywhere if None.
+        possible: float [stratum], how much of it may be of the first kind; see ``proportion``.
     """
     both, only = member & among, among & ~member
     base = design.mean(among)
@@ -143,7 +143,7 @@ def difference(
         less: bool [point]; no point is of both kinds.
         estimator: See ``proportion``.
         interval: See ``proportion``.
-        possible: bool [stratum] for either kind, see ``proportion``.
+        possible: float [stratum] for either kind, see ``proportion``.
     """
     change = more.astype(float) - less
     value, error = design.mean(change), design.standard_error(change)
@@ -201,8 +201,9 @@ def exact_of_mean(design: Design, member: np.ndarray, possible: np.ndarray | Non
     """Ends of a share of the area from the exact limits of each stratum; arguments as of ``proportion``."""
     found = design.means(member)
     low, high = clopper_pearson(found, design)
-    value = float(design.shares @ found)
-    weights = design.shares if possible is None else design.shares * possible
+    if possible is not None:
+        high = np.minimum(high, np.maximum(possible, found))
+    value, weights = float(design.shares @ found), design.shares
     return Ends(
         value - float(np.sqrt(np.sum((weights * (found - low)) ** 2))),
         value + float(np.sqrt(np.sum((weights * (high - found)) ** 2))),

@@ -110,6 +110,7 @@ def domain_difference(
     fewest: int = FEWEST_POINTS,
     interval: Interval = "chosen",
     known: MappedRange | None = None,
+    held: np.ndarray | None = None,
 ) -> Estimate:
     """Mean share of a part of the ground, for which the sample was not drawn.
 
@@ -125,6 +126,7 @@ def domain_difference(
         fewest: Points that it must have.
         interval: See ``difference``.
         known: See ``difference``.
+        held: float [stratum], 0…1, how much of each stratum lies in the domain; not known if None.
 
     Returns:
         The mean share in the domain; times its known area for an area.
@@ -139,8 +141,7 @@ def domain_difference(
     share = design.mean(inside.astype(float))
     whole = _Residuals.of(design, mapped, reference, 1.0, known)
     error = design.mean(whole.values * inside) / share
-    # Where no point fell inside, so little of the domain lies that it is left out of doubt.
-    there = design.means(inside.astype(float)) > 0
+    there = np.ones(len(design.strata), bool) if held is None else held > 0
     residuals = _Residuals(
         design,
         inside * (whole.values - error) / share,
@@ -228,7 +229,10 @@ class _Residuals:
             for index in weighty[:NAMED]
         ]
         if named:
-            told.append(f"few points tell how the map errs: {', '.join(named)}")
+            told.append(
+                f"few points tell how the map errs: {', '.join(named)}; the standard error is too small, the interval "
+                "does not rest on it"
+            )
         return "; ".join(told)
 
 

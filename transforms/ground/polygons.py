@@ -27,6 +27,20 @@ def read_vector(file: Path, kind: str) -> gpd.GeoDataFrame:
     Raises:
         InputError: If the file cannot be read, has no CRS or is empty.
     """
+    table = read_features(file, kind)
+    there = table[~without_geometry(table)].reset_index(drop=True)
+    if not len(there):
+        raise InputError(f"{file}: holds no {kind}")
+    return there
+
+
+def without_geometry(table: gpd.GeoDataFrame) -> np.ndarray:
+    """Which features have none, or an empty one: bool [feature]."""
+    return np.asarray(table.geometry.isna() | table.geometry.is_empty)
+
+
+def read_features(file: Path, kind: str) -> gpd.GeoDataFrame:
+    """All features of a vector file, those without a geometry too; see ``read_vector``."""
     try:
         table = gpd.read_file(file)
     except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
@@ -35,10 +49,7 @@ def read_vector(file: Path, kind: str) -> gpd.GeoDataFrame:
         raise InputError(f"{file}: holds no {kind}")
     if table.crs is None:
         raise InputError(f"{file}: has no CRS")
-    there = table[~(table.geometry.isna() | table.geometry.is_empty)].reset_index(drop=True)
-    if not len(there):
-        raise InputError(f"{file}: holds no {kind}")
-    return there.to_crs(LONLAT)
+    return table.to_crs(LONLAT)
 
 
 def polygons_of(table: gpd.GeoDataFrame, file: Path) -> gpd.GeoDataFrame:

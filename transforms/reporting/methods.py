@@ -9,7 +9,7 @@ from transforms.editions.edition import Edition
 from transforms.editions.products import PRODUCTS
 from transforms.reporting.facts import imagery_of, models_of, simulated_in
 from transforms.reporting.tables import key_of, newest_of_each, normalised
-from transforms.sampling.estimates import Estimates
+from transforms.sampling.estimates import Estimates, reasons_in
 from transforms.statistics.sums import WHOLE_REGION
 
 DM2_PER_HA = 1_000_000
@@ -25,8 +25,9 @@ NO_SAMPLE = (
     "reference points and an estimate from it (`stook sample`, `stook estimate`)."
 )
 ROUNDING = (
-    "Totals add up exactly in the unrounded columns: districts to their parents and to the region. Published columns "
-    "are rounded each by itself to their standard error, so published figures need not add up."
+    "Totals add up exactly in the unrounded columns: of areas always, districts to their parents and to the region; of "
+    "estimates where no district lacks one for its few points. Published columns are rounded each by itself to their "
+    "standard error, or to their interval where that is wider, so published figures need not add up."
 )
 
 
@@ -147,7 +148,7 @@ def _one_sample(found: Estimates, table: pd.DataFrame) -> list[str]:
     ]
     headings = ("figure", "class", "unit", "value", "published", "standard error", "low 95 %", "high 95 %")
     refused = int((table["refused"] != "").sum())
-    told = dict.fromkeys(line for column in ("method", "why", "warning") for line in whole[column] if line)
+    told = [f"{of}: {line}" for column in ("method", "why", "warning") for of, line in reasons_in(whole, column)]
     return [
         f"### {sample['product']}{f', change since {since}' if since else ''}",
         "",

@@ -1,5 +1,6 @@
 """Interpreters' files as they come: which column is what, who answered, where the point was."""
 
+import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import InputError
-from transforms.ground.polygons import read_vector
+from transforms.ground.polygons import read_features, without_geometry
 
 TABLES = (".csv", ".txt")
 
@@ -20,7 +21,7 @@ class Form:
     """How interpreters' files are to be read.
 
     Attributes:
-        id: Column with the point's number.
+        id: Column with the point's number; capitals of this column's name and of the next two do not matter.
         answers: Columns with answers; several are several interpreters.
         interpreter: Column that names the interpreter, or None: then each file, or column, is one.
         longitude: Column with the longitude, degrees; need not be there.
@@ -43,8 +44,9 @@ class Answers:
     """Answers as files have them, before any design is asked.
 
     Attributes:
-        table: A row per answer: ``point`` (text), ``interpreter``, ``answer`` (text, stripped), ``lon``, ``lat``
-            (degrees, NaN where the file has none), ``source`` (file and row, for messages).
+        table: A row per answer: ``point`` (text, whole numbers without a point or leading zeros), ``interpreter``,
+            ``answer`` (text, stripped), ``lon``, ``lat`` (degrees, both NaN where the file lacks one), ``source`` (file
+            and row or feature, for messages).
         interpreters: See ``transforms.sampling.interpretation.Interpretation``.
         files: See ``transforms.sampling.interpretation.Interpretation``.
     """
@@ -58,7 +60,8 @@ def read_answers(files: Sequence[Path], form: Form) -> Answers:
     """The answers in files, as text.
 
     Raises:
-        InputError: If a file cannot be read, lacks a column, or is another's copy; if nobody could tell interpreters.
+        InputError: If a file cannot be read, lacks a column, has no answers, or is another's copy; if nobody could tell
+            interpreters.
     """
     if form.interpreter is not None and len(form.answers) > 1:
         raise InputError(
@@ -66,16 +69,34 @@ def read_answers(files: Sequence[Path], form: Form) -> Answers:
             f"column, not {', '.join(form.answers)}"
         )
     hashes = _hashes(files)
-    parts = [_rows(file, form, alone=len(files) == 1) for file in files]
+    by_column = len(files) == 1 or len(form.answers) > 1
+    parts = [_rows(file, form, None if by_column else name) for file, name in zip(files, _names_of(files), strict=True)]
     table = pd.concat(parts, ignore_index=True)
-    if not len(table):
-        raise InputError(f"{files[0]}: holds no points")
+    # A number is the same point with a fraction of zero, as spreadsheets write it, and without.
+    table["point"] = table["point"].str.replace(r"^0*(\d+)(?:\.0*)?$", r"\1", regex=True)
     names = table["interpreter"]
-    order = tuple(sorted(set(names))) if form.interpreter is not None else tuple(dict.fromkeys(names))
-    if "" in order:
+    if form.interpreter is None:
+        return Answers(table, tuple(dict.fromkeys(names)), hashes)
+    if (names == "").any():
         [first, *_] = table.loc[names == "", "source"]
         raise InputError(f"{first}: {form.interpreter} is empty; each answer needs its interpreter's name")
-    return Answers(table, order, hashes)
+    table["interpreter"] = names.groupby(names.map(_same)).transform("first")
+    return Answers(table, tuple(sorted(set(table["interpreter"]), key=_same)), hashes)
+
+
+def _same(name: str) -> str:
+    """What spellings of one name have in common."""
+    return " ".join(name.split()).casefold()
+
+
+def _names_of(files: Sequence[Path]) -> list[str]:
+    """A name for the interpreter of each file, the shortest that tells them apart."""
+    stems = [file.stem for file in files]
+    folders = [f"{file.absolute().parent.name}/{file.stem}" for file in files]
+    for names in (stems, folders):
+        if len(set(map(_same, names))) == len(files):
+            return names
+    return [str(file) for file in files]
 
 
 def _hashes(files: Sequence[Path]) -> dict[str, str]:
@@ -92,47 +113,77 @@ def _hashes(files: Sequence[Path]) -> dict[str, str]:
     return hashes
 
 
-def _rows(file: Path, form: Form, alone: bool) -> pd.DataFrame:
-    """The answers of one file, see ``Answers.table``."""
+def _rows(file: Path, form: Form, name: str | None) -> pd.DataFrame:
+    """The answers of one file, see ``Answers.table``; of its interpreter's name, or of columns' if that is None."""
     content, shapes = _content(file)
-    for column in (form.id, *form.answers, *([form.interpreter] if form.interpreter else [])):
+    if not len(content):
+        raise InputError(f"{file}: holds no points")
+    number = _column(file, form.id, content) or form.id
+    for column in (number, *form.answers, *([form.interpreter] if form.interpreter else [])):
         if column not in content:
             raise InputError(f"{file}: has no column {column!r}; there are {', '.join(map(str, content.columns))}")
     lon, lat = _coordinates(file, form, content, shapes)
-    parts = []
-    for column in form.answers:
-        if form.interpreter is not None:
-            names = content[form.interpreter]
-        else:
-            by_column = alone or len(form.answers) > 1
-            names = pd.Series(column if by_column else file.stem, index=content.index)
-        rows = pd.Series(np.arange(len(content)) + 2, index=content.index).astype(str)  # the first row is the heading
-        parts.append(
-            pd.DataFrame(
-                {
-                    "point": content[form.id],
-                    "interpreter": names,
-                    "answer": content[column],
-                    "lon": lon,
-                    "lat": lat,
-                    "source": f"{file}: row " + rows,
-                }
-            )
+    parts = [
+        pd.DataFrame(
+            {
+                "point": content[number],
+                "interpreter": content[form.interpreter] if form.interpreter else name or column,
+                "answer": content[column],
+                "lon": lon,
+                "lat": lat,
+                "source": f"{file}: " + content.index,
+            }
         )
+        for column in form.answers
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
+def _column(file: Path, name: str, content: pd.DataFrame) -> str | None:
+    """A column whatever its case, since tools change it; None if there is none.
+
+    Raises:
+        InputError: If several differ by case alone, and none is written as asked for.
+    """
+    if name in content:
+        return name
+    alike = [column for column in content.columns if column.casefold() == name.casefold()]
+    if len(alike) > 1:
+        raise InputError(f"{file}: columns {', '.join(alike)} differ by capitals alone; name one of them, not {name}")
+    return alike[0] if alike else None
+
+
 def _content(file: Path) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
-    """Columns of a file as stripped text, and its points if it has any."""
-    if file.suffix.lower() not in TABLES:
-        features = read_vector(file, "points")
-        shapes, table = features.geometry, pd.DataFrame(features.drop(columns=features.geometry.name))
-        return table.map(_text), shapes
+    """Columns of a file as stripped text, an index that names each row or feature, and its shapes if it has any."""
+    if file.suffix.lower() in TABLES:
+        return _table(file), None
+    features = read_features(file, "points")
+    features.index = pd.Index([f"feature {number}" for number in range(1, len(features) + 1)])
+    bare = features.index[without_geometry(features)]
+    if len(bare):
+        raise InputError(f"{file}: {bare[0]} has no geometry, as have {len(bare)} features; answers need their place")
+    return pd.DataFrame(features.drop(columns=features.geometry.name)).map(_text), features.geometry
+
+
+def _table(file: Path) -> pd.DataFrame:
+    """The rows of a CSV; what is missing at the end of one is empty."""
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as CSV ({error})") from error
-    return table.map(_text), None
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            lines = list(csv.reader(text, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as CSV ({' '.join(str(error).split())})") from error
+    rows = {f"row {number}": line for number, line in enumerate(lines, 1) if line}  # blank lines are none
+    if not rows:
+        raise InputError(f"{file}: cannot be read as CSV (it is empty)")
+    heading = [field.strip() for field in rows.pop(next(iter(rows)))]
+    twice = [name for place, name in enumerate(heading) if name and name in heading[:place]]
+    if twice:
+        raise InputError(f"{file}: column {twice[0]!r} is there twice; nobody knows which is meant")
+    for where, line in rows.items():
+        if len(line) > len(heading):
+            raise InputError(f"{file}: {where} has {len(line)} fields, the heading {len(heading)}; they have to match")
+    filled = [[*map(_text, line), *[""] * (len(heading) - len(line))] for line in rows.values()]
+    return pd.DataFrame(filled, index=pd.Index(rows, dtype=object), columns=heading, dtype=object)
 
 
 def _text(value: object) -> str:
@@ -147,17 +198,20 @@ def _text(value: object) -> str:
 def _coordinates(
     file: Path, form: Form, content: pd.DataFrame, shapes: gpd.GeoSeries | None
 ) -> tuple[pd.Series, pd.Series]:
-    """Longitude and latitude of each row, NaN where there is none: of the columns, else of the points."""
-    if form.longitude in content and form.latitude in content:
+    """Longitude and latitude of each row, NaN where one is missing: of the columns, else of the points."""
+    columns = [_column(file, name, content) for name in (form.longitude, form.latitude)]
+    if None not in columns:
         degrees = []
-        for column in (form.longitude, form.latitude):
+        for column in columns:
             numbers = pd.to_numeric(content[column].replace("", np.nan), errors="coerce")
             odd = (content[column] != "") & ~np.isfinite(numbers)
             if odd.any():
                 row = int(np.flatnonzero(odd)[0])
-                raise InputError(f"{file}: row {row + 2}: {column} is {content[column].iloc[row]!r}, no degrees")
+                where = content.index[row]
+                raise InputError(f"{file}: {where}: {column} is {content[column].iloc[row]!r}, no degrees")
             degrees.append(numbers)
-        return degrees[0], degrees[1]
+        both = degrees[0].notna() & degrees[1].notna()
+        return degrees[0].where(both), degrees[1].where(both)
     if shapes is not None and (shapes.geom_type == "Point").all():
         return shapes.x, shapes.y
     nowhere = pd.Series(np.nan, index=content.index)

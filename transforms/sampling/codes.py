@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import reproject
 
@@ -32,7 +32,7 @@ class CodeRaster:
 
         Raises:
             InputError: If the raster cannot be read, is not of whole numbers in one band with a CRS, or they are too
-                large.
+                large; if a mask beside its values says what has none.
         """
         # A float64 tells every whole number below 2^53, and NaN stands for what no code can.
         found = np.full(cells.shape, np.nan)
@@ -64,3 +64,5 @@ class CodeRaster:
             raise InputError(f"{self._field} has {source.count} bands of {kinds}; one of whole numbers is needed")
         if source.crs is None:
             raise InputError(f"{self._field} has no coordinate reference system; save it with the one that it is in")
+        if MaskFlags.per_dataset in source.mask_flag_enums[0]:
+            raise InputError(f"{self._field} has a mask band, which is not read; save it with a nodata value instead")

@@ -16,13 +16,15 @@ from transforms.editions.plan import digest
 from transforms.statistics.table import write_table
 from transforms.store import exclusive, read_json, write_json, writing
 
-VERSION = 1  # raised whenever the same answers would give other figures
+VERSION = 2  # raised whenever the same answers would give other figures
 
 ESTIMATES = "estimates"  # folder of a season
 SUMMARY = "summary.json"
 TABLE = "estimates.parquet"
 DISAGREEMENTS = "disagreements.csv"
 WRITING, LOCK = ".writing", ".lock"
+
+MOST_NAMED = 3  # places in a reason
 
 # Columns of the table, in order.
 COLUMNS = {
@@ -42,7 +44,7 @@ COLUMNS = {
     "standard_error": "of the value",
     "low": "lower end of the 95 % interval",
     "high": "upper end of the 95 % interval",
-    "published": "the value rounded to its standard error, each by itself",
+    "published": "the value rounded to its standard error, or to its interval where that is wider; each by itself",
     "map_value": "what the map's pixels say, for comparison; not an estimate",
     "points": "that lie in the place",
     "method": "estimator and interval in words",
@@ -88,9 +90,9 @@ class Estimates:
         disagreements: pd.DataFrame,
         summary: Mapping[str, Any],
     ) -> "Estimates":
-        """Keep a set of estimates, whole or not at all; one of the same name is left as it is.
+        """Keep a set of estimates, whole or not at all; of one of the same name only the time it was asked for changes.
 
-        What a killed process left is removed.
+        So the set that was asked for last is the newest. What a killed process left is removed.
 
         Args:
             season: Folder of the season.
@@ -107,6 +109,7 @@ class Estimates:
         with writing(season / ESTIMATES), exclusive(season / ESTIMATES / LOCK):
             shutil.rmtree(hidden, ignore_errors=True)
             if kept.folder.exists():
+                write_json(kept.folder / SUMMARY, dict(summary))
                 return kept
             try:
                 hidden.mkdir()
@@ -134,6 +137,28 @@ class Estimates:
         found = [one for one in found if (one.summary["since"] is not None) == change]
         found = [one for one in found if product is None or one.summary["sample"]["product"] == product]
         return max(found, key=lambda one: (one.summary["made"], one.folder.name), default=None)
+
+
+def reasons_in(table: pd.DataFrame, column: str) -> list[tuple[str, str]]:
+    """Each reason of a column once, with the figures that it is of in words: [(figures, reason)].
+
+    Args:
+        table: Rows of ``COLUMNS``.
+        column: ``method``, ``why`` or ``warning``.
+    """
+    told = []
+    for reason, rows in table[table[column] != ""].groupby(column, sort=False):
+        classes = rows.groupby("figure", sort=False)["class"].unique().to_dict()
+        kinds = [_figure(str(figure), [name for name in names if name]) for figure, names in classes.items()]
+        places = list(dict.fromkeys(rows["name"]))
+        where = f"; {', '.join(places)}" if len(places) <= MOST_NAMED else f"; {len(places)} places"
+        told.append((", ".join(kinds) + where, str(reason)))
+    return told
+
+
+def _figure(figure: str, classes: list[str]) -> str:
+    words = figure.replace("_", " ").replace("users", "user's").replace("producers", "producer's")
+    return f"{words} of {' and '.join(classes)}" if classes else words
 
 
 def name_of(sample: str, rests_on: Any, change: bool = False) -> str:

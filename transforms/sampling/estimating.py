@@ -11,9 +11,9 @@ import pandas as pd
 from models.errors import InputError
 from transforms.estimators.accuracy import STRATIFIED, Assessment, assessed, indicator
 from transforms.estimators.change import changed
-from transforms.estimators.design import Design
+from transforms.estimators.design import FEWEST_POINTS, Design
 from transforms.estimators.domain import domain_area
-from transforms.estimators.interval import Estimate
+from transforms.estimators.interval import REACH, Estimate
 from transforms.estimators.shares import MappedRange, difference, domain_difference, regression
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimates import COLUMNS
@@ -28,7 +28,7 @@ SIGNIFICANT = 2  # figures of a standard error that mean anything (JCGM 100:2008
 NAMED = 4  # strata in a warning
 OF_CLASS = 1  # place of the class that is mapped for among ``CLASSES``
 OTHER_MODELS = "the two maps are of different models, so that the difference of their pixels mixes models with change"
-SAME_GROUND = 1e-6  # relative; another grid rounds the tiles' dm² otherwise
+SAME_GROUND = 1e-6  # relative; another grid, and other values to sum by, round the tiles' dm² otherwise
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,27 @@ class Judged:
         return self.sample.points["unit"].to_numpy()[self.answered]
 
     @property
+    def strata_are_classes(self) -> bool:
+        """Whether the strata are, in order, the classes of this very map as it is read now, and all else unmapped."""
+        drawn, said = self.sample.drawn, self.figures.region.said_ha
+        classes = CLASSES[self.figures.product]
+        areas = [stratum.area_dm2 for stratum in drawn.strata[: len(classes)]]
+        mapped = [said[name] * DM2_PER_HA for name in classes]
+        same = len(areas) == len(mapped) and np.allclose(areas, mapped, rtol=SAME_GROUND, atol=1)
+        return drawn.edition == self.figures.edition.id and same
+
+    def held(self, place: KnownPlace) -> np.ndarray:
+        """How much of each stratum lies in a place, float [stratum], 0…1; all of it where the sample does not say."""
+        return np.array(
+            [
+                1.0
+                if stratum.units_dm2 is None
+                else sum(stratum.units_dm2.get(unit, 0) for unit in place.units) / stratum.area_dm2
+                for stratum in self.sample.drawn.strata
+            ]
+        )
+
+    @property
     def counts(self) -> dict[Place, int]:
         """Place -> answered points that lie in it."""
         of_units = Counter(self.units)
@@ -88,8 +109,25 @@ class Judged:
 
     @property
     def design(self) -> Design:
-        """Of the points that were answered; raises InputError where a stratum is left with fewer than two."""
+        """Of the points that were answered.
+
+        Raises:
+            InputError: Where a stratum is left with fewer than two.
+        """
+        require_answers(self.sample, self.answered)
         return self.sample.design(self.answered)
+
+
+def require_answers(sample: Sample, answered: np.ndarray) -> None:
+    """Raise InputError where a stratum is left with fewer answered points, bool [point], than a variance needs."""
+    counts = np.bincount(sample.points["stratum"].to_numpy(), weights=answered, minlength=len(sample.drawn.strata))
+    for stratum, count in zip(sample.drawn.strata, counts, strict=True):
+        if count < FEWEST_POINTS:
+            raise InputError(
+                f"sample {sample.drawn.id}: {count:.0f} of {stratum.points} points in {stratum.name!r} have an answer "
+                f"that holds, at least {FEWEST_POINTS} are needed; the others are unanswered, or left out where "
+                "interpreters disagree (sample.answers.rule)"
+            )
 
 
 def require_same_ground(sample: Sample, figures: MapFigures) -> None:
@@ -97,6 +135,11 @@ def require_same_ground(sample: Sample, figures: MapFigures) -> None:
     drawn, plan = sample.drawn, figures.edition.plan
     if drawn.product != figures.product:
         raise InputError(f"sample {drawn.id}: was drawn for {drawn.product}, not {figures.product} (sample.product)")
+    if figures.product not in SHARES and drawn.cell_m != figures.cell_m:
+        raise InputError(
+            f"sample {drawn.id}: its points are of cells of {drawn.cell_m:g} m, those of edition {figures.edition.id} "
+            f"are {figures.cell_m:g} m wide; draw another sample"
+        )
     found = sum(stratum.area_dm2 for stratum in drawn.strata)
     whole = figures.region.total_dm2
     if drawn.units_hash != plan.units_hash or abs(found - whole) > SAME_GROUND * whole:
@@ -127,8 +170,13 @@ def mapped_at(sample: Sample, figures: MapFigures) -> np.ndarray:
     return np.nan_to_num(values) if figures.product in SHARES else figures.classes_at(values)
 
 
-def estimate_table(judged: Judged, settings: Settings) -> pd.DataFrame:
+def estimate_table(judged: Judged, settings: Settings, remarks: Sequence[str] = ()) -> pd.DataFrame:
     """Estimates of the region, of each parent and of each unit.
+
+    Args:
+        judged: The sample.
+        settings: What decides the figures.
+        remarks: What a reader has to know of every figure, empty ones left out.
 
     Returns:
         Rows of ``transforms.sampling.estimates.COLUMNS``.
@@ -137,11 +185,13 @@ def estimate_table(judged: Judged, settings: Settings) -> pd.DataFrame:
         InputError: If a stratum is left with fewer than two answered points.
     """
     rows = list(_share_rows(judged, settings) if judged.figures.product in SHARES else _class_rows(judged, settings))
-    told = left_out(judged.sample, judged.answered), provisional(judged.figures)
+    told = (*remarks, left_out(judged.sample, judged.answered), provisional(judged.figures))
     return _table(rows, judged.sample, judged.figures, told)
 
 
-def change_table(sample: Sample, before: MapFigures, after: MapFigures, references: np.ndarray) -> pd.DataFrame:
+def change_table(
+    sample: Sample, before: MapFigures, after: MapFigures, references: np.ndarray, remarks: Sequence[str] = ()
+) -> pd.DataFrame:
     """Gain, loss and net change of the class that is mapped for, between two seasons, of the whole region.
 
     Args:
@@ -149,6 +199,7 @@ def change_table(sample: Sample, before: MapFigures, after: MapFigures, referenc
         before: Of the earlier season's map.
         after: Of the later one's.
         references: float64 [season, point], place of the class, NaN where nothing was answered or resolved.
+        remarks: What a reader has to know of every figure, empty ones left out.
 
     Returns:
         Rows of ``transforms.sampling.estimates.COLUMNS``.
@@ -161,6 +212,7 @@ def change_table(sample: Sample, before: MapFigures, after: MapFigures, referenc
     for figures in (before, after):
         require_same_ground(sample, figures)
     answered = ~np.isnan(references).any(axis=0)
+    require_answers(sample, answered)
     first, second = references[:, answered] == OF_CLASS
     found = changed(sample.design(answered), first, second)
     name = CLASSES[after.product][OF_CLASS]
@@ -179,7 +231,7 @@ def change_table(sample: Sample, before: MapFigures, after: MapFigures, referenc
         )
     ]
     rows[-1]["warning"] = "; ".join(told for told in (rows[-1]["warning"], others) if told)
-    told = left_out(sample, answered), provisional(before), provisional(after)
+    told = (*remarks, left_out(sample, answered), provisional(before), provisional(after))
     return _table(rows, sample, after, told, since=str(before.edition.plan.season))
 
 
@@ -214,6 +266,19 @@ def left_out(sample: Sample, answered: np.ndarray) -> str:
     )
 
 
+def published(found: Estimate) -> float:
+    """A value as it may be published, rounded to ``telling_error``."""
+    return rounded_to(found.value, telling_error(found.standard_error, found.low, found.high))
+
+
+def telling_error(standard_error: float, low: float, high: float) -> float:
+    """The error that says how many figures mean anything: that of the interval where it is wider than the standard one.
+
+    Where few points tell how a map errs the standard error is too small, or 0, and the interval does not rest on it.
+    """
+    return float(np.fmax(standard_error, (high - low) / (2 * REACH)))
+
+
 def rounded_to(value: float, standard_error: float) -> float:
     """A value to the decimal place of the second significant figure of its standard error.
 
@@ -233,25 +298,42 @@ def _class_rows(judged: Judged, settings: Settings) -> Iterable[dict[str, Any]]:
     figures, answered = judged.figures, judged.answered
     design, classes = judged.design, CLASSES[figures.product]
     reference, mapped = judged.reference[answered].astype(int), judged.mapped[answered]
-    own = judged.sample.drawn.edition == figures.edition.id
-    found: Assessment = (assessed if own else indicator)(design, mapped, reference, classes)
+    alike = judged.strata_are_classes
+    found: Assessment = (assessed if alike else indicator)(design, mapped, reference, classes)
     why = _why(judged, STRATIFIED in found.overall.method)
     points, region = int(answered.sum()), figures.region
+    areas = found.areas
+    if STRATIFIED not in found.overall.method:
+        everywhere = np.ones(points, bool)
+        whole = domain_area(
+            design,
+            mapped == OF_CLASS,
+            reference == OF_CLASS,
+            everywhere,
+            region.name,
+            region.said_ha[classes[OF_CLASS]],
+            np.ones(len(design.strata)),
+        )
+        areas = dict(zip(classes, (whole.rest_of(region.total_ha), whole), strict=True))
     yield _row(region, "overall_accuracy", "", found.overall, np.nan, points, why)
     for name in classes:
-        yield _row(region, AREA, name, found.areas[name], region.said_ha[name], points, why)
+        yield _row(region, AREA, name, areas[name], region.said_ha[name], points, why)
     for kind, accuracies in (("users_accuracy", found.users), ("producers_accuracy", found.producers)):
         for name in classes:
             yield _row(region, kind, name, accuracies[name], np.nan, points, why)
     counts, units = judged.counts, judged.units
-    reason = "the place is no stratum: the map is known of all of it, its error there is estimated from its points"
+    reason = "the map is known of all of the place, its error there is estimated from its points"
     for place in figures.places[:-1]:
         inside, fewest, count = np.isin(units, sorted(place.units)), settings.fewest_points, counts[place.key]
         if count < fewest:
             yield from (_refused(place, AREA, name, counts, fewest) for name in classes)
             continue
         said, total = place.said_ha[classes[OF_CLASS]], place.total_ha
-        part = domain_area(design, mapped == OF_CLASS, reference == OF_CLASS, inside, place.name, said, total, fewest)
+        held = judged.held(place)
+        part = domain_area(design, mapped == OF_CLASS, reference == OF_CLASS, inside, place.name, said, held, fewest)
+        if not 0 <= part.value <= total:
+            yield from (_refused(place, AREA, name, counts, fewest, part.value) for name in classes)
+            continue
         # The other class is the rest, so that the two add up to the place.
         for name, one in zip(classes, (part.rest_of(total), part), strict=True):
             yield _row(place, AREA, name, one, place.said_ha[name], count, reason)
@@ -269,14 +351,20 @@ def _share_rows(judged: Judged, settings: Settings) -> Iterable[dict[str, Any]]:
     }[settings.estimator]
     yield _row(region, COVERED, "", whole.times(region.total_ha), region.said_ha[""], int(answered.sum()), why)
     counts, units, fewest = judged.counts, judged.units, settings.fewest_points
-    reason = "the place is no stratum: the map's share of it is known, its error is estimated from its points"
+    reason = "the map's share of the place is known, its error there is estimated from its points"
     for place in figures.places[:-1]:
         if counts[place.key] < fewest:
             yield _refused(place, COVERED, "", counts, fewest)
             continue
         inside = np.isin(units, sorted(place.units))
-        part = domain_difference(design, _mean(place), mapped, reference, inside, place.name, fewest, known=known)
+        held = judged.held(place)
+        part = domain_difference(
+            design, _mean(place), mapped, reference, inside, place.name, fewest, known=known, held=held
+        )
         area = part.times(place.total_ha)
+        if not 0 <= part.value <= 1:
+            yield _refused(place, COVERED, "", counts, fewest, area.value)
+            continue
         yield _row(place, COVERED, "", area, place.said_ha[""], counts[place.key], reason)
 
 
@@ -309,8 +397,15 @@ def _why(judged: Judged, alike: bool) -> str:
     return f"strata ({how}) are not one for each class of the map as it is read now"
 
 
-def _refused(place: KnownPlace, figure: str, name: str, counts: Mapping[Place, int], fewest: int) -> dict[str, Any]:
-    """The row of a place that has too few points, with the next larger one that has enough."""
+def _refused(
+    place: KnownPlace,
+    figure: str,
+    name: str,
+    counts: Mapping[Place, int],
+    fewest: int,
+    impossible_ha: float | None = None,
+) -> dict[str, Any]:
+    """The row of a place that has too few points, or an estimate that cannot be, with the next larger one."""
     *parents, region = place.larger
     enough = [one for one in parents if counts[one] >= fewest]
     offered = f"the region's ({counts[region]} points)"  # it always has an estimate
@@ -318,9 +413,14 @@ def _refused(place: KnownPlace, figure: str, name: str, counts: Mapping[Place, i
         level, larger = enough[0]
         offered = f"that of {level} {larger!r} ({counts[enough[0]]} points)"
     nothing = Estimate(np.nan, np.nan, np.nan, np.nan, "")
+    reason = f"{counts[place.key]} answered points lie in it, {fewest} are needed (sample.fewest_points_per_unit)"
+    if impossible_ha is not None:
+        reason = (
+            f"its {counts[place.key]} answered points are too few: the estimate would be {impossible_ha:,.1f} of "
+            f"{place.total_ha:,.1f} ha"
+        )
     return _row(place, figure, name, nothing, place.said_ha[name], counts[place.key], "") | {
-        "refused": f"{counts[place.key]} answered points lie in it, {fewest} are needed "
-        f"(sample.fewest_points_per_unit): use {offered}, or draw more points there"
+        "refused": f"{reason}: use {offered}, or draw more points there"
     }
 
 
@@ -338,7 +438,7 @@ def _row(
         "standard_error": found.standard_error,
         "low": found.low,
         "high": found.high,
-        "published": rounded_to(found.value, found.standard_error),
+        "published": published(found),
         "map_value": said,
         "points": points,
         "method": found.method,

@@ -5,10 +5,12 @@ documentation, "Plot & Sample Design: CSV & SHP files"), or from polygons with a
 number of a point the same.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -52,7 +54,8 @@ def write_sample(season: Path, sample: Sample) -> Path:
             hidden.mkdir()
             sample.points.to_parquet(hidden / KEY, index=False)
             write_points(hidden, sample.points, sample.drawn)
-            write_json(hidden / DESIGN, DESIGNS.dump_python(sample.drawn, mode="json"))
+            drawn = replace(sample.drawn, key_sha256=hashlib.sha256((hidden / KEY).read_bytes()).hexdigest())
+            write_json(hidden / DESIGN, DESIGNS.dump_python(drawn, mode="json"))
             _sync(hidden)
             hidden.rename(folder)
         finally:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import shapely
 
 from models.errors import InputError
 from transforms.ground.geodesy import WGS84
 from transforms.sampling.answer_files import Form, read_answers
+from transforms.sampling.files import cells_of
 
 MOVED_M = 1.0  # what coordinates lose in files of five decimals; farther is another place
 NAMED = 5  # points in a message
@@ -25,16 +27,18 @@ class Interpretation:
         answers: float64 [interpreter, point]: place of the class, or share of the cell 0…1; NaN where unanswered.
         notes: What was found that a reader has to know, in sentences.
         files: Name of each file -> SHA-256 of its bytes.
+        unplaced: What came without coordinates and could therefore not be checked, one of the notes; empty if nothing.
     """
 
     interpreters: tuple[str, ...]
     answers: np.ndarray
     notes: tuple[str, ...]
     files: Mapping[str, str]
+    unplaced: str = ""
 
 
 def interpreted(
-    files: Sequence[Path], form: Form, points: pd.DataFrame, classes: Sequence[str] | None
+    files: Sequence[Path], form: Form, points: pd.DataFrame, classes: Sequence[str] | None, cell_m: float
 ) -> Interpretation:
     """The answers to a sample's points.
 
@@ -43,35 +47,53 @@ def interpreted(
         form: How they are read.
         points: Those that were drawn: ``point``, ``lon``, ``lat``.
         classes: Names of the classes, or None where the answer is the percent of the cell that is covered.
+        cell_m: Side of the map's cells: a place elsewhere in the cell that was drawn is the same ground to judge.
 
     Raises:
-        InputError: If a file cannot be read, a word is of no class, a point was not drawn or is not where it was drawn,
-            or one interpreter gave one point two answers.
+        InputError: If a file cannot be read, a word is of no class, a point was not drawn or is not in the cell that
+            was drawn, or one interpreter gave one point two answers.
     """
     found = read_answers(files, form)
     table = found.table.assign(point=_numbers(found.table))
     _require_drawn(table, points)
-    _require_unmoved(table, points)
+    _require_unmoved(table, points, cell_m)
     table["value"] = valued(table, form, classes)
     positions = pd.Series(np.arange(len(points)), index=points["point"])
     answers, repeated = crossed(table, found.interpreters, positions)
     notes = [] if not repeated else [f"{repeated} points were answered twice by one interpreter, the same both times"]
-    if table["lon"].isna().any():
-        notes.append(
-            f"{table['lon'].isna().sum()} answers came without coordinates ({form.longitude}, {form.latitude}): that "
-            "they are of the points that were drawn was not checked beyond their numbers"
-        )
-    return Interpretation(found.interpreters, answers, tuple(notes), found.files)
+    unplaced = _unplaced(table, form)
+    if unplaced:
+        notes.append(unplaced)
+    return Interpretation(found.interpreters, answers, tuple(notes), found.files, unplaced)
+
+
+def _unplaced(table: pd.DataFrame, form: Form) -> str:
+    """What is told of answers without coordinates; empty if there are none."""
+    count = int(table["lon"].isna().sum())
+    if not count:
+        return ""
+    return (
+        f"{count} answers came without coordinates ({form.longitude}, {form.latitude}): that they are of the points "
+        "that were drawn was not checked beyond their numbers"
+    )
 
 
 def valued(table: pd.DataFrame, form: Form, classes: Sequence[str] | None) -> np.ndarray:
     """Answers as numbers, float64 [row]: see ``Interpretation.answers``.
 
     Raises:
-        InputError: If an answer is of no class, or no percent.
+        InputError: If an answer is of no class, or no percent; if a word is said to be an answer and none.
     """
     lowered = table["answer"].str.lower()
-    nothing = lowered.isin({"", *(word.strip().lower() for word in form.unanswered)})
+    silent = {"", *(word.strip().lower() for word in form.unanswered)}
+    nothing = lowered.isin(silent)
+    for name, words in form.words.items():
+        for word in words:
+            if word.strip().lower() in silent:
+                raise InputError(f"sample.answers.words.{name}: {word!r} is one of sample.answers.unanswered too")
+    for name in classes or ():
+        if name.lower() in silent:
+            raise InputError(f"sample.answers.unanswered: {name!r} is the name of a class")
     values = _percents(table, nothing) if classes is None else _classes(table, lowered, nothing, form.words, classes)
     return np.where(nothing, np.nan, values)
 
@@ -129,16 +151,27 @@ def _require_drawn(table: pd.DataFrame, points: pd.DataFrame) -> None:
         )
 
 
-def _require_unmoved(table: pd.DataFrame, points: pd.DataFrame) -> None:
-    placed = table[table["lon"].notna() & table["lat"].notna()]
+def placed_answers(table: pd.DataFrame) -> pd.DataFrame:
+    """The answers that came with coordinates.
+
+    Raises:
+        InputError: If these are no degrees.
+    """
+    placed = table[table["lon"].notna()]
+    wrong = placed[(placed["lon"].abs() > 180) | (placed["lat"].abs() > 90)]
+    if len(wrong):
+        raise InputError(f"{wrong['source'].iloc[0]}: coordinates have to be longitude and latitude in degrees")
+    return placed
+
+
+def _require_unmoved(table: pd.DataFrame, points: pd.DataFrame, cell_m: float) -> None:
+    placed = placed_answers(table)
     drawn = points.set_index("point").loc[placed["point"]]
-    places = (drawn["lon"].to_numpy(), drawn["lat"].to_numpy(), placed["lon"].to_numpy(), placed["lat"].to_numpy())
-    if not len(placed):
-        return
-    if (np.abs(places[2]) > 180).any() or (np.abs(places[3]) > 90).any():
-        raise InputError(f"{placed['source'].iloc[0]}: coordinates have to be longitude and latitude in degrees")
-    distance = WGS84.inv(*places)[2]
-    moved = np.flatnonzero(distance > MOVED_M)
+    lon, lat = placed["lon"].to_numpy(), placed["lat"].to_numpy()
+    distance = WGS84.inv(drawn["lon"].to_numpy(), drawn["lat"].to_numpy(), lon, lat)[2]
+    away = np.flatnonzero(distance > MOVED_M)
+    # Who was given the cells themselves hands in their middles.
+    moved = away[~shapely.contains_xy(cells_of(drawn.iloc[away], cell_m), lon[away], lat[away])]
     if len(moved):
         far = {placed["point"].iloc[row]: distance[row] for row in moved}
         told = ", ".join(f"{point} by {metres:,.0f} m" for point, metres in list(far.items())[:NAMED])
@@ -188,11 +221,14 @@ def _percents(table: pd.DataFrame, nothing: pd.Series) -> np.ndarray:
             f"{row['source']}: {row['answer']!r} is no percent, as are {len(odd)} answers; allowed are 0 to 100, the "
             "percent of the cell that is covered"
         )
-    given = numbers[known]
-    if len(given) and given.max() <= 1 and (given % 1 > 0).any():
-        raise InputError(
-            f"{table['source'].iloc[0]}: all answers lie between 0 and 1; they have to be percents, 0 to 100"
-        )
+    # Each by himself: shares of one are not to hide behind another's percents. A sign says that it is a percent.
+    plain = table.assign(value=numbers)[known & ~table["answer"].str.endswith("%")]
+    for name, given in plain.groupby("interpreter", sort=False):
+        if given["value"].max() <= 1 and (given["value"] % 1 > 0).any():
+            raise InputError(
+                f"{given['source'].iloc[0]}: all answers of {name!r} lie between 0 and 1; they have to be percents, 0 "
+                "to 100 (or '0.5 %')"
+            )
     return numbers / WHOLE
 
 

@@ -35,10 +35,15 @@ def values_at(maps: MapReader, product: str, lon: np.ndarray, lat: np.ndarray) -
 def shares_at(maps: MapReader, product: str, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
     """Mean covered share of the cells of a product that is a share, float64 [place], of which areas are summed.
 
-    NaN where there is no map, ``OUTSIDE`` where the region has no ground. Arguments as of ``values_at``.
+    NaN where there is no map or the tile failed, ``OUTSIDE`` where the region has no ground. Arguments as of
+    ``values_at``.
     """
     values = np.full(len(lon), float(OUTSIDE))
     for tile, places, cells in located(maps, product, lon, lat):
+        record = maps.edition.ledger.read(tile)
+        if record is None or record.products[product].status == "failed":
+            values[places] = np.nan  # whatever was written before it failed
+            continue
         shares = maps.shares(maps.product(product), tile)
         assert shares is not None, f"{product} is no share"
         values[places] = shares[0][cells]

@@ -102,6 +102,13 @@ class MapFigures:
         return cls(edition, product, reading, tuple(found))
 
     @property
+    def cell_m(self) -> float:
+        """Side of a cell of the product."""
+        plan = self.edition.plan
+        [planned] = [one for one in plan.all_products if one.product == self.product]
+        return plan.cells(planned).resolution_m
+
+    @property
     def region(self) -> KnownPlace:
         """All of it."""
         return self.places[-1]

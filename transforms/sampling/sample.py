@@ -4,6 +4,8 @@ In ``<season>/samples/<id>/`` ``design.json`` and ``key.parquet`` are ours; ``po
 ``points.gpkg`` are for interpreters and do not say what the map says.
 """
 
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from models.errors import InputError
 from transforms.estimators.design import Design, Stratum
@@ -32,12 +34,14 @@ class SampledStratum:
         area_dm2: Of its ground, exact.
         points: Drawn in it.
         spread: Standard deviation that was expected in it, of the share that is estimated; None if nobody said.
+        units_dm2: Unit -> its ground in the stratum, exact, of units that have any; None if it was not kept.
     """
 
     name: str
     area_dm2: int
     points: int
     spread: float | None = None
+    units_dm2: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class SampleDesign:
         settings: The configuration's section ``sample``.
         drawn: UTC, ISO 8601.
         strata: All of the region's ground, in order.
+        key_sha256: Of ``key.parquet``; None before it is written, and in samples from before it was kept.
     """
 
     id: str
@@ -71,6 +76,7 @@ class SampleDesign:
     settings: Mapping[str, Any]
     drawn: str
     strata: tuple[SampledStratum, ...]
+    key_sha256: str | None = None
 
 
 DESIGNS = TypeAdapter(SampleDesign)
@@ -100,12 +106,10 @@ class Sample:
         """The sample in a folder.
 
         Raises:
-            InputError: If there is none.
+            InputError: If there is none, or its files were changed.
         """
-        data = read_json(folder / DESIGN)
-        if data is None:
-            raise InputError(f"{folder}: there is no sample; draw one with 'stook sample'")
-        return cls(DESIGNS.validate_python(data), pd.read_parquet(folder / KEY))
+        drawn = read_design(folder)
+        return cls(drawn, _key(folder / KEY, drawn))
 
     def design(self, answered: np.ndarray) -> Design:
         """The design of the points that were answered, areas in hectares; points of the plane are countless.
@@ -118,3 +122,43 @@ class Sample:
         """
         strata = tuple(Stratum(stratum.name, stratum.area_dm2 / DM2_PER_HA) for stratum in self.drawn.strata)
         return Design(strata, self.points["stratum"].to_numpy()[answered])
+
+
+def read_design(folder: Path) -> SampleDesign:
+    """How the sample in a folder was drawn.
+
+    Raises:
+        InputError: If there is none, or the file was changed to what is no design.
+    """
+    data = read_json(folder / DESIGN)
+    if data is None:
+        raise InputError(f"{folder}: there is no sample; draw one with 'stook sample'")
+    try:
+        return DESIGNS.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "content"
+        raise InputError(f"{folder / DESIGN}: {field}: {first['msg']}; it is no design of a sample") from error
+
+
+def _key(file: Path, drawn: SampleDesign) -> pd.DataFrame:
+    """The points of a design; raises InputError if they are not those that were drawn by it."""
+    try:
+        content = file.read_bytes()
+        points = pd.read_parquet(io.BytesIO(content))
+        counts = points["stratum"].value_counts()
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file}: cannot be read as the key of a sample ({reason})") from error
+    for place, stratum in enumerate(drawn.strata):
+        there = counts.get(place, 0)
+        if there != stratum.points:
+            raise InputError(
+                f"{file}: has {there} points of stratum {stratum.name!r}; {stratum.points} were drawn by {DESIGN}"
+            )
+    total = sum(stratum.points for stratum in drawn.strata)
+    if len(points) != total:
+        raise InputError(f"{file}: has {len(points)} points; {total} were drawn by {DESIGN}")
+    if drawn.key_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise InputError(f"{file}: was changed since the sample was drawn; its SHA-256 is not that of {DESIGN}")
+    return points

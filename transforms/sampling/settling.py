@@ -66,6 +66,11 @@ class Settled:
         return ~np.isnan(self.interpretation.answers).all(axis=0)
 
     @property
+    def unplaced(self) -> str:
+        """See ``transforms.sampling.interpretation.Interpretation``."""
+        return self.interpretation.unplaced
+
+    @property
     def unresolved(self) -> np.ndarray:
         """Whether a point was answered, but nothing holds: bool [point]."""
         return self.answered & np.isnan(self.resolved.values)

@@ -1,5 +1,6 @@
 """Strata: the region's ground divided by what a published map says of it, tile by tile, in exact areas."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +80,14 @@ class MeasuredStratum:
     def area_dm2(self) -> int:
         """Of all its ground."""
         return sum(piece.area_dm2 for piece in self.pieces)
+
+    @property
+    def units_dm2(self) -> dict[str, int]:
+        """Unit -> its ground in it."""
+        found: Counter[str] = Counter()
+        for piece in self.pieces:
+            found[piece.unit] += piece.area_dm2
+        return dict(found)
 
 
 @dataclass(frozen=True)

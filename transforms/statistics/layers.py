@@ -9,7 +9,7 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import shapely
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
@@ -156,11 +156,13 @@ class RasterLayer:
         """The raster of a file, of which no value is read yet.
 
         Raises:
-            InputError: If it cannot be read as a raster, has no CRS, several bands, or fractions, or lies elsewhere.
+            InputError: If it cannot be read as a raster, has no CRS, several bands, a mask band or fractions, or lies
+                elsewhere.
         """
         try:
             with rasterio.open(path) as source:
                 bands, dtype, crs, bounds = source.count, source.dtypes[0], source.crs, source.bounds
+                masked = MaskFlags.per_dataset in source.mask_flag_enums[0]
         except RasterioError as error:
             raise InputError(
                 f"{path}: not a raster that can be read; of a file of polygons name the field too, e.g. {path}:zone"
@@ -171,6 +173,8 @@ class RasterLayer:
             raise InputError(f"{path}: values are {dtype}; a layer is of whole numbers, one for each class")
         if crs is None:
             raise InputError(f"{path}: no coordinate reference system; save the file with the one it is in")
+        if masked:
+            raise InputError(f"{path}: a mask band, which is not read; save the file with a nodata value instead")
         west, south, east, north = transform_bounds(crs, "EPSG:4326", *bounds)
         left, bottom, right, top = region.bounds
         if west > right or east < left or south > top or north < bottom:

@@ -275,11 +275,23 @@ def test_a_domain_by_hand() -> None:
     inside = np.arange(20) % 2 == 0
     mapped = member.copy()
     mapped[[0, 2, 11]] = [False, False, True]  # two of the west are left out inside, one of the east is wrong outside
-    found = domain_area(design, mapped, member, inside, "Kilte", mapped_area=25.0, area=50.0)
+    half = np.array([0.5, 0.5])
+    found = domain_area(design, mapped, member, inside, "Kilte", mapped_area=25.0, held=half)
     assert found.value == pytest.approx(25 + 60 * 2 / 10)
     assert found.standard_error == pytest.approx(100 * 0.6 * np.sqrt(0.2 * 0.8 / 9))
-    perfect = domain_area(design, member, member, inside, "Kilte", mapped_area=49.0, area=50.0)
+    perfect = domain_area(design, member, member, inside, "Kilte", mapped_area=49.0, held=half)
     assert perfect.value == 49.0 and perfect.standard_error == 0 and perfect.low < 49 and perfect.high == 50.0
+
+
+def test_ground_of_a_domain_in_which_no_point_fell_is_in_doubt_unless_there_is_none() -> None:
+    member = np.zeros(20, bool)
+    design, inside = halves(member[:10], member[10:]), np.arange(20) < 10
+    ends = [
+        domain_area(design, member, member, inside, "Kilte", mapped_area=0.0, held=np.array(held)).high
+        for held in ([0.5, 0.0], [0.5, 0.05], [0.5, 0.5])
+    ]
+    assert ends[0] < ends[1] < ends[2]
+    assert ends[1] - ends[0] <= 40 * 0.05  # no more than the ground that it is about
 
 
 # What has to hold for any sample
@@ -382,7 +394,7 @@ def test_domains_add_up_to_the_whole(sample: tuple, seed: int) -> None:
         return
     mapped, on_map = stratum == 0, design.strata[0].area  # the map's class is the stratum
     parts = [
-        domain_area(design, mapped, reference == 0, side, "side", on_map * share, design.area).value
+        domain_area(design, mapped, reference == 0, side, "side", on_map * share, np.full(len(strata), share)).value
         for side, share in ((inside, 0.3), (~inside, 0.7))
     ]
     assert sum(parts) == pytest.approx(proportion(design, reference == 0, "whole").times(design.area).value)
@@ -448,7 +460,13 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "domain": (
         lambda: domain_area(
-            halves(np.zeros(2), np.zeros(2)), np.ones(4, bool), np.ones(4, bool), np.arange(4) == 1, "Kilte", 1.0, 1.0
+            halves(np.zeros(2), np.zeros(2)),
+            np.ones(4, bool),
+            np.ones(4, bool),
+            np.arange(4) == 1,
+            "Kilte",
+            1.0,
+            np.ones(2),
         ),
         "unit 'Kilte': 1 of the sample's points lie in it, at least 2 are needed for an estimate; use a larger unit",
     ),
@@ -466,7 +484,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
             np.arange(40) < 9,
             "Kilte",
             1.0,
-            1.0,
+            np.ones(2),
             fewest=10,
         ),
         "unit 'Kilte': 9 of the sample's points lie in it, at least 10",

@@ -34,10 +34,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "estimates").iterdir()) == [".lock", "e1"]
 
 
-def test_a_set_is_never_changed(tmp_path: Path) -> None:
+def test_a_set_that_is_asked_for_again_is_the_newest_and_otherwise_unchanged(tmp_path: Path) -> None:
     first = write(tmp_path, "one")
     again = write(tmp_path, "one", made="2027-01-01")
-    assert again == first and again.summary["made"] == "2026-01-01"
+    assert again == first and again.summary["made"] == "2027-01-01"
+    other = write(tmp_path, "other", made="2026-06-01")
+    assert Estimates.newest(tmp_path, "e1") == again != other
 
 
 def test_nothing_half_written_is_left_or_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,20 @@ from tests.transforms.sampling.conftest import GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import COUNTS, THRESHOLDS, made_sample, publish_coverage, stratum_areas
 from tests.transforms.sampling.published_place import publish_place
 from transforms.editions.edition import Edition
+from transforms.estimators.interval import Estimate
 from transforms.ground.grid import Tile
 from transforms.sampling import estimating
 from transforms.sampling.drawing import drawn_points
 from transforms.sampling.estimates import COLUMNS
-from transforms.sampling.estimating import Judged, Settings, change_table, estimate_table, left_out, rounded_to
+from transforms.sampling.estimating import (
+    Judged,
+    Settings,
+    change_table,
+    estimate_table,
+    left_out,
+    published,
+    rounded_to,
+)
 from transforms.sampling.lookup import located
 from transforms.sampling.map_figures import KnownPlace, MapFigures
 from transforms.sampling.sample import DM2_PER_HA, Sample, SampledStratum
@@ -105,6 +114,15 @@ def test_areas_and_accuracies_are_those_reckoned_by_hand(
     assert area["low"] < area["value"] < area["high"]
 
 
+def corrected(judged: Judged) -> float:
+    """Hectares of cropland by hand: what the map says, plus what it leaves out, less what it has wrongly."""
+    strata = judged.sample.drawn.strata
+    weights = np.array([stratum.area_dm2 / stratum.points / DM2_PER_HA for stratum in strata])
+    weight, said = weights[judged.sample.points["stratum"].to_numpy()], judged.mapped == 1
+    errors = weight[~said & (judged.reference == 1)].sum() - weight[said & (judged.reference != 1)].sum()
+    return float(judged.figures.region.said_ha["cropland"] + errors)
+
+
 def test_another_threshold_makes_other_classes_and_not_other_areas(edition: Edition, sample: Sample) -> None:
     at_70 = MapFigures.of(edition, "cropland", {"cropland": 70})
     judged = Judged.by(sample, at_70, answers(sample))
@@ -114,8 +132,11 @@ def test_another_threshold_makes_other_classes_and_not_other_areas(edition: Edit
         "area",
         "cropland",
     )
-    assert first["value"] == pytest.approx(second["value"])
     assert first["map_value"] < second["map_value"]
+    assert first["value"] == pytest.approx(corrected(judged))
+    assert (
+        abs(first["value"] - second["value"]) < 2 * first["standard_error"]
+    )  # of the same ground, by the same answers
     assert "Stehman" in first["method"] and "not one for each class of the map as it is read now" in first["why"]
 
 
@@ -127,7 +148,10 @@ def test_a_sample_of_an_earlier_season_serves_the_later_map(
     assert (judged.mapped != judged.sample.points["stratum"].replace(2, -1).to_numpy()).any()
     table = estimate_table(judged, Settings())
     areas = np.array(stratum_areas(MapFigures.of(earlier, "cropland", THRESHOLDS))) / DM2_PER_HA
-    assert figure(table, "area", "cropland")["value"] == pytest.approx(areas @ CROPLAND)
+    whole = figure(table, "area", "cropland")
+    assert whole["value"] == pytest.approx(corrected(judged))
+    together = figure(table, "area", "cropland", ("parent 2", "all"))  # the same ground
+    assert together["value"] == pytest.approx(whole["value"])
     # User's accuracy by hand: of the ground that the later map has as cropland, looked up at each point.
     weights = (areas / np.array(COUNTS))[old.points["stratum"].to_numpy()]
     said, true = judged.mapped == 1, answers(old) == 1
@@ -178,6 +202,33 @@ def test_a_place_with_few_points_is_refused_and_the_next_larger_one_offered(
     table = estimate_table(Judged.by(sample, figures, answers(sample)), Settings(fewest_points=10_000))
     assert "use the region's (220 points)" in figure(table, "area", "cropland", ("parent 2", "all"))["refused"]
     assert figure(table, "area", "cropland")["value"] > 0
+
+
+def test_a_place_whose_few_points_mislead_is_refused_rather_than_less_than_nothing(
+    sample: Sample, figures: MapFigures
+) -> None:
+    said = figures.classes_at(sample.points["value"].to_numpy()) == 1
+    wrong = np.where(said, 0.0, answers(sample))  # all cropland of the map is none
+    places = tuple(
+        replace(place, said_ha=place.said_ha | {"cropland": 0.0}) if place.id == "north" else place
+        for place in figures.places
+    )
+    table = estimate_table(Judged.by(sample, replace(figures, places=places), wrong), Settings())
+    row = figure(table, "area", "cropland", ("unit", "north"))
+    assert np.isnan(row["value"]) and np.isnan(row["published"])
+    assert "answered points are too few: the estimate would be -" in row["refused"]
+    assert "use that of parent 1 'main'" in row["refused"]
+
+
+def test_a_sample_of_other_cells_is_refused(sample: Sample, figures: MapFigures) -> None:
+    other = Sample(replace(sample.drawn, cell_m=250.0), sample.points)
+    with pytest.raises(InputError, match="its points are of cells of 250 m, those of edition .* wide; draw another"):
+        Judged.by(other, figures, answers(sample))
+
+
+def test_where_the_points_show_no_error_the_interval_says_how_far_to_round() -> None:
+    assert published(Estimate(9817.804554, 0.0, 9500.0, 10100.0, "by hand")) == 9820.0
+    assert published(Estimate(9817.804554, 0.0, 9817.804554, 9817.804554, "by hand")) == 9817.804554
 
 
 def truth_of(tile: Tile) -> np.ndarray:
@@ -232,7 +283,7 @@ def test_points_without_an_answer_are_left_out_and_told_by_stratum(
     )
     assert left_out(sample, np.ones(220, bool)) == ""
     truth[stratum == 2] = np.nan
-    with pytest.raises(InputError, match="stratum 'not mapped': sample of 0"):
+    with pytest.raises(InputError, match="0 of 40 points in 'not mapped' have an answer that holds, at least 2"):
         estimate_table(Judged.by(sample, figures, truth), Settings())
 
 

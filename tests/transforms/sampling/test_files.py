@@ -1,7 +1,10 @@
 """A sample's folder: whole or not there, and nothing of the map in what interpreters get."""
 
+import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -49,7 +52,7 @@ def test_a_sample_is_read_back_as_it_was_drawn(sample: Sample, folder: Path, tmp
     assert folder == sample_folder(tmp_path, sample.drawn.id) == tmp_path / SAMPLES / "cropland-12345678"
     assert sorted(path.name for path in folder.iterdir()) == sorted(["design.json", KEY, *INTERPRETERS_FILES])
     back = Sample.read(folder)
-    assert back.drawn == sample.drawn
+    assert back.drawn == replace(sample.drawn, key_sha256=hashlib.sha256((folder / KEY).read_bytes()).hexdigest())
     pd.testing.assert_frame_equal(back.points, sample.points)
     assert back.points["before"].dtype == "Int64"
     assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
@@ -58,6 +61,51 @@ def test_a_sample_is_read_back_as_it_was_drawn(sample: Sample, folder: Path, tmp
 def test_a_folder_without_a_sample_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no sample; draw one with 'stook sample'"):
         Sample.read(tmp_path)
+
+
+SPOILED: dict[str, tuple[Callable[[dict], object], str]] = {
+    "a field that is missing": (
+        lambda design: design.pop("product"),
+        r"design.json: product: Field required; it is no",
+    ),
+    "another number of points": (
+        lambda design: design["strata"][1].update(points=26),
+        r"key.parquet: has 25 points of stratum .*; 26 were drawn by design.json",
+    ),
+    "another key": (lambda design: design.update(key_sha256="0" * 64), "key.parquet: was changed since the sample was"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_design_that_was_changed_is_refused(case: str, folder: Path) -> None:
+    spoil, reason = SPOILED[case]
+    design = json.loads((folder / "design.json").read_text())
+    spoil(design)
+    (folder / "design.json").write_text(json.dumps(design))
+    with pytest.raises(InputError, match=reason) as refused:
+        Sample.read(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_key_that_was_changed_is_refused(folder: Path) -> None:
+    key = pd.read_parquet(folder / KEY)
+    key.assign(lon=key["lon"] + 0.1).to_parquet(folder / KEY, index=False)
+    with pytest.raises(InputError, match="key.parquet: was changed since the sample was drawn"):
+        Sample.read(folder)
+    more = pd.concat([key, key.head(1).assign(stratum=99)])
+    more.to_parquet(folder / KEY, index=False)
+    with pytest.raises(InputError, match="key.parquet: has 76 points; 75 were drawn by design.json"):
+        Sample.read(folder)
+    (folder / KEY).write_text("text")
+    with pytest.raises(InputError, match="key.parquet: cannot be read as the key of a sample"):
+        Sample.read(folder)
+
+
+def test_a_sample_from_before_hashes_were_kept_is_read(sample: Sample, folder: Path) -> None:
+    design = json.loads((folder / "design.json").read_text())
+    del design["key_sha256"]
+    (folder / "design.json").write_text(json.dumps(design))
+    assert Sample.read(folder).drawn == sample.drawn
 
 
 def test_the_csv_is_what_collect_earth_online_reads(sample: Sample, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a map says at places in degrees, in two zones, on borders and outside."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.transforms.sampling.judged_sample import places, publish_coverage
 from transforms.editions.edition import Edition
 from transforms.ground.grid import Zone
 from transforms.sampling import lookup
-from transforms.sampling.lookup import OUTSIDE, shares_at, values_at
+from transforms.sampling.lookup import OUTSIDE, located, shares_at, values_at
 from transforms.tiles.map_reader import MapReader
 from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
@@ -78,3 +79,22 @@ def test_shares_are_the_means_that_areas_are_summed_from(tmp_path: Path, inside:
     said = np.array([painted_at(*place) for place in zip(lon, lat, strict=True)])
     np.testing.assert_allclose(found, np.where(said <= 100, 0.009 * said, np.nan), atol=1e-4)
     assert shares_at(MapReader(built), "building_coverage", np.array([10.0]), np.array([50.0])).tolist() == [OUTSIDE]
+
+
+def test_a_tile_that_failed_has_no_shares_whatever_was_written_before(
+    tmp_path: Path, inside: tuple[np.ndarray, np.ndarray]
+) -> None:
+    built = publish_coverage(tmp_path, REGION, GRID, painted)
+    maps = MapReader(built)
+    before = shares_at(maps, "building_coverage", *inside)
+    tile, places, _ = next(
+        one for one in located(maps, "building_coverage", *inside) if np.isfinite(before[one[1]]).any()
+    )
+    record = built.ledger.read(tile)
+    assert record is not None
+    failed = replace(record.products["building_coverage"], status="failed")
+    built.ledger.commit(replace(record, products={"building_coverage": failed}))
+    found = shares_at(MapReader(built), "building_coverage", *inside)
+    assert np.isnan(found[places]).all()
+    elsewhere = np.setdiff1d(np.arange(len(found)), places)
+    np.testing.assert_array_equal(found[elsewhere], before[elsewhere])

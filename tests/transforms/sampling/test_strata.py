@@ -207,6 +207,16 @@ def test_a_raster_that_has_no_codes_is_refused(
         CodeRaster(str(path)).codes(GRID.geobox(REGION.tiles(GRID)[0]))
 
 
+def test_a_mask_beside_the_codes_is_not_passed_over(edition: Edition, tmp_path: Path) -> None:
+    raster = write_raster(tmp_path / "masked.tif", np.ones((20, 40), np.uint8))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(raster, "r+") as file:
+        file.write_mask(np.arange(800).reshape(20, 40) > 99)
+    with pytest.raises(
+        InputError, match=r"masked\.tif has a mask band, which is not read; save it with a nodata value"
+    ):
+        named(edition, by="raster", raster=raster)
+
+
 def test_a_raster_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("no raster")
     with pytest.raises(InputError, match=r"text\.tif cannot be read"):

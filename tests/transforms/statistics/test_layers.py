@@ -229,6 +229,14 @@ def test_rasters_that_are_no_layer_are_refused(values: Any, profile: Any, told: 
         read_layer(str(path), REGION)
 
 
+def test_a_mask_beside_the_values_is_not_passed_over(tmp_path: Path) -> None:
+    path = raster(tmp_path / "mask.tif", np.ones((7, 8), np.uint8))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(np.arange(56).reshape(7, 8) > 9)
+    with pytest.raises(InputError, match="mask.tif: a mask band, which is not read; save the file with a nodata value"):
+        read_layer(str(path), REGION)
+
+
 def test_measurements_are_no_classes(edition: Edition, tmp_path: Path) -> None:
     fine = Affine(0.0001, 0, 35.994, 0, -0.0001, 9.009)
     path = raster(tmp_path / "heights.tif", np.arange(100 * 120, dtype=np.int32).reshape(100, 120), transform=fine)
