@@ -60,4 +60,6 @@ def domain_area(
         design, inside & member & ~mapped, inside & mapped & ~member, DOMAIN, interval, (missing, excess)
     ).times(design.area)
     low, high = (float(np.clip(mapped_area + end, 0, area)) for end in (error.low, error.high))
-    return replace(error, value=mapped_area + error.value, low=low, high=high)
+    wrong = int((inside & (member != mapped)).sum())
+    told = f"few points tell how the map errs there: it is wrong at {wrong} of {count}" if error.warning else ""
+    return replace(error, value=mapped_area + error.value, low=low, high=high, warning=told)
