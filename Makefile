@@ -11,7 +11,7 @@ demo: $(READY)  ## Map a simulated landscape and compare with its truth (results
 	$(VENV)/bin/stook demo
 
 test: $(READY)  ## Run the tests; those that need ../shared run where it is there
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .
