@@ -27,8 +27,8 @@ NO_SAMPLE = (
 ROUNDING = (
     "Totals add up exactly in the unrounded columns: of areas always, districts to their parents and to the region; of "
     "estimates to the rounding of square decimetres, where no district lacks one for its few points. Published columns "
-    "are rounded each by itself to their standard error, or to their interval where that is wider, so published figures "
-    "need not add up."
+    "are rounded each by itself to their standard error, or to their interval where that is wider, so published "
+    "figures need not add up."
 )
 
 
