@@ -21,8 +21,8 @@ from pipelines.figures.estimate import (
 from pipelines.figures.printing import print_estimates, print_settled
 from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
+from transforms.sampling.changing import change_table
 from transforms.sampling.estimates import Estimates, name_of
-from transforms.sampling.estimating import change_table
 from transforms.sampling.map_figures import MapFigures
 
 

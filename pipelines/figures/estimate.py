@@ -19,8 +19,9 @@ from transforms.estimators.agreement import accuracy_at_points, design_for_areas
 from transforms.sampling.answer_files import Answers, Form, read_answers
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimates import Estimates, name_of
-from transforms.sampling.estimating import Judged, Settings, estimate_table
+from transforms.sampling.estimating import Settings, estimate_table
 from transforms.sampling.interpretation import Interpretation, crossed, interpreted, valued
+from transforms.sampling.judged import Judged
 from transforms.sampling.lookup import OUTSIDE, values_at
 from transforms.sampling.map_figures import MapFigures
 from transforms.sampling.sample import DESIGN, DESIGNS, SAMPLES, Sample, read_design

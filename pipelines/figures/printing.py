@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.sampling.classes import CLASSES
+from transforms.sampling.estimate_rows import rounded_to, telling_error
 from transforms.sampling.estimates import Estimates, reasons_in
-from transforms.sampling.estimating import OF_CLASS, rounded_to, telling_error
+from transforms.sampling.judged import OF_CLASS
 from transforms.sampling.settling import Pair, Settled
 from transforms.statistics.sums import WHOLE_REGION
 

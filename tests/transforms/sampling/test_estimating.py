@@ -15,18 +15,13 @@ from tests.transforms.sampling.published_place import publish_place
 from transforms.editions.edition import Edition
 from transforms.estimators.interval import Estimate
 from transforms.ground.grid import Tile
-from transforms.sampling import estimating
+from transforms.sampling import changing
+from transforms.sampling.changing import change_table
 from transforms.sampling.drawing import drawn_points
+from transforms.sampling.estimate_rows import published, rounded_to
 from transforms.sampling.estimates import COLUMNS
-from transforms.sampling.estimating import (
-    Judged,
-    Settings,
-    change_table,
-    estimate_table,
-    left_out,
-    published,
-    rounded_to,
-)
+from transforms.sampling.estimating import Settings, estimate_table
+from transforms.sampling.judged import Judged, left_out
 from transforms.sampling.lookup import located
 from transforms.sampling.map_figures import KnownPlace, MapFigures
 from transforms.sampling.sample import DM2_PER_HA, Sample, SampledStratum
@@ -348,7 +343,7 @@ def test_change_is_that_reckoned_by_hand_with_the_covariance_of_the_points(
 def test_maps_of_two_models_are_told_beside_the_difference_of_their_pixels(
     sample: Sample, figures: MapFigures, earlier: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimating, "models_of", lambda figures: {"cropland": figures.edition.id})
+    monkeypatch.setattr(changing, "models_of", lambda figures: {"cropland": figures.edition.id})
     was = MapFigures.of(earlier, "cropland", THRESHOLDS)
     table = change_table(sample, was, figures, np.stack([answers(sample)] * 2)).set_index("figure")
     assert "the two maps are of different models" in table.loc["net_change", "warning"]
