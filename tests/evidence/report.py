@@ -4,6 +4,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+import pyogrio
+
 from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import YEAR
 from pipelines.demo.run import run_demo
@@ -11,6 +14,7 @@ from pipelines.figures.report import run_report
 from pipelines.season import published_edition, thresholds_of
 from pipelines.sections import load
 from tests.evidence.figure import Experiment, Figure
+from tests.evidence.gdal_parquet import NotBuilt, built_driver, differing_by_gdal
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
 from transforms.reporting.observations import DIMENSIONS, observations
 from transforms.reporting.tables import areas_table, estimates_table, vintage_of
@@ -33,7 +37,22 @@ def run(scratch: Path) -> Iterator[Figure]:
     yield Figure("report.sdmx_differing", differing_in_sdmx(folder / "sdmx", found), note)
     note = f"of {areas.size} values in {areas['product'].nunique()} layers, read by GDAL; aim 0"
     yield Figure("report.gpkg_differing", differing_in_layers(folder / "areas.gpkg", areas), note)
+    yield from by_gdal(scratch, folder)
     yield Figure("report.seconds", seconds, "all files of the demonstration's report, its sample's estimates included")
+
+
+def by_gdal(scratch: Path, folder: Path) -> Iterator[Figure]:
+    """Values of both GeoParquet files that differ when GDAL's own driver reads them, where it can be built."""
+    try:
+        plugin = built_driver(scratch)
+    except NotBuilt as error:
+        print(f"# report.geoparquet_differing left out: GDAL's Parquet driver cannot be built: {error}", flush=True)
+        return
+    tables = [folder / f"{name}.parquet" for name in ("areas", "estimates")]
+    found = sum(differing_by_gdal(plugin, table.with_suffix(".geoparquet"), table) for table in tables)
+    values = sum(pd.read_parquet(table).size for table in tables)
+    note = f"of {values} values in 2 files, read by GDAL {'.'.join(map(str, pyogrio.__gdal_version__))}; aim 0"
+    yield Figure("report.geoparquet_differing", found, note)
 
 
 EXPERIMENT = Experiment("report", run)
