@@ -106,10 +106,11 @@ def export(
     """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
     from pipelines.season import published_edition, season_folder
     from transforms.reporting.export import export as export_edition
+    from transforms.store import on_this_machine
 
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)
-    folder = to or season_folder(loaded, year).folder / "exports" / edition.id
+    folder = to or on_this_machine(season_folder(loaded, year).folder, "COGs are written") / "exports" / edition.id
     try:
         paths = export_edition(edition, folder)
     except OSError as error:

@@ -216,9 +216,3 @@ class MapConfiguration(Section):
         if not self.products.maps and self.embeddings is None:
             raise ValueError("products: is empty; name at least one, or embeddings")
         return self
-
-    @model_validator(mode="after")
-    def _output_is_a_folder(self) -> Self:
-        if "://" in self.output:
-            raise ValueError(f"output: {self.output} is not a folder; object stores are not supported yet")
-        return self

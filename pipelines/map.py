@@ -21,6 +21,8 @@ from pipelines.season import (
     thresholds_of,
 )
 from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.lease import Lease
+from transforms.editions.signals import Signals, asked_to_stop
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
 from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
@@ -87,9 +89,10 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapRes
     if not failed:
         raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
     reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
-    if folder.status(edition) == "published":
-        edition = open_edition(folder, plan, region, reporter, frozen=edition)
-    return fill(folder, edition, config, reporter)
+    with folder.lease() as lease:
+        if folder.status(edition) == "published":
+            edition = open_edition(folder, plan, region, reporter, frozen=edition)
+        return fill(folder, lease, edition, config, reporter)
 
 
 def run_embed(
@@ -114,34 +117,45 @@ def run(
     folder.require_writable()
     edition = None if refresh else folder.find(plan.key)
     if edition is not None and folder.status(edition) == "published":
-        failed = failures(edition)
-        reporter.say(
-            "nothing_to_do",
-            f"{plan.season} is published as {edition.id}{', with failed tiles' if failed else ''}; a published edition "
-            "never changes, --refresh makes a successor",
-        )
-        share = failed_share(statistics(edition, thresholds_of(config)))
-        return MapResult(edition, published=True, computed=0, failed=failed, failed_share=share)
-    if edition is None:
-        edition = open_edition(folder, plan, region, reporter)
-    else:
-        reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
-    return fill(folder, edition, config, reporter)
+        return nothing_to_do(edition, config, reporter)
+    with folder.lease() as lease:
+        edition = None if refresh else folder.find(plan.key)  # again: another run may have had the lease until now
+        if edition is not None and folder.status(edition) == "published":
+            return nothing_to_do(edition, config, reporter)
+        if edition is None:
+            edition = open_edition(folder, plan, region, reporter)
+        else:
+            reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
+        return fill(folder, lease, edition, config, reporter)
 
 
-def fill(folder: SeasonFolder, edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
+def nothing_to_do(edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
+    """The result of a run that finds the edition published."""
+    failed = failures(edition)
+    reporter.say(
+        "nothing_to_do",
+        f"{edition.plan.season} is published as {edition.id}{', with failed tiles' if failed else ''}; a published "
+        "edition never changes, --refresh makes a successor",
+    )
+    share = failed_share(statistics(edition, thresholds_of(config)))
+    return MapResult(edition, published=True, computed=0, failed=failed, failed_share=share)
+
+
+def fill(
+    folder: SeasonFolder, lease: Lease, edition: Edition, config: MapConfiguration, reporter: Reporter
+) -> MapResult:
     """Do what an open edition lacks, and publish it.
 
     Raises:
-        InputError: If another run is at work on it.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
         CancelledError: If somebody asked the run to stop.
     """
-    with folder.lease(edition):
-        mapped = run_tiles(edition, config, reporter)
-        derived = derive_tiles(edition, config, reporter)
-        with writing(edition.folder):
-            return finish(folder, edition, config, mapped, derived, reporter)
+    lease.say(edition=edition.id)
+    signals = folder.signals(lease)
+    mapped = run_tiles(signals, edition, config, reporter)
+    derived = derive_tiles(signals, edition, config, reporter)
+    with writing(edition.folder):
+        return finish(folder, lease, edition, config, mapped, derived, reporter)
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ class Worked:
     carried: int = 0
 
 
-def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+def run_tiles(signals: Signals, edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
     """Run every tile that has no valid record.
 
     Raises:
@@ -169,10 +183,10 @@ def run_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) ->
         worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
     )
     with reporter.following(edition, len(edition.manifest["tiles"])):
-        return run_stage(MapTiles(edition, machine, hints), edition, config)
+        return run_stage(MapTiles(signals, edition, machine, hints), edition, config)
 
 
-def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+def derive_tiles(signals: Signals, edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
     """Make the products that are made from finished maps, where there are any.
 
     Every tile must be settled: neighbours look into each other's maps.
@@ -186,7 +200,7 @@ def derive_tiles(edition: Edition, config: MapConfiguration, reporter: Reporter)
     job_of.cache_clear()  # the encoders have done their work
     derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
-    return run_stage(DeriveTiles(edition), edition, config)
+    return run_stage(DeriveTiles(signals, edition), edition, config)
 
 
 def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> Worked:
@@ -196,7 +210,6 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> W
         UnreachableError: If some tiles were left undecided.
         CancelledError: If somebody asked the run to stop.
     """
-    edition.halt.unlink(missing_ok=True)
     runner, options = local_runner(config.run)
     pipeline = beam.Pipeline(runner=runner, options=options)
     _ = pipeline | beam.Create(edition.manifest["tiles"]) | stage
@@ -204,7 +217,7 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> W
     reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
     if reasons:
         raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
-    if edition.cancelled.exists():
+    if asked_to_stop(edition.folder.parent):
         raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
     found = {each.key.metric.name: each.result for each in metrics.query(MetricsFilter())["counters"]}
     return Worked(found.get("tiles_done", 0) + found.get("tiles_failed", 0), found.get("tiles_carried", 0))
@@ -212,6 +225,7 @@ def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> W
 
 def finish(
     folder: SeasonFolder,
+    lease: Lease,
     edition: Edition,
     config: MapConfiguration,
     mapped: Worked,
@@ -222,6 +236,7 @@ def finish(
 
     Args:
         folder: Of the edition.
+        lease: Of the season.
         edition: Every tile must have its record.
         config: The configuration.
         mapped: What this run did of the products of models.
@@ -234,6 +249,7 @@ def finish(
     failed, carried = failures(edition), mapped.carried
     result = MapResult(edition, share <= most, mapped.computed, failed, share, derived.computed, carried)
     if result.published:
+        lease.say()  # that it is still this run's
         folder.publish(edition)
         reporter.say("published", f"published edition {edition.id}", edition=edition.id)
     else:

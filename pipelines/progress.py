@@ -20,6 +20,7 @@ from rich.progress import (
 
 from transforms.editions.edition import Edition, now
 from transforms.repeating import repeating
+from transforms.store import read_bytes
 
 LOOKS_EVERY_S = 0.5
 
@@ -41,17 +42,14 @@ class LedgerCounter:
 
     def __init__(self, edition: Edition):
         self.ledger = edition.ledger
-        self.seen: dict[str, tuple[int, bool]] = {}
+        self.seen: dict[str, tuple[str, bool]] = {}
 
     def look(self) -> Count:
         """The state of the ledger now."""
-        for path in self.ledger.folder.glob("*.json"):
-            try:
-                written = path.stat().st_mtime_ns
-                if self.seen.get(path.name, (0, False))[0] != written:
-                    self.seen[path.name] = (written, b'"status": "failed"' in path.read_bytes())
-            except FileNotFoundError:
-                continue
+        for name, mark in self.ledger.marks().items():
+            if self.seen.get(name, ("", False))[0] != mark:
+                content = read_bytes(self.ledger.folder / name)
+                self.seen[name] = (mark, b'"status": "failed"' in (content or b""))
         failed = sum(failed for _, failed in self.seen.values())
         return Count(len(self.seen) - failed, failed)
 

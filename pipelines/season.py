@@ -17,6 +17,7 @@ from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.region import Region, read_region
 from transforms.imagery.season import Season
+from transforms.store import on_this_machine
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
 # What a plan keeps of products that are made from maps, in the words of the configuration.
@@ -216,12 +217,17 @@ def thresholds_of(config: MapConfiguration) -> dict[str, int]:
 
 def season_folder(config: MapConfiguration, year: int) -> SeasonFolder:
     """Where the editions of a season are."""
-    return SeasonFolder(Path(config.output), config.name, str(Season(config.season.name, year)))
+    return SeasonFolder(config.output, config.name, str(Season(config.season.name, year)))
+
+
+def figures_folder(config: MapConfiguration, year: int) -> Path:
+    """Where a season's samples, estimates and reports are; raises InputError where that is no folder of a machine."""
+    return on_this_machine(season_folder(config, year).folder, "samples, estimates and reports are kept")
 
 
 def embeddings_folder(config: MapConfiguration, year: int) -> SeasonFolder:
     """Where the editions that hold a season's feature vectors are."""
-    return SeasonFolder(Path(config.output), config.name, f"{Season(config.season.name, year)}/{EMBEDDINGS}")
+    return SeasonFolder(config.output, config.name, f"{Season(config.season.name, year)}/{EMBEDDINGS}")
 
 
 def published_edition(config: MapConfiguration, year: int) -> Edition:

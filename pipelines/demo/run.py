@@ -34,6 +34,7 @@ from transforms.reporting.export import export
 from transforms.simulation.ground import Place
 from transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
 from transforms.statistics.sums import places
+from transforms.store import fetched
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")
@@ -100,7 +101,7 @@ def print_districts(
     edition: Edition, cropland: CroplandComparison, buildings: BuildingComparison, piles: PileComparison
 ) -> None:
     """Print what the maps say beside what is true, per district."""
-    table = pd.read_parquet(edition.folder / "statistics.parquet")
+    table = pd.read_parquet(fetched(edition.folder / "statistics.parquet"))
     table = table[table["level"] != "region"]
     members: dict[tuple[str, str], list[str]] = defaultdict(list)
     for unit in Region.read(edition.units).units:

@@ -19,7 +19,7 @@ from pipelines.figures.estimate import (
     summary_of,
 )
 from pipelines.figures.printing import print_estimates, print_settled
-from pipelines.season import published_edition, season_folder, thresholds_of
+from pipelines.season import figures_folder, published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.sampling.changing import change_table
 from transforms.sampling.estimates import Estimates, name_of
@@ -76,7 +76,7 @@ def run_change(
     files = {"answers": first["answers"] | second["answers"], "before": first}
     summary = summary_of(drawn, later.edition.id, earlier.edition.id) | second | files
     name = name_of(drawn.drawn.id, [earlier.edition.id, rests_on(config, section, *judged)], change=True)
-    kept = Estimates.write(season_folder(config, year).folder, name, table, disagreements, summary)
+    kept = Estimates.write(figures_folder(config, year), name, table, disagreements, summary)
     for season, found in zip(seasons, judged, strict=True):
         print(f"{season}:")
         print_settled(found)

@@ -12,7 +12,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import AnswersSection, SampleSection
 from pipelines.figures.printing import print_estimates, print_points, print_settled
 from pipelines.figures.sample import DECIDING
-from pipelines.season import published_edition, season_folder, thresholds_of
+from pipelines.season import figures_folder, published_edition, thresholds_of
 from transforms.editions.edition import now
 from transforms.estimators.accuracy import NOT_MAPPED
 from transforms.estimators.agreement import accuracy_at_points, design_for_areas
@@ -59,7 +59,7 @@ def run_estimate(
     table = estimate_table(Judged.by(drawn, figures, found.resolved.values), settings, remarks=(found.unplaced,))
     summary = summary_of(drawn, edition.id, None) | found.as_json()
     name = name_of(drawn.drawn.id, rests_on(config, section, found))
-    season = season_folder(config, year).folder
+    season = figures_folder(config, year)
     kept = Estimates.write(season, name, table, found.disagreements(drawn.points, classes_of(section)), summary)
     print(f"Sample {drawn.drawn.id}, drawn from edition {drawn.drawn.edition} of {drawn.drawn.season}:")
     print_settled(found)
@@ -102,7 +102,7 @@ def sample_of(config: MapConfiguration, year: int, folder: Path | None) -> Sampl
         return Sample.read(folder)
     section, found = section_of(config), samples_of(config, year)
     if not found:
-        home = season_folder(config, year).folder / SAMPLES
+        home = figures_folder(config, year) / SAMPLES
         raise InputError(
             f"{home}: there is no sample for {section.product}; draw one with 'stook sample', or name its folder"
         )
@@ -119,7 +119,7 @@ def sample_of(config: MapConfiguration, year: int, folder: Path | None) -> Sampl
 
 def samples_of(config: MapConfiguration, year: int) -> list[Path]:
     """Folders of a season's samples for the configured product, the newest last."""
-    home = season_folder(config, year).folder / SAMPLES
+    home = figures_folder(config, year) / SAMPLES
     designs = [(read_design(path.parent), path.parent) for path in home.glob(f"[!.]*/{DESIGN}")]
     product = section_of(config).product
     return [folder for _, folder in sorted((one.drawn, folder) for one, folder in designs if one.product == product)]

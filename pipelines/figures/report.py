@@ -4,7 +4,7 @@ from pathlib import Path
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from pipelines.season import published_edition, thresholds_of
+from pipelines.season import figures_folder, published_edition, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.reporting.report import REPORTS, write_report
 from transforms.sampling.estimates import Estimates
@@ -27,17 +27,17 @@ def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Pat
         InputError: If nothing is published, or ``to`` holds something else than a report or cannot be written.
     """
     edition = published_edition(config, year)
-    folder = to or edition.folder.parent / REPORTS / edition.id
-    tell_sources(edition)
+    season = figures_folder(config, year)
+    folder = to or season / REPORTS / edition.id
+    tell_sources(edition, season)
     try:
         return write_report(edition, thresholds_of(config), config.region.vintage, folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def tell_sources(edition: Edition) -> None:
+def tell_sources(edition: Edition, season: Path) -> None:
     """Print which estimates the report holds, and which samples of the season were not judged for this edition."""
-    season = edition.folder.parent
     for product in (planned.product for planned in edition.plan.all_products):
         found = Estimates.newest(season, edition.id, product)
         if found is not None:

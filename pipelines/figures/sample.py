@@ -12,7 +12,7 @@ from rich.table import Table
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import SampleSection
-from pipelines.season import published_edition, season_folder, thresholds_of
+from pipelines.season import figures_folder, published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition, now
 from transforms.editions.plan import DerivedPlan, ProductPlan, digest
 from transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
@@ -62,7 +62,7 @@ def run_sample(config: MapConfiguration, year: int, since: int | None = None) ->
     edition = published_edition(config, year)
     product = product_of(edition, config.sample.product, year)
     earlier = None if since is None else earlier_edition(config, edition, product, since)
-    season = season_folder(config, year).folder
+    season = figures_folder(config, year)
     sample_id = id_of(config.sample, edition, earlier, thresholds_of(config))
     folder = sample_folder(season, sample_id)
     if there := (folder / DESIGN).exists():

@@ -25,10 +25,10 @@ def run_series(config: MapConfiguration, to: Path | None) -> Series:
         InputError: If no season is published, or ``to`` cannot be written.
     """
     require_suffix(to)
-    found = series(Path(config.output), config.name, config.season.name)
+    found = series(config.output, config.name, config.season.name)
     if found.table.empty:
         raise InputError(
-            f"{Path(config.output) / config.name}: no season {config.season.name}-YYYY is published; make one with "
+            f"{config.output}/{config.name}: no season {config.season.name}-YYYY is published; make one with "
             "'stook map'"
         )
     print_series(found)

@@ -52,11 +52,12 @@ def remove(
     really: Annotated[bool, typer.Option("--really", help="Delete; otherwise only tell what would go.")] = False,
 ) -> None:
     """Delete editions that readers no longer see; without --really nothing is deleted."""
-    from pipelines.operations.editions import bytes_of, run_remove
+    from pipelines.operations.editions import run_remove
+    from transforms.store import bytes_below
 
     loaded = load(config, MapConfiguration)
     for edition in run_remove(loaded, year, keep, open_too, really=False):
-        size = bytes_of(edition.folder) / 2**20
+        size = bytes_below(edition.folder) / 2**20
         print(f"{'deleting' if really else 'would delete'} {edition.folder} ({size:.1f} MiB)")
     if really:
         run_remove(loaded, year, keep, open_too, really=True)

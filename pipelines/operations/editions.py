@@ -1,16 +1,16 @@
 """``stook publish``, ``cancel`` and ``remove``: which edition readers see, which run stops, which results go."""
 
 import time
-from pathlib import Path
 
 from models.errors import InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.season import season_folder, thresholds_of
 from transforms.editions.edition import Edition, SeasonFolder
-from transforms.editions.lease import holder, now, told
+from transforms.editions.lease import holder, told
+from transforms.editions.signals import ask_to_stop, forget
 from transforms.editions.state import state_of
 from transforms.statistics.table import failed_share, statistics
-from transforms.store import write_json, writing
+from transforms.store import writing
 
 LOOKS_EVERY_S = 1.0
 
@@ -57,18 +57,18 @@ def run_cancel(config: MapConfiguration, year: int, discard: bool, patience_s: f
     if not opened:
         raise InputError(f"{folder.folder}: no edition of this season is open; there is nothing to stop")
     edition = opened[-1]
-    if holder(edition.folder):
+    if holder(folder.folder):
         with writing(folder.folder):
-            write_json(edition.cancelled, {"asked": now()})
+            ask_to_stop(folder.folder)
         deadline = time.monotonic() + patience_s
-        while held := holder(edition.folder):
+        while held := holder(folder.folder):
             if time.monotonic() > deadline:
                 raise UnreachableError(
                     f"{edition.folder}: {told(held)}; it was asked to stop and has not yet, tiles in work are finished "
                     "first; wait longer with --patience"
                 )
             time.sleep(LOOKS_EVERY_S)
-    edition.cancelled.unlink(missing_ok=True)
+        forget(folder.folder)
     if discard:
         folder.remove(edition)
     return edition
@@ -112,8 +112,3 @@ def edition_named(folder: SeasonFolder, name: str | None) -> Edition:
         there = ", ".join(edition.id for edition in editions) or "none"
         raise InputError(f"--edition {name or ''}: {folder.folder} has no such edition; it has {there}")
     return found[-1]
-
-
-def bytes_of(folder: Path) -> int:
-    """Size of everything in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +11,7 @@ from pipelines.configuration import MapConfiguration
 from transforms.editions.edition import season_folders
 from transforms.editions.lease import told
 from transforms.editions.state import EditionState, state_of
+from transforms.store import address_of
 
 CAUSES_SHOWN = 5
 
@@ -22,7 +22,7 @@ def run_status(config: MapConfiguration, year: int | None) -> list[EditionState]
     Raises:
         InputError: If there is none.
     """
-    output = Path(config.output)
+    output = address_of(config.output)
     seasons = season_folders(output, config.name, config.season.name)
     folders = [folder for each, folder in seasons.items() if year in (None, each)]
     states = [state_of(folder, edition) for folder in folders for edition in folder.editions()]

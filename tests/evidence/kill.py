@@ -23,10 +23,11 @@ import zarr.storage._local as zarr_files
 
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import SmallSeason, write_small_season
-from transforms import store
 from transforms.editions import map_store
-from transforms.editions.edition import LOCK, Edition, SeasonFolder
+from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.ledger import Ledger
+from transforms.store import swapping
+from transforms.store.swapping import LOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM_KILLS = 10
@@ -102,11 +103,11 @@ POINTS: dict[str, Callable[[], None]] = {
     "in the middle of a shard, torn": lambda: before(zarr_files, "_put", nth_shard(), torn_shard),
     "between shard and record": lambda: before(Ledger, "commit", nth_record()),
     "in the middle of a record": lambda: before(
-        store, "write_bytes", lambda path, _: path.parent.name == "ledger", half_a_file
+        swapping, "write_bytes", lambda path, _: path.parent.name == "ledger", half_a_file
     ),
     "between statistics and pointer": lambda: before(SeasonFolder, "publish", lambda *_: True),
     "in the middle of the pointer": lambda: before(
-        store, "write_bytes", lambda path, _: path.name == "current.json", half_a_file
+        swapping, "write_bytes", lambda path, _: path.name == "current.json", half_a_file
     ),
     "after the pointer": lambda: after(SeasonFolder, "publish"),
 }

@@ -66,7 +66,6 @@ def test_paths_are_relative_to_the_file_and_addresses_stay(tmp_path: Path) -> No
         ("region.id", None, r"region.id: this field is required and absent"),
         ("season.name", "Main Season", r"season.name: 'Main Season' is not allowed"),
         ("imagery", {}, r"imagery: name at least one of sentinel2, sentinel1"),
-        ("output", "gs://bucket/x", r"gs://bucket/x is not a folder"),
         ("imagery.sentinel2.profile", "landsat", r"imagery.sentinel2.profile: 'landsat'; allowed: earth-search"),
         ("grid", {"tile_px": 300}, r"grid.tile_px: .*do not divide 10,000,000 m"),
         ("run", {"mode": "dask"}, r"run.mode: 'dask' is not allowed; it should be 'memory', 'threads' or 'processes'"),

@@ -22,6 +22,7 @@ from transforms.editions import map_store
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
+from transforms.store import read_json
 from transforms.tiles.materials import Machine
 from transforms.tiles.tile_job import TileJob
 from transforms.values import NODATA
@@ -80,7 +81,7 @@ def test_a_season_is_mapped_whole_recorded_and_published(mapped: tuple[SmallSeas
     assert {row["tile"] for row in ledger} == set(edition.manifest["tiles"])
     assert {row["status"] for row in ledger} == {"done"}
     assert not list(edition.ledger.attempts.iterdir())
-    assert not (edition.folder / "lease.json").exists()
+    assert "ended" in read_json(season.output / "lease.json")
 
 
 def test_pixels_of_the_region_are_mapped_and_no_others(edition: Edition) -> None:
@@ -166,7 +167,7 @@ def test_an_edition_is_filled_by_one_run_continued_by_the_next_and_succeeded_by_
     (season.output / "current.json").unlink()
     folder = folder_of(season)
     [first] = folder.editions()
-    with folder.lease(first), pytest.raises(InputError, match="a run holds this edition since .*: process "):
+    with folder.lease(), pytest.raises(InputError, match="a run holds this season since .*: process "):
         stook_map(season)
     told = stook_map(season)
     assert told.event("edition_continued")["edition"] == first.id

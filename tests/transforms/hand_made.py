@@ -110,7 +110,7 @@ def write_edition(
             map_store.write_images(edition.maps, plan, product, tile, window, found)
             result = as_result(product, found)
             records[product.product] = done_record(product, "f", ground, result.classes, result.covered(ground))
-        edition.ledger.commit(TileRecord(tile.name, records, 1, {}, "2026-01-01T00:00:00+00:00"))
+        edition.ledger.commit(TileRecord(tile.name, records, 1, {}, "2026-01-01T00:00:00+00:00"), None)
     if plan.derived:
         job = DeriveJob(edition)
         for tile in tiles:

@@ -1,29 +1,47 @@
 """Editions: opened with frozen inputs, filled by one run at a time, published by moving a pointer."""
 
-import os
+import json
 import platform
 import re
-import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
+from transforms.editions import signals
 from transforms.editions.lease import Lease, holder, now, told
 from transforms.editions.ledger import Ledger
 from transforms.editions.plan import Plan
+from transforms.editions.signals import Signals
 from transforms.encoding.encodings import Quantisation
-from transforms.store import SCRAP, exclusive, read_json, sweep, write_json, writing
+from transforms.store import (
+    SCRAP,
+    Address,
+    ChangedError,
+    address_of,
+    files_in,
+    folders_in,
+    json_bytes,
+    read_json,
+    read_versioned,
+    remove,
+    remove_folder,
+    require_writable,
+    scraps_below,
+    swap,
+    sweep,
+    write_json,
+    writing,
+)
 
 POINTER = "current.json"
-LOCK = ".lock"  # held for moments: while an edition is opened, a lease taken, the pointer moved
-OPENING = ".opening-"
-MANIFEST = "edition.json"
+MANIFEST = "edition.json"  # written last: a folder without it is no edition
+NAME = re.compile(r"\d{8}T\d{6}Z-")
+UNPUBLISHED: dict[str, Any] = {"edition": None, "previous": []}
 EMBEDDINGS = "embeddings"  # folder, in a season's, of the editions that hold feature vectors
 RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "pyproj", "zarr", "numpy")
 
@@ -36,7 +54,7 @@ class Edition:
         folder: ``<output>/<name>/<season>/<edition>``.
     """
 
-    folder: Path
+    folder: Address
 
     @property
     def id(self) -> str:
@@ -44,17 +62,17 @@ class Edition:
         return self.folder.name
 
     @property
-    def inputs(self) -> Path:
+    def inputs(self) -> Address:
         """The frozen list of scenes."""
         return self.folder / "inputs.parquet"
 
     @property
-    def units(self) -> Path:
+    def units(self) -> Address:
         """The frozen units of the region."""
         return self.folder / "units.parquet"
 
     @property
-    def maps(self) -> Path:
+    def maps(self) -> Address:
         """The map store."""
         return self.folder / "maps.zarr"
 
@@ -62,6 +80,11 @@ class Edition:
     def ledger(self) -> Ledger:
         """What happened to each tile."""
         return Ledger(self.folder / "ledger")
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has been opened, and not deleted since."""
+        return read_json(self.folder / MANIFEST) is not None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -81,18 +104,8 @@ class Edition:
         """The published feature vectors of the same season, or None, also once they were deleted to free the disk."""
         return SeasonFolder.at(self.folder.parent / EMBEDDINGS).current()
 
-    @property
-    def halt(self) -> Path:
-        """Present while a run stops because an archive or the store does not answer; holds the reason."""
-        return self.folder / "halted.json"
 
-    @property
-    def cancelled(self) -> Path:
-        """Present once somebody has asked the run that fills the edition to stop; holds who and when."""
-        return self.folder / "cancelled.json"
-
-
-def season_folders(output: Path, name: str, season: str) -> dict[int, "SeasonFolder"]:
+def season_folders(output: Address | str, name: str, season: str) -> dict[int, "SeasonFolder"]:
     """Harvest year -> the folder of that season, of those that have one, by year.
 
     Args:
@@ -100,9 +113,9 @@ def season_folders(output: Path, name: str, season: str) -> dict[int, "SeasonFol
         name: Of the region.
         season: Its name without the year, e.g. ``main``.
     """
-    region = output / name
-    found = ((re.fullmatch(rf"{re.escape(season)}-(\d{{4}})", path.name), path) for path in region.glob(f"{season}-*"))
-    return dict(sorted((int(match[1]), SeasonFolder.at(path)) for match, path in found if match))
+    region = address_of(output) / name
+    found = (re.fullmatch(rf"{re.escape(season)}-(\d{{4}})", folder) for folder in folders_in(region))
+    return {int(match[1]): SeasonFolder.at(region / match[0]) for match in found if match}
 
 
 class SeasonFolder:
@@ -114,37 +127,34 @@ class SeasonFolder:
         season: E.g. ``main-2019``.
     """
 
-    def __init__(self, output: Path, name: str, season: str):
-        self.output = output
-        self.folder = output / name / season
+    def __init__(self, output: Address | str, name: str, season: str):
+        self.output = address_of(output)
+        self.folder = self.output / name / season
 
     @classmethod
-    def at(cls, folder: Path) -> "SeasonFolder":
+    def at(cls, folder: Address) -> "SeasonFolder":
         """The editions in a folder; ``output`` is two levels up."""
-        return cls(folder.parents[1], folder.parent.name, folder.name)
+        return cls(folder.parent.parent, folder.parent.name, folder.name)
 
     def require_writable(self) -> None:
         """Raise InputError where no edition could be opened; leaves nothing behind."""
-        home = next(path for path in (self.folder, *self.folder.parents) if path.exists())
-        if not home.is_dir():
-            raise InputError(f"output: {self.output}: {home} is a file; output is a folder, it need not exist yet")
-        if not os.access(home, os.W_OK | os.X_OK):
-            raise InputError(f"output: {self.output}: no permission to write in {home}, or it is read-only")
+        require_writable(self.output)
 
     def editions(self) -> list[Edition]:
         """Every edition, oldest first."""
-        manifests = sorted(self.folder.glob(f"*/{MANIFEST}"))
-        return [Edition(path.parent) for path in manifests if not path.parent.name.startswith(OPENING)]
+        return [edition for edition in map(Edition, self._folders()) if edition.exists]
 
     def current(self) -> Edition | None:
         """The published edition, or None, also once somebody has deleted it."""
         pointer = read_json(self.folder / POINTER)
-        there = pointer and (self.folder / pointer["edition"] / MANIFEST).exists()
-        return Edition(self.folder / pointer["edition"]) if there else None
+        if pointer is None or pointer["edition"] is None:
+            return None
+        edition = Edition(self.folder / pointer["edition"])
+        return edition if edition.exists else None
 
     def status(self, edition: Edition) -> str:
         """``published``, ``superseded`` or ``open``."""
-        pointer = read_json(self.folder / POINTER) or {"edition": None, "previous": []}
+        pointer = read_json(self.folder / POINTER) or UNPUBLISHED
         if edition.id == pointer["edition"]:
             return "published"
         return "superseded" if edition.id in pointer["previous"] else "open"
@@ -155,10 +165,46 @@ class SeasonFolder:
         return same[-1] if same else None
 
     @contextmanager
-    def opening(self, plan: Plan) -> Iterator[tuple[Edition, dict[str, Any]]]:
-        """Open an edition: yields its hidden folder to be filled and its manifest to be added to.
+    def lease(self) -> Iterator[Lease]:
+        """Be the only run that opens and fills editions of the season, for the length of the block.
 
-        The edition appears whole when the block ends; an exception leaves nothing behind.
+        A lease that has expired, or whose holder is a process of this machine that no longer lives, is taken over, and
+        what the dead left half-written is removed.
+
+        Raises:
+            InputError: If another run holds it; says who and since when.
+            UnreachableError: If the store takes no lease.
+        """
+        with writing(self.folder):
+            lease = Lease.take(self.folder)
+        with lease.kept():
+            with writing(self.folder):
+                signals.forget(self.folder)
+                self._sweep()
+            yield lease
+
+    def signals(self, lease: Lease) -> Signals:
+        """What a run that holds the lease listens to."""
+        return Signals(self.folder, lease.run)
+
+    def _sweep(self) -> None:
+        """Remove what killed runs and removals left; only with the lease, which its writers hold."""
+        for folder in self._folders():
+            if not (edition := Edition(folder)).exists:
+                remove_folder(folder)
+            elif self.status(edition) == "open":
+                sweep(scraps_below(folder))
+        sweep(self.folder / name for name in files_in(self.folder, SCRAP))
+
+    def _folders(self) -> list[Address]:
+        """Folders that are named like editions, oldest first."""
+        return [self.folder / name for name in folders_in(self.folder) if NAME.match(name)]
+
+    @contextmanager
+    def opening(self, plan: Plan) -> Iterator[tuple[Edition, dict[str, Any]]]:
+        """Open an edition: yields its folder to be filled and its manifest to be added to; the caller has the lease.
+
+        The edition is there when the block ends, with its manifest; an exception leaves nothing behind.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         predecessor = self.current()
@@ -171,65 +217,64 @@ class SeasonFolder:
             "versions": {package: version(package) for package in RECORDED_PACKAGES}
             | {"python": platform.python_version()},
         }
-        hidden = self.folder / f"{OPENING}{name}"
-        with writing(self.folder), exclusive(self.folder / LOCK):
-            self._sweep()
+        edition = Edition(self.folder / name)
+        with writing(self.folder):
             try:
-                hidden.mkdir()
-                yield Edition(hidden), manifest
-                write_json(hidden / MANIFEST, manifest)
-                hidden.rename(self.folder / name)
-            finally:
-                shutil.rmtree(hidden, ignore_errors=True)
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left beside the editions; only under the lock, which its writers hold."""
-        for abandoned in self.folder.glob(f"{OPENING}*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        sweep(self.folder.glob(SCRAP))
+                edition.folder.mkdir(parents=True)
+                yield edition, manifest
+                write_json(edition.folder / MANIFEST, manifest)
+            except BaseException:
+                remove_folder(edition.folder)
+                raise
 
     def publish(self, edition: Edition) -> None:
-        """Point readers at ``edition``, in one step."""
-        with exclusive(self.folder / LOCK):
-            pointer = read_json(self.folder / POINTER) or {"edition": None, "previous": []}
-            if pointer["edition"] != edition.id:
-                previous = [e for e in (*pointer["previous"], pointer["edition"]) if e and e != edition.id]
-                write_json(self.folder / POINTER, {"edition": edition.id, "previous": previous})
-
-    @contextmanager
-    def lease(self, edition: Edition) -> Iterator[None]:
-        """Be the only run that fills ``edition``, for the length of the block.
-
-        A lease that has expired, or whose holder is a process of this machine that no longer lives, is taken over, and
-        what the dead left half-written is removed.
+        """Point readers at ``edition``, in one step.
 
         Raises:
-            InputError: If another run holds it; says who and since when.
-            UnreachableError: If the disk takes no lease.
+            InputError: If somebody has deleted it.
         """
-        with writing(self.folder), exclusive(self.folder / LOCK):
-            lease = Lease.take(edition.folder)
-            edition.cancelled.unlink(missing_ok=True)  # asked of a run that is no more
-            self._sweep()
-        sweep(edition.folder.rglob(SCRAP))
-        with lease.kept():
-            yield
+
+        def published(pointer: dict[str, Any]) -> dict[str, Any]:
+            if not edition.exists:
+                raise InputError(f"{edition.folder}: there is no such edition any more")
+            previous = [name for name in (*pointer["previous"], pointer["edition"]) if name and name != edition.id]
+            return {"edition": edition.id, "previous": previous}
+
+        self._move_pointer(published)
 
     def remove(self, edition: Edition) -> None:
-        """Delete an edition that no reader is pointed at and no run holds, all at once for whoever looks.
+        """Delete an edition that no reader is pointed at; it is gone at once for whoever looks.
 
         Raises:
             InputError: If it is published, or a run is at work on it.
         """
-        with writing(self.folder), exclusive(self.folder / LOCK):
-            if self.status(edition) == "published":
+        with writing(self.folder):
+            status = self.status(edition)
+            if status == "published":
                 raise InputError(f"{edition.folder}: is published; publish another one first")
-            if held := holder(edition.folder):
+            if status == "open" and (held := holder(self.folder)):
                 raise InputError(f"{edition.folder}: {told(held)}; stop it first, with 'stook cancel'")
-            hidden = self.folder / f"{OPENING}{edition.id}"
-            edition.folder.rename(hidden)
-            pointer = read_json(self.folder / POINTER)
-            if pointer and edition.id in pointer["previous"]:
-                left = [name for name in pointer["previous"] if name != edition.id]
-                write_json(self.folder / POINTER, pointer | {"previous": left})
-            shutil.rmtree(hidden)
+            manifest = edition.manifest
+            remove(edition.folder / MANIFEST)
+
+            def without(pointer: dict[str, Any]) -> dict[str, Any]:
+                if pointer["edition"] == edition.id:
+                    write_json(edition.folder / MANIFEST, manifest)
+                    raise InputError(f"{edition.folder}: has just been published; publish another one first")
+                return pointer | {"previous": [name for name in pointer["previous"] if name != edition.id]}
+
+            self._move_pointer(without)  # also where nothing changes: whoever publishes it meanwhile has to look again
+            remove_folder(edition.folder)
+
+    def _move_pointer(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Replace the pointer by what ``change`` makes of it, again where somebody else was faster."""
+        path = self.folder / POINTER
+        while True:
+            found, before = read_versioned(path)
+            moves = 0 if found is None else json.loads(found).get("moves", 0)
+            pointer = change(UNPUBLISHED if found is None else json.loads(found)) | {"moves": moves + 1}
+            try:
+                swap(path, json_bytes(pointer), before)
+            except ChangedError:
+                continue
+            return

@@ -1,49 +1,95 @@
-"""The lease of an edition: who fills it. Renewed while a run works; one that is not renewed is taken over."""
+"""The lease of a season: which run fills its editions. Renewed while it works; one that is not renewed is taken over.
 
+Taking, renewing and giving back are compare-and-swap, so of two runs that start together one gets it, and a run that
+was asleep for longer than its lease finds out that another one has it.
+"""
+
+import json
 import os
 import socket
+import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
+from models.errors import InputError, UnreachableError
 from transforms.repeating import repeating
-from transforms.store import read_json, write_json
+from transforms.store import STORE_FAILURES, Address, ChangedError, Version, read_json, read_versioned, swap
 
 LEASE = "lease.json"
-LEASE_LASTS = timedelta(seconds=60)
+LEASE_LASTS = timedelta(seconds=60)  # clocks of machines that share a season may differ by what is left of it
 LEASE_RENEWED_EVERY_S = 15.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lease:
     """A lease that this process holds.
 
     Attributes:
         path: Its file.
         content: What the file says.
+        version: Stands for that content in the store.
     """
 
-    path: Path
+    path: Address
     content: dict[str, Any]
+    version: Version
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def take(cls, folder: Path) -> "Lease":
-        """Take the lease of an edition; the caller holds the season's lock.
+    def take(cls, folder: Address) -> "Lease":
+        """Take the lease of a season.
 
         Raises:
             InputError: If another run holds it; says who and since when.
         """
-        if held := holder(folder):
+        path = folder / LEASE
+        found, version = read_versioned(path)
+        if found is not None and is_alive(held := json.loads(found)):
             raise InputError(f"{folder}: {told(held)}; wait for it, or stop it")
-        mine = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "started": started(os.getpid())}
         since = now()
-        lease = cls(folder / LEASE, {**mine, "since": since, "renewed": since})
-        write_json(lease.path, lease.content)
-        return lease
+        mine = {
+            "run": uuid.uuid4().hex,
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+            "pid": os.getpid(),
+            "started": started(os.getpid()),
+            "edition": None,
+            "since": since,
+            "renewed": since,
+        }
+        try:
+            return cls(path, mine, swap(path, _bytes(mine), version))
+        except ChangedError:
+            held = read_json(path) or {}
+            who = told(held) if held else "another run has just taken this season"
+            raise InputError(f"{folder}: {who}; wait for it, or stop it") from None
+
+    @property
+    def run(self) -> str:
+        """Identifies the run, in every process of it."""
+        return str(self.content["run"])
+
+    def say(self, **told: Any) -> None:
+        """Keep something in the lease that others want to know of the run; renews it.
+
+        Raises:
+            UnreachableError: If another run has taken it over.
+        """
+        with self._lock:
+            content = self.content | told | {"renewed": now()}
+            try:
+                self.version = swap(self.path, _bytes(content), self.version)
+            except ChangedError:
+                raise UnreachableError(
+                    f"{self.path.parent}: this run was silent for longer than its lease lasts, and another one has "
+                    "taken over; what is done is kept"
+                ) from None
+            self.content = content
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -52,26 +98,36 @@ class Lease:
             with repeating(self._renew, LEASE_RENEWED_EVERY_S, "lease"):
                 yield
         finally:
-            self.path.unlink(missing_ok=True)
+            self._give_back()
 
     def _renew(self) -> None:
-        with suppress(OSError):  # a full disk stops the run by its tiles
-            write_json(self.path, self.content | {"renewed": now()})
+        try:
+            self.say()
+        except (UnreachableError, *STORE_FAILURES):
+            return  # tiles and publication find out by themselves, and stop the run
+
+    def _give_back(self) -> None:
+        try:
+            self.say(ended=now())
+        except (UnreachableError, *STORE_FAILURES):
+            return  # it is another run's, or will expire
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
-    """What the lease of an edition says, if its holder may still be at work."""
+def holder(folder: Address) -> dict[str, Any] | None:
+    """What the lease of a season says, if its holder may still be at work."""
     held: dict[str, Any] | None = read_json(folder / LEASE)
     return held if held is not None and is_alive(held) else None
 
 
 def told(lease: dict[str, Any]) -> str:
     """Who holds a lease, in words."""
-    return f"a run holds this edition since {lease['since']}: process {lease['pid']} on {lease['host']}"
+    return f"a run holds this season since {lease['since']}: process {lease['pid']} on {lease['host']}"
 
 
 def is_alive(lease: dict[str, Any]) -> bool:
     """Whether the run that wrote ``lease`` may still be at work."""
+    if "ended" in lease:
+        return False
     if (lease["host"], lease["boot"]) == (socket.gethostname(), boot_id()):
         return process_exists(lease["pid"]) and lease.get("started", "") in ("", started(lease["pid"]))
     return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
@@ -110,3 +166,7 @@ def started(pid: int) -> str:
 def now() -> str:
     """The time, UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _bytes(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

@@ -1,8 +1,8 @@
 """The ledger: one record per tile, written after its shards; the record is the commit."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -10,7 +10,19 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from transforms.ground.grid import Tile
-from transforms.store import read_json, replacing, write_json
+from transforms.store import (
+    Address,
+    Version,
+    files_in,
+    is_cloud,
+    json_bytes,
+    read_json,
+    read_versioned,
+    remove,
+    replacing,
+    swap,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,7 @@ class TileRecord:
 
 
 RECORD = TypeAdapter(TileRecord)
+READERS, AT_A_TIME = 16, 512  # requests of a cloud store under way, and records of which they are
 
 
 class Ledger:
@@ -92,7 +105,7 @@ class Ledger:
         folder: ``ledger/`` of the edition.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Address):
         self.folder = folder
         self.attempts = folder / "attempts"
 
@@ -103,22 +116,46 @@ class Ledger:
         write_json(marker, attempt)
         return attempt
 
-    def commit(self, record: TileRecord) -> None:
-        """Write the record, in one step, after everything it speaks of."""
-        write_json(self.folder / f"{record.tile}.json", RECORD.dump_python(record, mode="json"))
-        (self.attempts / f"{record.tile}.json").unlink(missing_ok=True)
+    def commit(self, record: TileRecord, before: Version) -> None:
+        """Write the record, in one step, after everything it speaks of.
+
+        Args:
+            record: Of the tile.
+            before: Of the record that the work on the tile started from, see ``held``.
+
+        Raises:
+            ChangedError: If another worker has written one meanwhile.
+        """
+        swap(self.folder / f"{record.tile}.json", json_bytes(RECORD.dump_python(record, mode="json")), before)
+        remove(self.attempts / f"{record.tile}.json")
+
+    def held(self, tile: Tile) -> tuple[TileRecord | None, Version]:
+        """The record of a tile, None where it has none, and what stands for it in ``commit``."""
+        content, version = read_versioned(self.folder / f"{tile.name}.json")
+        return None if content is None else RECORD.validate_json(content), version
 
     def read(self, tile: Tile) -> TileRecord | None:
         """The record of a tile, or None where it has none."""
-        data = read_json(self.folder / f"{tile.name}.json")
-        return None if data is None else RECORD.validate_python(data)
+        return self.held(tile)[0]
+
+    def marks(self) -> dict[str, str]:
+        """File of each record -> a mark that changes when it is written anew."""
+        return files_in(self.folder, ".json")
 
     def records(self) -> Iterator[TileRecord]:
-        """Every record, ordered by tile name, one at a time."""
-        for path in sorted(self.folder.glob("*.json")):
-            yield RECORD.validate_python(read_json(path))
+        """Every record, ordered by tile name; some at a time are held."""
+        names = list(self.marks())
+        if not is_cloud(self.folder):
+            yield from map(self._record, names)
+            return
+        with ThreadPoolExecutor(READERS) as pool:  # waiting, not computing
+            for start in range(0, len(names), AT_A_TIME):
+                yield from pool.map(self._record, names[start : start + AT_A_TIME])
 
-    def compact(self, target: Path) -> None:
+    def _record(self, name: str) -> TileRecord:
+        return RECORD.validate_python(read_json(self.folder / name))
+
+    def compact(self, target: Address) -> None:
         """Write all records as a Parquet table ``target``: one row per tile and product, areas as JSON."""
         schema = pa.schema(
             {

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from transforms.editions.products import Layer, layers_of
 from transforms.encoding.encodings import Encoding
 from transforms.ground.cells import strip_rows
 from transforms.ground.grid import Grid, Tile, TileRange, Zone
-from transforms.store import link
+from transforms.store import STORE_FAILURES, Address, link, reason_of, zarr_store
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
 INNER_CHUNK_PX = 250
@@ -43,7 +43,7 @@ def extents(tiles: Iterable[Tile]) -> dict[Zone, TileRange]:
 
 
 def create(
-    path: Path,
+    path: Address,
     plan: Plan,
     mapped: Iterable[Tile],
     attributes: Mapping[str, Any] | None = None,
@@ -60,7 +60,7 @@ def create(
     """
     told = {"season": str(plan.season), "provisional": plan.provisional, **(attributes or {})}
     title = {"description": "Stook maps, one group per UTM zone and resolution"}
-    root = zarr.create_group(path, attributes=title | told)
+    root = zarr.create_group(zarr_store(path), attributes=title | told)
     for tiles in extents(mapped).values():
         for product in plan.all_products:
             cells = plan.cells(product)
@@ -142,9 +142,9 @@ def _create_coordinates(group: zarr.Group, cells: Grid, tiles: TileRange) -> Non
         group.create_array(name, data=coordinate.values, dimension_names=(name,), attributes=attributes)
 
 
-def open_layer(path: Path, zone_name: str, resolution_m: float, layer: str, mode: str = "r") -> zarr.Array:
+def open_layer(path: Address, zone_name: str, resolution_m: float, layer: str, mode: str = "r") -> zarr.Array:
     """One array of the store."""
-    return zarr.open_array(path, path=f"{group_name(zone_name, resolution_m)}/{layer}", mode=mode)
+    return zarr.open_array(zarr_store(path), path=f"{group_name(zone_name, resolution_m)}/{layer}", mode=mode)
 
 
 def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray) -> None:
@@ -163,40 +163,53 @@ def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray
         # Zarr would merge with what is there, and a shard that a power cut tore in two cannot be read.
         sync((array.store_path / array.metadata.encode_chunk_key(position)).delete())
         array[window] = values
-    except OSError as error:
-        raise UnreachableError(f"output: cannot write {array.store_path}: {error.strerror or error}") from error
+    except STORE_FAILURES as error:
+        raise UnreachableError(f"output: cannot write {array.store_path}: {reason_of(error)}") from error
 
 
-def open_group(path: Path, zone_name: str, resolution_m: float) -> xr.Dataset:
+def open_group(path: Address, zone_name: str, resolution_m: float) -> xr.Dataset:
     """The arrays of a group with their coordinates, as stored; no value of a map is read before it is asked for."""
     group = group_name(zone_name, resolution_m)
-    return xr.open_zarr(path, group=group, chunks=None, consolidated=False, mask_and_scale=False)
+    return xr.open_zarr(
+        zarr_store(path, read_only=True), group=group, chunks=None, consolidated=False, mask_and_scale=False
+    )
 
 
-def link_tile(source: tuple[zarr.Array, tuple[slice, slice]], target: tuple[zarr.Array, tuple[slice, slice]]) -> None:
-    """Give a tile of an array the shards of another array, as hard links; what stood there before is gone.
+@dataclass(frozen=True)
+class TileOfLayer:
+    """A tile of one array of a map store.
 
-    Args:
-        source: The array whose shards are taken, and where the tile lies in it.
-        target: The same of the array that gets them.
-
-    Raises:
-        UnreachableError: If the store cannot take them.
+    Attributes:
+        store: Address of the map store.
+        array: The array.
+        window: Where the tile lies in it.
     """
-    for old, new in zip(_shard_files(*source), _shard_files(*target), strict=True):
-        try:
-            link(old, new)
-        except OSError as error:
-            raise UnreachableError(f"output: cannot write {new}: {error.strerror or error}") from error
 
+    store: Address
+    array: zarr.Array
+    window: tuple[slice, slice]
 
-def _shard_files(array: zarr.Array, window: tuple[slice, slice]) -> Iterator[Path]:
-    """The files of the shards of a tile, in order; one that holds nothing but nodata is not there."""
-    shards = array.shards or array.chunks
-    depth = [range(-(-size // shard)) for size, shard in zip(array.shape[:-2], shards[:-2], strict=True)]
-    plane = [range(span.start // shard, span.stop // shard) for span, shard in zip(window, shards[-2:], strict=True)]
-    home = Path(str(array.store_path).removeprefix("file://"))
-    return (home / array.metadata.encode_chunk_key(position) for position in itertools.product(*depth, *plane))
+    def shards(self) -> Iterator[Address]:
+        """The files of its shards, in order; one that holds nothing but nodata is not there."""
+        array = self.array
+        shards = array.shards or array.chunks
+        depth = [range(-(-size // shard)) for size, shard in zip(array.shape[:-2], shards[:-2], strict=True)]
+        sides = zip(self.window, shards[-2:], strict=True)
+        plane = [range(span.start // shard, span.stop // shard) for span, shard in sides]
+        home = self.store / array.path
+        return (home / array.metadata.encode_chunk_key(position) for position in itertools.product(*depth, *plane))
+
+    def link(self, source: "TileOfLayer") -> None:
+        """Get the very shards of another array, as hard links or copies; what stood here before is gone.
+
+        Raises:
+            UnreachableError: If the store cannot take them.
+        """
+        for old, new in zip(source.shards(), self.shards(), strict=True):
+            try:
+                link(old, new)
+            except STORE_FAILURES as error:
+                raise UnreachableError(f"output: cannot write {new}: {reason_of(error)}") from error
 
 
 def read_around(array: zarr.Array | xr.DataArray, window: tuple[slice, slice], reach: int, nodata: float) -> np.ndarray:
@@ -210,7 +223,7 @@ def read_around(array: zarr.Array | xr.DataArray, window: tuple[slice, slice], r
 
 
 def write_images(
-    path: Path,
+    path: Address,
     plan: Plan,
     product: ProductPlan | DerivedPlan,
     tile: Tile,
@@ -225,7 +238,7 @@ def write_images(
 
 
 def write_blank(
-    path: Path, plan: Plan, product: ProductPlan | DerivedPlan, tile: Tile, window: tuple[slice, slice]
+    path: Address, plan: Plan, product: ProductPlan | DerivedPlan, tile: Tile, window: tuple[slice, slice]
 ) -> None:
     """Make a tile of a product nodata; ``window`` is where it lies in the arrays."""
     cells = plan.cells(product)

@@ -70,7 +70,7 @@ def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
             elif made is not None:
                 failed[name] += 1
                 causes.setdefault(record.tile, {})[name] = made.error or ""
-    tiles = len(manifest["tiles"])
+    tiles, held = len(manifest["tiles"]), holder(folder.folder)
     return EditionState(
         edition=edition.id,
         season=str(plan.season),
@@ -81,5 +81,5 @@ def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
         tiles=tiles,
         products={name: ProductState(done[name], failed[name], tiles - done[name] - failed[name]) for name in names},
         failed=causes,
-        holder=holder(edition.folder),
+        holder=held if held and held.get("edition") == edition.id else None,
     )

@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from transforms.ground.geodesy import along_geodesics, project
 from transforms.ground.grid import Grid, Tile, Zone
 from transforms.ground.unit import Unit, polygonal, read_units
-from transforms.store import replacing
+from transforms.store import Address, fetched, replacing
 
 LONGEST_EDGE_M = 500.0  # a geodesic this long leaves the straight line between its projected ends by 0.3 mm at most
 LONGEST_ZONE_EDGE_DEGREES = 0.005  # the same along the edges of zones, which the units' geodesics do not follow
@@ -113,7 +113,7 @@ class Region:
                     touched.update(tile for tile, piece in zip(tiles, pieces, strict=True) if piece)
         return sorted(touched)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Address) -> None:
         """Write the units as GeoParquet, to be read by ``Region.read``; the file appears whole."""
         columns = {
             "unit_id": [unit.id for unit in self.units],
@@ -125,9 +125,9 @@ class Region:
             table.to_parquet(scratch, index=False)
 
     @classmethod
-    def read(cls, path: Path) -> "Region":
+    def read(cls, path: Address) -> "Region":
         """The region that ``write`` wrote."""
-        table = gpd.read_parquet(path)
+        table = gpd.read_parquet(fetched(path))
         rows = zip(table["unit_id"], table["name"], table["parents"], table.geometry, strict=True)
         return cls(tuple(Unit(*row[:2], tuple(json.loads(row[2])), row[3]) for row in rows))
 

@@ -1,11 +1,9 @@
 """The frozen inputs of an edition: which items it is made from, with all that reading them needs."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import pystac
 
 from transforms.imagery.catalog import BoundingBox, acquired, reading_order
 from transforms.imagery.sources import Source, baseline
+from transforms.store import Address, fetched, replacing
 
 SCHEMA = pa.schema(
     [
@@ -63,16 +62,14 @@ class Inputs:
         return cls(ds.dataset(pa.Table.from_pylist([records[index][1] for index in order], schema=SCHEMA)))
 
     @classmethod
-    def read(cls, path: str | Path) -> "Inputs":
+    def read(cls, path: Address) -> "Inputs":
         """Open ``inputs.parquet``; rows are read when asked for."""
-        return cls(ds.dataset(str(path), schema=SCHEMA, format="parquet"))
+        return cls(ds.dataset(str(fetched(path)), schema=SCHEMA, format="parquet"))
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: Address) -> None:
         """Write atomically; equal inputs give equal bytes."""
-        final = Path(path)
-        partial = final.with_name(f".{final.name}.{os.getpid()}")
-        pq.write_table(self.rows.to_table(), partial, compression="zstd", row_group_size=ROWS_PER_GROUP)
-        partial.replace(final)
+        with replacing(path) as scratch:
+            pq.write_table(self.rows.to_table(), scratch, compression="zstd", row_group_size=ROWS_PER_GROUP)
 
     def near(self, bbox_lonlat: BoundingBox) -> dict[str, list[pystac.Item]]:
         """Items that touch a box in degrees (west > east across the antimeridian), in reading order, by source."""

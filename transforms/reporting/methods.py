@@ -11,6 +11,7 @@ from transforms.reporting.facts import imagery_of, models_of, simulated_in
 from transforms.reporting.tables import key_of, newest_of_each, normalised
 from transforms.sampling.estimates import Estimates, reasons_in
 from transforms.statistics.sums import WHOLE_REGION
+from transforms.store import fetched
 
 DM2_PER_HA = 1_000_000
 CAUSES = {
@@ -214,7 +215,7 @@ def _published_thresholds(edition: Edition) -> dict[str, int]:
     path = edition.folder / "statistics.parquet"
     if not path.exists():
         return {}
-    table = pd.read_parquet(path, columns=["product", "threshold_percent"]).dropna()
+    table = pd.read_parquet(fetched(path), columns=["product", "threshold_percent"]).dropna()
     return dict(zip(table["product"], table["threshold_percent"].astype(int), strict=True))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import hypot
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -68,7 +67,7 @@ class Year:
         return float(self.row["mapped_ha"] / self.row["total_ha"])
 
 
-def series(output: Path, name: str, season: str) -> Series:
+def series(output: str, name: str, season: str) -> Series:
     """The series of a region's seasons of one name.
 
     Args:

@@ -7,6 +7,7 @@ import pandas as pd
 from transforms.editions.edition import Edition
 from transforms.sampling.estimates import COLUMNS, ESTIMATES, SUMMARY, Estimates
 from transforms.statistics.table import statistics
+from transforms.store import is_cloud, on_this_machine
 
 NUMBERS = ("value", "standard_error", "low", "high", "published", "map_value")
 TEXTS = tuple(name for name in COLUMNS if name not in (*NUMBERS, "points"))
@@ -56,5 +57,7 @@ def vintage_of(edition: Edition, told: str | None) -> str:
 
 
 def _sets(edition: Edition) -> Iterator[Estimates]:
+    if is_cloud(edition.folder):
+        return  # estimates are kept in folders
     for path in (edition.folder.parent / ESTIMATES / edition.id).glob(f"*/{SUMMARY}"):
-        yield Estimates(path.parent)
+        yield Estimates(on_this_machine(path.parent, "estimates are kept"))

@@ -1,7 +1,6 @@
 """Areas and cells per unit, parent and region, from the sums of the ledger's exact integers."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from transforms.editions.products import counted
 from transforms.ground.region import Region
 from transforms.statistics.readings import Reading, reading_of
 from transforms.statistics.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
-from transforms.store import replacing
+from transforms.store import Address, replacing
 
 DM2_PER_HA = 1_000_000
 ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has
@@ -205,7 +204,7 @@ def write_statistics(edition: Edition, thresholds: Mapping[str, int]) -> pd.Data
     return tables["statistics"]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Address) -> None:
     """Write a table as CSV or Parquet, by suffix; the file appears whole."""
     with replacing(path) as scratch:
         if path.suffix == ".parquet":

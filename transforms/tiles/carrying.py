@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import zarr
-
 from transforms.editions import map_store
-from transforms.editions.edition import MANIFEST, Edition
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import ProductRecord
-from transforms.editions.map_store import link_tile
+from transforms.editions.map_store import TileOfLayer
 from transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
 from transforms.editions.products import Layer, layers_of
 from transforms.editions.tile_records import done_record
@@ -35,7 +33,7 @@ class Predecessor:
         """The predecessor of an edition; None if it has none, or it was deleted."""
         name = successor.manifest["predecessor"]
         edition = Edition(successor.folder.parent / name) if name else None
-        return cls(edition, successor) if edition and (edition.folder / MANIFEST).exists() else None
+        return cls(edition, successor) if edition and edition.exists else None
 
     @cached_property
     def before(self) -> MapReader:
@@ -76,19 +74,17 @@ class Predecessor:
             return None  # which cells have a vector is not kept apart from the vectors
         own = self.before.product(name)
         for before, after in zip(layers_of(own), layers_of(product), strict=True):
-            link_tile(self._array(self.before, own, before, tile), self._array(self.after, product, after, tile))
+            self._layer(self.after, product, after, tile).link(self._layer(self.before, own, before, tile))
         made = record.products[name]
         if not self.same_units:
             made = self._counted_anew(product, ground, made)
         return replace(made, carried=made.carried or self.edition.id)
 
-    def _array(
-        self, reader: MapReader, product: ProductPlan | DerivedPlan, layer: Layer, tile: Tile
-    ) -> tuple[zarr.Array, tuple[slice, slice]]:
-        """A layer and where a tile lies in it."""
-        resolution_m = reader.plan.cells(product).resolution_m
-        array = map_store.open_layer(reader.edition.maps, tile.zone.name, resolution_m, layer.name)
-        return array, reader.window(product, tile)
+    def _layer(self, reader: MapReader, product: ProductPlan | DerivedPlan, layer: Layer, tile: Tile) -> TileOfLayer:
+        """A layer's tile."""
+        store, resolution_m = reader.edition.maps, reader.plan.cells(product).resolution_m
+        array = map_store.open_layer(store, tile.zone.name, resolution_m, layer.name)
+        return TileOfLayer(store, array, reader.window(product, tile))
 
     def _counted_anew(
         self, product: ProductPlan | DerivedPlan, ground: TileCoverage, made: ProductRecord

@@ -11,10 +11,12 @@ from transforms.editions import map_store
 from transforms.editions.edition import Edition, now
 from transforms.editions.ledger import ProductRecord
 from transforms.editions.plan import DerivedPlan, digest
+from transforms.editions.signals import Signals
 from transforms.editions.tile_records import cause_of, done_record, failed_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
 from transforms.stopwatch import Stopwatch
+from transforms.store import STORE_FAILURES
 from transforms.tiles.carrying import Predecessor
 from transforms.tiles.derived import derive, reach_px
 from transforms.tiles.map_reader import MapReader, in_pixels
@@ -28,11 +30,12 @@ class DeriveTiles(TileStage):
     """Makes the products that are made from finished maps.
 
     Args:
+        signals: Of the run.
         edition: An open edition, of which every tile has a record.
     """
 
-    def __init__(self, edition: Edition):
-        super().__init__(edition, partial(derive_job_of, edition))
+    def __init__(self, signals: Signals, edition: Edition):
+        super().__init__(signals, partial(derive_job_of, edition))
 
 
 @lru_cache(maxsize=1)
@@ -64,10 +67,10 @@ class DeriveJob:
         Raises:
             InputError: If the tile is not mapped yet.
             UnreachableError: If the store does not answer; the tile then has no new record.
-            OSError: The same, where it is the ledger that does not answer.
+            STORE_FAILURES: The same, where it is the ledger that does not answer.
         """
         ledger, watch = self.edition.ledger, Stopwatch()
-        before = ledger.read(tile)
+        before, version = ledger.held(tile)
         if before is None:
             raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
         with watch.step("derive"):
@@ -90,7 +93,8 @@ class DeriveJob:
                 attempts=before.attempts + begun - 1,
                 seconds=before.seconds | {step: round(seconds, 3) for step, seconds in watch.seconds.items()},
                 finished=now(),
-            )
+            ),
+            version,
         )
         return TileSummary(tile.name, "failed" if record.failed else "carried" if taken else "done")
 
@@ -125,7 +129,7 @@ class DeriveJob:
 
         Raises:
             UnreachableError: If the store does not answer.
-            OSError: The same.
+            STORE_FAILURES: The same.
         """
         tile = ground.tile
         window = self.maps.window(product, tile)
@@ -136,7 +140,7 @@ class DeriveJob:
                 image = self._image(product, tile)
                 map_store.write_images(self.edition.maps, self.plan, product, tile, window, (image,))
                 return done_record(product, wanted, ground, self.maps.made_classes(product.product, tile))
-            except (UnreachableError, OSError):  # of the store: all that is read here is our own
+            except (UnreachableError, *STORE_FAILURES):  # of the store: all that is read here is our own
                 raise
             except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
                 error = cause_of(failure)

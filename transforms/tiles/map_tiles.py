@@ -1,7 +1,6 @@
 """Stages of the pipeline that work tile by tile, and the one that maps: names in, small summaries out."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Protocol
 
@@ -10,8 +9,9 @@ from apache_beam.metrics import Metrics
 
 from models.errors import StookError
 from transforms.editions.edition import Edition
+from transforms.editions.signals import Signals
 from transforms.ground.grid import Tile
-from transforms.store import write_json
+from transforms.store import STORE_FAILURES, ChangedError, reason_of
 from transforms.tiles.materials import Machine
 from transforms.tiles.tile_job import TileJob, TileSummary
 
@@ -33,20 +33,20 @@ class TileStage(beam.PTransform):
     """Tile names -> ``TileSummary``, having written shards and ledger records.
 
     Args:
-        edition: An open edition.
+        signals: Of the run.
         job: Gives the job, made once per process.
         hints: What a worker needs, see ``resource_hints``.
     """
 
-    def __init__(self, edition: Edition, job: Callable[[], Job], hints: Mapping[str, str] | None = None):
+    def __init__(self, signals: Signals, job: Callable[[], Job], hints: Mapping[str, str] | None = None):
         super().__init__()
-        self.edition = edition
+        self.signals = signals
         self.job = job
         self.hints = dict(hints or {})
 
     def expand(self, tiles: beam.PCollection[str]) -> beam.PCollection[TileSummary]:
         """Spread the tiles over the workers, then do all of a tile's work in one stage."""
-        done = beam.ParDo(RunTile(self.edition, self.job)).with_resource_hints(**self.hints)
+        done = beam.ParDo(RunTile(self.signals, self.job)).with_resource_hints(**self.hints)
         return tiles | beam.Reshuffle() | "RunTile" >> done
 
 
@@ -54,13 +54,14 @@ class MapTiles(TileStage):
     """Makes the products of models.
 
     Args:
+        signals: Of the run.
         edition: An open edition.
         machine: How a worker uses its machine.
         hints: What a worker needs, see ``resource_hints``.
     """
 
-    def __init__(self, edition: Edition, machine: Machine, hints: Mapping[str, str] | None = None):
-        super().__init__(edition, partial(job_of, edition, machine), hints)
+    def __init__(self, signals: Signals, edition: Edition, machine: Machine, hints: Mapping[str, str] | None = None):
+        super().__init__(signals, partial(job_of, edition, machine), hints)
 
 
 @lru_cache(maxsize=1)
@@ -72,9 +73,9 @@ def job_of(edition: Edition, machine: Machine) -> TileJob:
 class RunTile(beam.DoFn):
     """See ``TileStage``."""
 
-    def __init__(self, edition: Edition, job: Callable[[], Job]):
+    def __init__(self, signals: Signals, job: Callable[[], Job]):
         super().__init__()
-        self.edition = edition
+        self.signals = signals
         self.job = job
 
     def process(self, element: str) -> Iterable[TileSummary]:
@@ -84,19 +85,20 @@ class RunTile(beam.DoFn):
         yield summary
 
     def _run(self, tile: Tile) -> TileSummary:
-        if self.edition.halt.exists() or self.edition.cancelled.exists():
-            return TileSummary(tile.name, "undecided")
         try:
-            return self.job().run(tile)
+            if not self.signals.stopping():
+                return self.job().run(tile)
+        except ChangedError:
+            # Recorded by a second worker of this run, or by a run that has taken over: either way not by this one.
+            if self.signals.superseded():
+                Metrics.string_set("stook", HALT_REASONS).add(f"{self.signals.season}: another run has taken over")
         except StookError as error:
             self._halt(str(error))
-        except OSError as error:  # archives fail in their own words, so this is the output's
-            self._halt(f"output: cannot write {self.edition.folder}: {error.strerror or error}")
+        except STORE_FAILURES as error:  # archives fail in their own words, so this is the output's
+            self._halt(f"output: cannot write {self.signals.season}: {reason_of(error)}")
         return TileSummary(tile.name, "undecided")
 
     def _halt(self, reason: str) -> None:
         """Tell the driver why the run stops, and the other workers that it does."""
         Metrics.string_set("stook", HALT_REASONS).add(reason)
-        # Where even this cannot be written, the others meet the same full disk by themselves.
-        with suppress(OSError):
-            write_json(self.edition.halt, {"reason": reason})
+        self.signals.halt(reason)

@@ -15,6 +15,7 @@ from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
 from transforms.stopwatch import Stopwatch
+from transforms.store import Version
 from transforms.tiles.answers import Result
 from transforms.tiles.carrying import Predecessor
 from transforms.tiles.fingerprints import product_fingerprint
@@ -54,13 +55,14 @@ class TileJob:
 
         Raises:
             UnreachableError: If an archive or the store does not answer; what was made before is recorded.
+            ChangedError: If another worker has recorded the tile meanwhile.
         """
         ledger, watch = self.edition.ledger, Stopwatch()
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
         wanted = {
             product.product: product_fingerprint(self.materials, ground, product) for product in self.plan.products
         }
-        before = ledger.read(tile)
+        before, version = ledger.held(tile)
         due = [
             product
             for product in self.plan.products
@@ -86,9 +88,9 @@ class TileJob:
                 record = replace(record, products=record.products | made)
         except UnreachableError:
             if record.products:  # what one archive gave is kept although another does not answer
-                self._commit(record, watch)
+                self._commit(record, version, watch)
             raise
-        self._commit(record, watch)
+        self._commit(record, version, watch)
         failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
         return TileSummary(tile.name, "failed" if failed else "done" if left else "carried")
 
@@ -101,9 +103,9 @@ class TileJob:
         found = {each.product: self.predecessor.carried(each, ground, wanted[each.product]) for each in products}
         return {name: record for name, record in found.items() if record is not None}
 
-    def _commit(self, record: TileRecord, watch: Stopwatch) -> None:
+    def _commit(self, record: TileRecord, before: Version, watch: Stopwatch) -> None:
         seconds = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
-        self.edition.ledger.commit(replace(record, seconds=seconds, finished=now()))
+        self.edition.ledger.commit(replace(record, seconds=seconds, finished=now()), before)
 
     def _groups(self, products: list[ProductPlan]) -> Iterator[list[ProductPlan]]:
         """Products that can be made from one reading of imagery, together."""

@@ -16,6 +16,7 @@ from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import holder
+from transforms.editions.signals import asked_to_stop
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,10 @@ def test_status_names_the_causes_of_failures_and_who_is_at_work(operated: SmallS
     assert opened["status"] == "open" and opened["products"]["cropland"]["failed"] == 1
     assert damage.file.name in opened["failed"][damage.tile]["cropland"]
     edition = folder_of(operated).editions()[-1]
-    with folder_of(operated).lease(edition):
+    with folder_of(operated).lease() as lease:
+        lease.say(edition=edition.id)
         told = stook("status", operated.config).output
-    assert f"failed: {damage.tile}" in told and "a run holds this edition since" in told
+    assert f"failed: {damage.tile}" in told and "a run holds this season since" in told
 
 
 def test_a_season_without_an_edition_is_told(pristine_season: SmallSeason) -> None:
@@ -104,7 +106,6 @@ def test_nothing_is_deleted_unless_it_is_meant(operated: SmallSeason) -> None:
     assert folder.editions() == [old, new]
     stook(*words, "--really")
     assert folder.editions() == [new] and folder.current() == new
-    assert not list(folder.folder.glob(".opening-*"))
     with pytest.raises(InputError, match="is published; publish another one first"):
         folder.remove(new)
 
@@ -116,7 +117,7 @@ def test_superseded_editions_are_kept_as_asked_and_open_ones_go_only_if_named(op
     words = ("remove", operated.config, "--year", operated.year)
     assert stook(*words).output == ""  # the newest superseded one stays, for rolling back
     assert given_up.id in stook(*words, "--open").output
-    with folder.lease(given_up), pytest.raises(InputError, match="a run holds this edition"):
+    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
         stook(*words, "--open", "--really")
     stook(*words, "--open", "--really")
     assert folder.editions() == [old, new]
@@ -128,14 +129,14 @@ def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
     run = subprocess.Popen(
         [*words, "--year", str(operated.year), "--quiet", "--refresh"], stderr=subprocess.PIPE, text=True
     )
-    while len(folder.editions()) < 3 or not holder(folder.editions()[-1].folder):
+    while len(folder.editions()) < 3 or not holder(folder.folder):
         assert run.poll() is None
         time.sleep(0.05)
     told = stook("cancel", operated.config, "--year", operated.year).output
     _, error = run.communicate(timeout=60)
     opened = folder.editions()[-1]
     assert run.returncode == CancelledError.exit_status and "'stook map' continues it" in error
-    assert str(opened.folder) in told and not opened.cancelled.exists()
+    assert str(opened.folder) in told and not asked_to_stop(folder.folder)
     assert folder.status(opened) == "open"
     assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 0
     with pytest.raises(InputError, match="no edition of this season is open"):
@@ -146,10 +147,10 @@ def test_a_run_that_does_not_stop_is_told_and_a_given_up_edition_is_discarded(op
     folder = folder_of(operated)
     given_up = Edition(shutil.copytree(folder.editions()[0].folder, folder.folder / "20990101T000000Z-000000"))
     with (
-        folder.lease(given_up),
+        folder.lease(),
         pytest.raises(UnreachableError, match="it was asked to stop and has not yet"),
     ):
         run_cancel(operated.configuration, operated.year, discard=True, patience_s=0)
-    assert given_up.cancelled.exists()  # still asked to
+    assert asked_to_stop(folder.folder)  # still
     assert run_cancel(operated.configuration, operated.year, discard=True, patience_s=0) == given_up
     assert given_up not in folder.editions()

@@ -12,7 +12,7 @@ import torch
 from models.errors import InputError
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
-from transforms.editions.edition import LOCK, Edition, SeasonFolder
+from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import LEASE, boot_id, started
 from transforms.editions.plan import Plan, ProductPlan
 from transforms.encoding.encodings import Encoding
@@ -70,7 +70,7 @@ def test_vectors_of_the_season_are_found_until_somebody_deletes_them(folder: Sea
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
     with pytest.raises(RuntimeError), folder.opening(make_plan()):
         raise RuntimeError("the archive went away")
-    assert [path.name for path in folder.folder.iterdir()] == [LOCK]
+    assert list(folder.folder.iterdir()) == []
 
 
 def test_the_open_edition_of_the_same_plan_is_found_and_of_no_other(folder: SeasonFolder) -> None:
@@ -91,50 +91,50 @@ def test_publishing_moves_the_pointer_and_remembers_what_it_pointed_at(folder: S
 
 
 def test_a_second_run_is_told_who_holds_the_edition(folder: SeasonFolder) -> None:
-    edition = opened(folder, make_plan())
+    opened(folder, make_plan())
     told = f"process {os.getpid()} on {socket.gethostname()}"
-    with folder.lease(edition), pytest.raises(InputError, match=told), folder.lease(edition):
+    with folder.lease(), pytest.raises(InputError, match=told), folder.lease():
         pass
-    with folder.lease(edition):
-        assert (edition.folder / LEASE).exists()
-    assert not (edition.folder / LEASE).exists()
+    with folder.lease():
+        assert "ended" not in read_json(folder.folder / LEASE)
+    assert "ended" in read_json(folder.folder / LEASE)
 
 
 def abandoned_lease(**changes: object) -> dict[str, object]:
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": 2**22 + 1, "token": "t", "since": time}
+    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": 2**22 + 1, "run": "r", "since": time}
     return {**lease, "renewed": time, **changes}
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over(folder: SeasonFolder) -> None:
-    edition = opened(folder, make_plan())
-    write_json(edition.folder / LEASE, abandoned_lease())
-    with folder.lease(edition):
-        assert read_json(edition.folder / LEASE)["pid"] == os.getpid()
+    opened(folder, make_plan())
+    write_json(folder.folder / LEASE, abandoned_lease())
+    with folder.lease():
+        assert read_json(folder.folder / LEASE)["pid"] == os.getpid()
 
 
 def test_the_lease_of_another_machine_is_taken_over_only_when_it_has_expired(folder: SeasonFolder) -> None:
-    edition = opened(folder, make_plan())
-    write_json(edition.folder / LEASE, abandoned_lease(host="elsewhere"))
-    with pytest.raises(InputError, match="on elsewhere"), folder.lease(edition):
+    opened(folder, make_plan())
+    write_json(folder.folder / LEASE, abandoned_lease(host="elsewhere"))
+    with pytest.raises(InputError, match="on elsewhere"), folder.lease():
         pass
     long_ago = (datetime.now(UTC) - timedelta(minutes=10)).isoformat(timespec="seconds")
-    write_json(edition.folder / LEASE, abandoned_lease(host="elsewhere", renewed=long_ago))
-    with folder.lease(edition):
-        assert read_json(edition.folder / LEASE)["host"] == socket.gethostname()
+    write_json(folder.folder / LEASE, abandoned_lease(host="elsewhere", renewed=long_ago))
+    with folder.lease():
+        assert read_json(folder.folder / LEASE)["host"] == socket.gethostname()
 
 
 def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_lease(folder: SeasonFolder) -> None:
-    edition = opened(folder, make_plan())
-    write_json(edition.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
-    with folder.lease(edition):
-        assert read_json(edition.folder / LEASE)["started"] == started(os.getpid()) != "1"
+    opened(folder, make_plan())
+    write_json(folder.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
+    with folder.lease():
+        assert read_json(folder.folder / LEASE)["started"] == started(os.getpid()) != "1"
 
 
 def test_what_killed_writers_left_is_removed_by_the_next_run(folder: SeasonFolder) -> None:
     edition = opened(folder, make_plan())
     left = [
-        folder.folder / ".opening-20260101T000000Z-abcdef" / "units.parquet",
+        folder.folder / "20260101T000000Z-abcdef" / "units.parquet",
         folder.folder / ".current.json-0.partial",
         edition.folder / ".statistics.csv-0.partial",
         edition.maps / "32637/10m/cropland/c/0/1.0.partial",
@@ -142,7 +142,7 @@ def test_what_killed_writers_left_is_removed_by_the_next_run(folder: SeasonFolde
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    with folder.lease(edition):
+    with folder.lease():
         assert not any(path.exists() for path in (*left, left[0].parent))
     assert folder.editions() == [edition]
 

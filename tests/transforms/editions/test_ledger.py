@@ -24,7 +24,7 @@ RECORD = TileRecord(
 def test_a_record_is_read_as_it_was_committed(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     assert ledger.read(TILE) is None
-    ledger.commit(RECORD)
+    ledger.commit(RECORD, None)
     assert ledger.read(TILE) == RECORD
     assert list(ledger.records()) == [RECORD]
 
@@ -32,7 +32,7 @@ def test_a_record_is_read_as_it_was_committed(tmp_path: Path) -> None:
 def test_attempts_count_until_there_is_a_record(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     assert [ledger.begin(TILE), ledger.begin(TILE)] == [1, 2]
-    ledger.commit(RECORD)
+    ledger.commit(RECORD, None)
     assert ledger.begin(TILE) == 1
 
 
@@ -45,8 +45,8 @@ def test_a_record_settles_each_product_that_was_done_from_equal_inputs() -> None
 
 def test_the_compact_ledger_has_a_row_per_tile_and_product(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
-    ledger.commit(RECORD)
-    ledger.commit(replace(RECORD, tile="32637_12_346"))
+    ledger.commit(RECORD, None)
+    ledger.commit(replace(RECORD, tile="32637_12_346"), None)
     ledger.compact(tmp_path / "ledger.parquet")
     rows = pq.read_table(tmp_path / "ledger.parquet").to_pylist()
     assert [(row["tile"], row["product"], row["status"]) for row in rows] == [

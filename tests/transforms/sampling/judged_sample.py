@@ -131,9 +131,9 @@ def publish_coverage(folder: Path, region: Region, grid: Grid, paint: Painter, y
         for layer in ("building_coverage_mean", "building_coverage_interval"):
             array = map_store.open_layer(edition.maps, tile.zone.name, grid.resolution_m, layer, mode="r+")
             array[window] = mean
-        record = edition.ledger.read(tile)
+        record, version = edition.ledger.held(tile)
         assert record is not None
         made = record.products["building_coverage"]
         made = replace(made, covered=covered_of(ground, shares_in((mean, mean))))
-        edition.ledger.commit(replace(record, products={"building_coverage": made}))
+        edition.ledger.commit(replace(record, products={"building_coverage": made}), version)
     return edition

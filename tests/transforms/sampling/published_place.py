@@ -78,4 +78,4 @@ def _write_tile(edition: Edition, plan: Plan, region: Region, tile: Tile, paint:
             array = map_store.open_layer(edition.maps, tile.zone.name, grid.resolution_m, layer, mode="r+")
             array[..., *window] = image if array.ndim == 2 else np.stack([image] * array.shape[0])
         record = done_record(product, "f", ground, class_image(percent, clear))
-    edition.ledger.commit(TileRecord(tile.name, {product.product: record}, 1, {}, FINISHED))
+    edition.ledger.commit(TileRecord(tile.name, {product.product: record}, 1, {}, FINISHED), None)

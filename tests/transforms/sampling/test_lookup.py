@@ -90,10 +90,10 @@ def test_a_tile_that_failed_has_no_shares_whatever_was_written_before(
     tile, places, _ = next(
         one for one in located(maps, "building_coverage", *inside) if np.isfinite(before[one[1]]).any()
     )
-    record = built.ledger.read(tile)
+    record, version = built.ledger.held(tile)
     assert record is not None
     failed = replace(record.products["building_coverage"], status="failed")
-    built.ledger.commit(replace(record, products={"building_coverage": failed}))
+    built.ledger.commit(replace(record, products={"building_coverage": failed}), version)
     found = shares_at(MapReader(built), "building_coverage", *inside)
     assert np.isnan(found[places]).all()
     elsewhere = np.setdiff1d(np.arange(len(found)), places)

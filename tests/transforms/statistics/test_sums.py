@@ -50,7 +50,7 @@ def mapped(folder: Path, tile_m: int) -> Sums:
         ground, shares = TileCoverage.of(TWO, plan.grid, tile), ground_map(tile, plan.grid)
         result = Result(product, (), np.zeros(shares.shape[1:], np.uint8), shares)
         made = done_record(product, "f", ground, result.classes, result.covered(ground))
-        edition.ledger.commit(TileRecord(tile.name, {PRODUCT: made}, 1, {}, "2026-01-01T00:00:00+00:00"))
+        edition.ledger.commit(TileRecord(tile.name, {PRODUCT: made}, 1, {}, "2026-01-01T00:00:00+00:00"), None)
     return ledger_sums(edition, TWO)
 
 

@@ -123,7 +123,8 @@ class Season:
                 records[product.product] = done_record(product, "f", ground, class_image(*images))
             map_store.write_images(self.edition.maps, self.plan, product, tile, window, images)
         self.edition.ledger.commit(
-            TileRecord(tile.name, records, 3, {"read": 1.0}, "2026-01-01T00:00:00+00:00", device="cuda")
+            TileRecord(tile.name, records, 3, {"read": 1.0}, "2026-01-01T00:00:00+00:00", device="cuda"),
+            self.edition.ledger.held(tile)[1],
         )
 
     def images(self, tile: Tile, product: ProductPlan, owned: np.ndarray) -> tuple[np.ndarray, ...]:

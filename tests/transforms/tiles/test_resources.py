@@ -1,6 +1,7 @@
 """What a worker is said to need."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import apache_beam as beam
 import torch
@@ -9,6 +10,7 @@ from models.inference import Embedder
 from models.presto import Presto, PrestoSize
 from tests.transforms.editions.test_edition import make_plan
 from transforms.editions.edition import Edition
+from transforms.editions.signals import Signals
 from transforms.tiles.map_tiles import MapTiles
 from transforms.tiles.materials import Machine
 from transforms.tiles.resources import resource_hints, worker_memory
@@ -32,11 +34,11 @@ def test_the_estimate_covers_what_was_measured() -> None:
     assert measured < worker_memory(make_plan(), [embedder(1024)], tiles_in_flight=1) < 2 * measured
 
 
-def test_runners_are_told() -> None:
+def test_runners_are_told(tmp_path: Path) -> None:
     hints = resource_hints(5 * 2**30 + 1, "type:nvidia-l4;count:1;install-nvidia-driver")
     assert hints == {"min_ram": "6GiB", "accelerator": "type:nvidia-l4;count:1;install-nvidia-driver"}
     pipeline = beam.Pipeline()
-    _ = pipeline | beam.Create(["a"]) | MapTiles(Edition(None), Machine(), hints)  # type: ignore[arg-type]
+    _ = pipeline | beam.Create(["a"]) | MapTiles(Signals(tmp_path, "run"), Edition(tmp_path), Machine(), hints)
     told = [
         dict(environment.resource_hints) for environment in pipeline.to_runner_api().components.environments.values()
     ]

@@ -1,0 +1,61 @@
+"""Where results are kept: folders and buckets of Google Cloud Storage, behind one set of functions.
+
+Everything that decides something (pointer, lease, ledger, edition) goes through here; pixels go through Zarr.
+"""
+
+from transforms.store.addresses import Address, address_of, is_cloud, on_this_machine, zarr_store
+from transforms.store.failures import STORE_FAILURES, ChangedError, reason_of, writing
+from transforms.store.files import (
+    SCRAP,
+    bytes_below,
+    exclusive,
+    fetched,
+    files_in,
+    folders_in,
+    json_bytes,
+    link,
+    read_bytes,
+    read_json,
+    remove,
+    remove_folder,
+    replacing,
+    require_writable,
+    scraps_below,
+    sweep,
+    write_bytes,
+    write_json,
+)
+from transforms.store.swapping import Version, read_versioned, swap
+
+__all__ = [
+    "SCRAP",
+    "STORE_FAILURES",
+    "ChangedError",
+    "Address",
+    "Version",
+    "bytes_below",
+    "exclusive",
+    "fetched",
+    "files_in",
+    "folders_in",
+    "is_cloud",
+    "json_bytes",
+    "link",
+    "on_this_machine",
+    "address_of",
+    "read_bytes",
+    "read_json",
+    "read_versioned",
+    "reason_of",
+    "remove",
+    "remove_folder",
+    "replacing",
+    "require_writable",
+    "scraps_below",
+    "swap",
+    "sweep",
+    "write_bytes",
+    "write_json",
+    "writing",
+    "zarr_store",
+]

@@ -1,0 +1,51 @@
+"""Addresses of results: a path of this machine, or ``gs://bucket/prefix``, both with the methods of ``pathlib``."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from upath.implementations.cloud import GCSPath
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore
+
+from models.errors import InputError
+
+# Buckets are asked for their kind otherwise, with a second client and a warning for each process that may not ask.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+Address = Path | GCSPath
+"""A file, an object, or what holds several."""
+
+CLOUD = "gs://"
+EMULATOR = "STORAGE_EMULATOR_HOST"  # Google's own name: clients of Cloud Storage go there, without credentials
+
+
+def address_of(address: str | Address) -> Address:
+    """The place that an address names: ``gs://…`` in Google Cloud Storage, anything else on this machine."""
+    if isinstance(address, Path | GCSPath):
+        return address
+    if not address.startswith(CLOUD):
+        return Path(address)
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if os.environ.get(EMULATOR):
+        options["token"] = "anon"  # noqa: S105  gcsfs' word for no credentials
+    return GCSPath(address, **options)
+
+
+def is_cloud(where: Address) -> bool:
+    """Whether a place is in Google Cloud Storage."""
+    return isinstance(where, GCSPath)
+
+
+def on_this_machine(where: Address, what: str) -> Path:
+    """A place of this machine; raises InputError, naming ``what`` needs it, for one in Google Cloud Storage."""
+    if isinstance(where, GCSPath):
+        raise InputError(f"output: {where}: {what} in a folder of a machine; copy the season's folder to one")
+    return where
+
+
+def zarr_store(where: Address, read_only: bool = False) -> Store:
+    """The Zarr store at a place."""
+    if isinstance(where, Path):
+        return LocalStore(where, read_only=read_only)
+    return FsspecStore.from_url(str(where), dict(where.storage_options), read_only=read_only)

@@ -1,0 +1,125 @@
+"""Objects of Google Cloud Storage: read, written under a precondition, copied by the server, listed, removed.
+
+Every request is repeated while the service refuses (429, 5xx) or the connection breaks. A write whose answer was lost
+is repeated too: under a precondition the repetition then fails although the first one succeeded, so what is there
+decides.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage.retry import DEFAULT_RETRY
+from upath.implementations.cloud import GCSPath
+
+from transforms.store.failures import ChangedError
+
+ABSENT = 0  # the generation of what is not there
+RETRY = DEFAULT_RETRY.with_timeout(300.0)  # seconds; then the store counts as one that does not answer
+
+
+@cache
+def client() -> storage.Client:
+    """The client of this process, with the credentials that Google's libraries find."""
+    return storage.Client()
+
+
+def blob(where: GCSPath) -> storage.Blob:
+    """The object at a place, there or not."""
+    bucket, _, name = where.path.partition("/")
+    return client().bucket(bucket).blob(name)
+
+
+def read(where: GCSPath) -> tuple[bytes, int] | None:
+    """Content and generation of an object, or None where there is none."""
+    found = blob(where)
+    try:
+        content = found.download_as_bytes(retry=RETRY)
+    except NotFound:
+        return None
+    return content, int(found.generation)
+
+
+def put(where: GCSPath, content: bytes, generation: int | None = None) -> int:
+    """Write an object; returns its generation.
+
+    Args:
+        where: The object.
+        content: Of it.
+        generation: Write only over this one; ``ABSENT`` for none. None writes over whatever is there.
+
+    Raises:
+        ChangedError: If another generation is there.
+    """
+    written = blob(where)
+    try:
+        written.upload_from_string(
+            content, content_type="application/octet-stream", if_generation_match=generation, retry=RETRY
+        )
+    except PreconditionFailed:
+        there = read(where)
+        if there is not None and there[0] == content:  # ours, its answer was lost
+            return there[1]
+        raise ChangedError(f"{where}: was changed by somebody else") from None
+    return int(written.generation)
+
+
+def upload(file: Path, where: GCSPath) -> None:
+    """Write a file of this machine as an object, which appears whole."""
+    blob(where).upload_from_filename(str(file), content_type="application/octet-stream", retry=RETRY)
+
+
+def download(where: GCSPath, file: Path) -> None:
+    """Write an object as a file of this machine; raises FileNotFoundError where there is none."""
+    try:
+        blob(where).download_to_filename(str(file), retry=RETRY)
+    except NotFound:
+        raise FileNotFoundError(str(where)) from None
+
+
+def copy(source: GCSPath, target: GCSPath) -> bool:
+    """Copy an object without its bytes coming here; returns whether there was one."""
+    token = None
+    try:
+        while True:  # a large object is copied in several calls
+            token, _, _ = blob(target).rewrite(blob(source), token=token, retry=RETRY)
+            if token is None:
+                return True
+    except NotFound:
+        return False
+
+
+def delete(where: GCSPath) -> None:
+    """Remove an object if it is there."""
+    try:
+        blob(where).delete(retry=RETRY)
+    except NotFound:
+        return
+
+
+def delete_below(where: GCSPath) -> None:
+    """Remove every object whose name starts with a place and a slash."""
+    for found in below(where):
+        delete(where.joinpath(found.name.removeprefix(f"{where.path.partition('/')[2].rstrip('/')}/")))
+
+
+def below(where: GCSPath) -> Iterator[storage.Blob]:
+    """Every object whose name starts with a place and a slash, by name."""
+    bucket, _, name = where.path.partition("/")
+    yield from client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/", retry=RETRY)
+
+
+def folders_in(where: GCSPath) -> list[str]:
+    """What follows a place in names of objects, up to the next slash, sorted."""
+    bucket, _, name = where.path.partition("/")
+    listing = client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/", delimiter="/", retry=RETRY)
+    for _ in listing.pages:  # prefixes are known once every page was read
+        continue
+    return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listing.prefixes)
+
+
+def bucket_exists(where: GCSPath) -> bool:
+    """Whether the bucket of a place is there and may be read."""
+    return bool(client().bucket(where.path.partition("/")[0]).exists(retry=RETRY))

@@ -1,0 +1,38 @@
+"""How a store that does not answer, or does not take a file, is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import ClientError
+from gcsfs.retry import HttpError
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
+from models.errors import StookError, UnreachableError
+from transforms.store.addresses import Address
+
+# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses. requests' are OSErrors.
+STORE_FAILURES = (OSError, GoogleAPIError, GoogleAuthError, HttpError, ClientError)
+
+
+class ChangedError(StookError):
+    """Somebody else has changed a file since it was read; nothing was written."""
+
+
+def reason_of(failure: BaseException) -> str:
+    """What a failure of a store says, in one line."""
+    text = (failure.strerror if isinstance(failure, OSError) else None) or str(failure) or type(failure).__name__
+    return " ".join(text.split())[:300]
+
+
+@contextmanager
+def writing(folder: Address) -> Iterator[None]:
+    """Tell a disk that is full, read-only or gone, or a bucket that does not answer, as what it is.
+
+    Raises:
+        UnreachableError: If the block meets a failure of the store; names ``folder`` and the reason.
+    """
+    try:
+        yield
+    except STORE_FAILURES as error:
+        raise UnreachableError(f"output: cannot write {folder}: {reason_of(error)}; what is done is kept") from error
