@@ -124,6 +124,28 @@ SERIES = PLACE | {
     "comparable": Column("whether nothing is known that keeps the two years from being compared", GIVEN),
     "why_not": Column("what keeps them from being compared", GIVEN),
 }
+SCENES = "scenes that the edition was opened with, whose footprint touches the place"
+MAPS = "published map of observations, weighted by area, without failed tiles"
+COMPARABILITY = PLACE | {
+    "product": AREAS["product"],
+    "season": AREAS["season"],
+    "year": SERIES["year"],
+    "edition": AREAS["edition"],
+    "provisional": AREAS["provisional"],
+    "threshold_percent": AREAS["threshold_percent"],
+    "mapped_share": SERIES["mapped_share"],
+    "failed_share": Column("ground of tiles that could not be mapped, of all ground", LEDGER, "share"),
+    "observations_mean": Column("clear observations of the ground; of pictures, dates; empty of derived maps", MAPS),
+    "observations_p10": Column("the same of the tenth of the ground that was seen least: its 10th percentile", MAPS),
+    "scenes": Column("how many scenes of the archives", SCENES),
+    "scenes_per_month": Column("archive and month -> scenes, months of the window without any included", SCENES),
+    "baselines": Column("archive and processing baseline -> share of its scenes", SCENES),
+    "model": Column("hash of the bundle, or of the bundles behind a derived map", MANIFEST),
+    "processing": Column("version of the computation", MANIFEST),
+    "compared_with": SERIES["compared_with"],
+    "comparable": SERIES["comparable"],
+    "why_not": SERIES["why_not"],
+}
 OBSERVATIONS = {
     "STRUCTURE": Column("kind of structure that the data follow", "SDMX-CSV 2.0"),
     "STRUCTURE_ID": Column("the data structure definition in structure.xml", "SDMX-CSV 2.0"),

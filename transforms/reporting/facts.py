@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from models.bundle import CARD_FILE, MANIFEST
+from models.errors import StookError
 from transforms.editions.edition import Edition
 from transforms.editions.plan import ProductPlan
-from transforms.store import read_json
+from transforms.store import fetched, read_json
 
 SCENE_COLUMNS = ["source", "item_id", "datetime", "baseline", "updated"]
 MOST_CARD_LINES = 6
@@ -69,7 +70,7 @@ class Model:
 
 def scenes_of(edition: Edition) -> pd.DataFrame:
     """The frozen scenes: source, item_id, datetime, baseline, updated."""
-    return pq.read_table(edition.inputs, columns=SCENE_COLUMNS).to_pandas()
+    return pq.read_table(fetched(edition.inputs), columns=SCENE_COLUMNS).to_pandas()
 
 
 def imagery_of(edition: Edition) -> list[Imagery]:
@@ -112,11 +113,11 @@ def simulated_in(edition: Edition) -> list[str]:
 
 
 def _model(product: ProductPlan, licence: str) -> Model:
-    folder = Path(product.model.path)
     known = Model(product.product, product.model_hash, licence)
     try:
+        folder = product.model.local
         raw, card = (folder / MANIFEST).read_bytes(), (folder / CARD_FILE).read_bytes()
-    except OSError:
+    except (OSError, StookError):
         return known
     if hashlib.sha256(raw).hexdigest() != product.model_hash:
         return known

@@ -1,6 +1,6 @@
 """One table over all published seasons: each year's figures, and what keeps years from being compared."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import hypot
@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from transforms.editions.edition import season_folders
+from transforms.ground.region import Region
 from transforms.reporting.columns import SERIES
 from transforms.reporting.made import Made
 from transforms.reporting.reasons import method_reasons
 from transforms.sampling.classes import CLASSES
-from transforms.statistics.sums import level_order
+from transforms.statistics.sums import WHOLE_REGION, Place, level_order, places
 
 MAPPED_POINTS = 2.0  # percent points: a class of 40 % that is missing there alone would change by less than one
 AREAS = ("area", "covered_area")  # figures of the estimates that are a class's area
@@ -100,6 +101,7 @@ def series(output: str, name: str, season: str) -> Series:
                     places[before].get(key), now, methods[before, year].get(key[0], [])
                 )
             rows.append(told)
+    judge_by_units(rows, {year: Region.read(published[year].edition.units) for year in years})
     types = {"compared_with": "Int64", "comparable": "boolean", "threshold_percent": "Int64"}
     rows.sort(key=lambda row: (row["product"], level_order((row["level"], row["id"])), row["year"]))
     table = pd.DataFrame(rows, columns=list(SERIES)).astype(types)
@@ -107,6 +109,35 @@ def series(output: str, name: str, season: str) -> Series:
     gaps = sorted(set(range(years[0], years[-1] + 1)) - set(years)) if years else []
     opened = {int(one.rpartition("-")[2]) for one in unpublished}
     return Series(table, tuple(unpublished), tuple(year for year in gaps if year not in opened))
+
+
+def judge_by_units(rows: Sequence[dict[str, Any]], regions: Mapping[int, Region]) -> None:
+    """Call parents and regions not comparable where too much of their ground is of units that are not.
+
+    Their own figures may agree although two years are of different ground: one half mapped then, the other now.
+
+    Args:
+        rows: With the columns product, level, id, year, total_ha, comparable and why_not; changed in place.
+        regions: Year -> its units.
+    """
+    units: dict[tuple[str, int, Place], list[dict[str, Any]]] = {}
+    around = {
+        (year, unit.id): (*places(unit)[1:], (WHOLE_REGION, "")) for year in regions for unit in regions[year].units
+    }
+    for row in rows:
+        if row["level"] == "unit":
+            for place in around.get((row["year"], row["id"]), ()):
+                units.setdefault((row["product"], row["year"], place), []).append(row)
+    for row in rows:
+        if row["level"] == "unit" or row.get("comparable") is not True:
+            continue
+        place = (WHOLE_REGION, "") if row["level"] == WHOLE_REGION else (row["level"], row["id"])
+        own = units.get((row["product"], row["year"], place), [])
+        other = [unit for unit in own if unit.get("comparable") is False]
+        share = 100 * sum(unit["total_ha"] for unit in other) / row["total_ha"]
+        if share > MAPPED_POINTS:
+            why = f"units: {len(other)} of {len(own)}, with {share:.1f} % of the ground, are not comparable"
+            row |= {"comparable": False, "why_not": why}
 
 
 def _years(made: Made) -> dict[Key, Year]:
