@@ -9,11 +9,8 @@ import os
 import re
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +20,9 @@ import yaml
 from models.bundle import Conditions
 from models.resnet import ResNet, ResNetSize
 from pipelines.demo.place import WINDOW
+from tests.evidence.archive_faults import ARCHIVE_CASES
+from tests.evidence.case import OPEN, ROOT, Case, Observation, UnavailableError, edit_items, observe
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.kill import scraps, season_folder
 from tests.pipelines.small_season import (
     PILES,
     SmallSeason,
@@ -33,115 +31,11 @@ from tests.pipelines.small_season import (
     write_small_season,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "failures.md"
-NOTHING, OPEN = "nothing", "an open edition"
 COPERNICUS = {"blue": "B02_10m", "green": "B03_10m", "red": "B04_10m", "rededge1": "B05_20m", "rededge2": "B06_20m",
               "rededge3": "B07_20m", "nir": "B08_10m", "nir08": "B8A_20m", "swir16": "B11_20m", "swir22": "B12_20m",
               "scl": "SCL_20m"}  # fmt: skip
 SMALL_DISK = "200k"  # takes an empty edition and some of its tiles
-
-
-class UnavailableError(Exception):
-    """This machine cannot produce the case; says why."""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What one run did.
-
-    Attributes:
-        status: Exit status.
-        lines: Standard error, without empty lines and progress bars.
-        left: ``NOTHING`` or ``OPEN`` or ``a published edition``.
-        tiles: How many tiles have a record, of how many; empty where nothing is left.
-        scraps: Files that belong to nothing.
-        seconds: How long it took.
-    """
-
-    status: int
-    lines: list[str]
-    left: str
-    tiles: str
-    scraps: list[str]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Case:
-    """Something that is wrong.
-
-    Attributes:
-        name: Identifies the case.
-        wrong: What is wrong, for the table.
-        spoil: Makes it so; returns the command's words, ``stook map`` if None.
-        status: Expected exit status.
-        says: Regular expression that the last line matches; for status 3, some line.
-        left: What is expected to be left behind.
-    """
-
-    name: str
-    wrong: str
-    spoil: Callable[[SmallSeason, ExitStack], list[str] | None]
-    status: int
-    says: str
-    left: str = NOTHING
-
-    def complaints(self, seen: Observation) -> list[str]:
-        """What is not as expected; empty if all is."""
-        told = seen.lines if self.status == 3 else seen.lines[-1:]
-        wrong = {
-            f"exit status {seen.status}, not {self.status}": seen.status != self.status,
-            f"nothing says {self.says!r}": not any(re.search(self.says, line) for line in told),
-            "a traceback": any("Traceback" in line or "a fault in Stook" in line for line in seen.lines),
-            f"{seen.left} is left, not {self.left}": seen.left != self.left,
-            f"scraps: {seen.scraps}": bool(seen.scraps),
-        }
-        return [text for text, holds in wrong.items() if holds]
-
-    def command(self, season: SmallSeason, stack: ExitStack) -> list[str]:
-        """Spoil the season; returns the words after ``stook``."""
-        return self.spoil(season, stack) or ["map", str(season.config), "--year", str(season.year)]
-
-
-def look(season: SmallSeason, status: int, text: str, seconds: float) -> Observation:
-    """What a run printed on standard error and left behind."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("tiles ")]
-    folder = season_folder(season)
-    editions = folder.editions()
-    left = NOTHING if not editions else OPEN if folder.current() is None else "a published edition"
-    tiles = ""
-    if editions:
-        records = len(list(editions[-1].ledger.folder.glob("*.json")))
-        tiles = f"{records} of {len(editions[-1].manifest['tiles'])} tiles recorded"
-    strange = scraps(season.output) + [path.name for path in season.output.glob("*/lease.json")]
-    return Observation(status, lines, left, tiles, strange, seconds)
-
-
-def run_command(words: list[str]) -> tuple[int, str]:
-    """Run ``stook`` as a process of its own; returns exit status and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *words], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    return done.returncode, done.stderr
-
-
-def observe(case: Case, season: SmallSeason, run: Callable[[list[str]], tuple[int, str]] = run_command) -> Observation:
-    """Spoil the season, run the command, look at what it left."""
-    with ExitStack() as stack:
-        words = case.command(season, stack)
-        start = time.monotonic()
-        status, text = run(words)
-        return look(season, status, text, time.monotonic() - start)
-
-
-def edit_items(season: SmallSeason, sensor: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the STAC items of a sensor."""
-    for path in season.items():
-        if path.name.startswith(sensor):
-            item = json.loads(path.read_text())
-            change(item)
-            path.write_text(json.dumps(item))
 
 
 def corrupt_file(season: SmallSeason, stack: ExitStack) -> None:
@@ -346,6 +240,7 @@ CASES = (
          misplaced_pictures, 3, r"^failed: .* unusable asset rgb .*: EPSG:3263\d, but the item says EPSG:32638", OPEN),
     Case("no-pictures", "harvest piles: no picture in the window", no_pictures, 2,
          r"imagery\.rgb: .* has no scene of highres-rgb over .* from 2022-11-01 to 2023-01-01"),
+    *ARCHIVE_CASES,
 )  # fmt: skip
 
 

@@ -3,14 +3,20 @@
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import cli
-from tests.evidence.failures import CASES, Case, UnavailableError, full_disk, look, observe
+from pipelines.sections import RunSection
+from tests.evidence.archive_faults import ONLY_TILES, served, signed_archive
+from tests.evidence.case import PUBLISHED, SECRET, Case, UnavailableError, look, observe
+from tests.evidence.failures import CASES, full_disk
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
+from tests.transforms.imagery.faulty_server import Fault
 
 
 class Terminal:
@@ -22,7 +28,7 @@ class Terminal:
 
     def run(self, words: list[str]) -> tuple[int, str]:
         self.monkeypatch.setattr(sys, "argv", ["stook", *words])
-        self.monkeypatch.setattr("transforms.imagery.catalog.BackOff", lambda: HASTY)
+        self.monkeypatch.setattr(RunSection, "backoff", lambda run: replace(HASTY, timeout_s=run.timeout_s))
         with pytest.raises(SystemExit) as end:
             cli.main()
         return int(end.value.code or 0), self.capsys.readouterr().err
@@ -57,7 +63,37 @@ def test_a_run_stopped_by_a_full_disk_is_finished_once_there_is_room(season: Sma
         status, text = terminal.run(words)
         assert status == 0, text
         assert "continuing edition" in text
-        assert look(season, status, text, 0).left == "a published edition"
+        assert look(season, status, text, 0).left == PUBLISHED
+
+
+def test_a_run_that_an_archive_stopped_is_finished_once_it_answers(season: SmallSeason, terminal: Terminal) -> None:
+    words = ["map", str(season.config), "--year", str(season.year)]
+    with ExitStack() as stack:
+        server = served(season, stack, Fault("status", ONLY_TILES, status=503))
+        status, text = terminal.run(words)
+        assert status == 4 and "what is done is kept" in text
+        server.mend()
+        status, text = terminal.run(words)
+    assert status == 0, text
+    assert "continuing edition" in text
+    assert look(season, status, text, 0).left == PUBLISHED
+
+
+@pytest.mark.parametrize("fault", [Fault("short", ONLY_TILES), Fault("status", ONLY_TILES, status=403)])
+def test_nothing_that_a_failed_run_leaves_or_says_has_a_token(
+    season: SmallSeason, terminal: Terminal, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    with ExitStack() as stack:
+        server = signed_archive(season, stack, fault)
+        status, text = terminal.run(["map", str(season.config), "--year", str(season.year), "--quiet"])
+        assert any(SECRET in path for path in server.asked(ONLY_TILES))
+    assert status in (3, 4), text
+    kept = [path for path in season.output.rglob("*") if path.is_file() and "maps.zarr" not in path.parts]
+    tables = [str(pq.read_table(path).to_pylist()) for path in kept if path.suffix == ".parquet"]
+    texts = [path.read_bytes().decode(errors="replace") for path in kept]
+    assert tables and any(ONLY_TILES in told for told in (*tables, *texts))
+    for told in (text, caplog.text, *tables, *texts):
+        assert SECRET not in told and "sig=" not in told
 
 
 def test_a_fault_of_ours_is_told_as_one(

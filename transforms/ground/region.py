@@ -107,8 +107,8 @@ class Region:
             bounds = shapely.total_bounds([part.geometry for part in self.parts(zone)])
             west, south, east, north = (bounds // (size * grid.tile_m)).astype(int)
             for bx, by in product(range(west, east + 1), range(south, north + 1)):
-                tiles = [Tile(zone, bx * size + ix, by * size + iy) for ix, iy in product(range(size), repeat=2)]
                 for part in self._block(grid, zone, bx, by):
+                    tiles = _tiles_around(grid, zone, part.geometry)
                     pieces, _ = _clip(part.geometry, _boxes(grid, tiles))
                     touched.update(tile for tile, piece in zip(tiles, pieces, strict=True) if piece)
         return sorted(touched)
@@ -187,9 +187,17 @@ def _block_tiles(grid: Grid) -> int:
     return max(1, int(BLOCK_M // grid.tile_m))
 
 
+def _tiles_around(grid: Grid, zone: Zone, geometry: BaseGeometry) -> list[Tile]:
+    """The tiles that the box around a geometry touches."""
+    left, bottom, right, top = (int(edge // grid.tile_m) for edge in geometry.bounds)
+    return [Tile(zone, ix, iy) for ix, iy in product(range(left, right + 1), range(bottom, top + 1))]
+
+
 def _boxes(grid: Grid, tiles: Sequence[Tile]) -> np.ndarray:
-    """The squares of the tiles, metres of their zone's CRS: object [tile]."""
-    return np.array([shapely.box(*grid.bounds(tile).bbox) for tile in tiles])
+    """The squares of the tiles, metres of their zone's CRS: object [tile]; a block of small ones is made at once."""
+    columns, rows = (np.array(indices) for indices in ([tile.ix for tile in tiles], [tile.iy for tile in tiles]))
+    side = grid.tile_m
+    return shapely.box(columns * side, rows * side, (columns + 1) * side, (rows + 1) * side)
 
 
 def _clip(geometry: BaseGeometry, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

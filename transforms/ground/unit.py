@@ -1,5 +1,6 @@
 """The units of a region and the vector files they are read from."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ from shapely.geometry.base import BaseGeometry
 
 from models.errors import InputError
 from transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
+from transforms.store import CLOUD, address_of, fetched
 
 LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
 LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below
+DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatGeobuf", "GML", "KML", "LIBKML",
+           "SQLite", "OpenFileGDB", "MapInfo File", "CSV")  # fmt: skip
+HEAD_BYTES = 4096
+POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 
 
@@ -98,10 +104,14 @@ def read_table(path: str | Path, wanted: Sequence[str], layer: str | None = None
     Raises:
         InputError: If the file cannot be read, has several layers of which none is named, or lacks a field.
     """
-    if "://" not in str(path) and not Path(path).exists():
+    try:
+        file = fetched(address_of(str(path))) if str(path).startswith(CLOUD) else path
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    if "://" not in str(file) and not Path(file).exists():
         raise InputError(f"{path}: no such file")
     try:
-        table = _rows(path, layer)
+        table = _rows(file, layer)
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not a vector file that can be read: {' '.join(str(error).split())}") from error
     if not isinstance(table, gpd.GeoDataFrame):
@@ -177,12 +187,27 @@ def text_of(value: Any) -> str | None:
 def _rows(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
     if str(path).endswith((".parquet", ".geoparquet")):
         return gpd.read_parquet(path)
+    _refuse_pointers(path)
     layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
     chosen = layers[0] if layer is None and len(layers) == 1 else layer
     if layers and chosen not in layers:
         missing = "several layers" if layer is None else f"no layer {layer!r}"
         raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
+    driver = pyogrio.read_info(path, layer=chosen)["driver"]
+    if driver not in DRIVERS:
+        raise InputError(f"{path}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
     return gpd.read_file(path, layer=chosen)
+
+
+def _refuse_pointers(path: str | Path) -> None:
+    """Refuse what is no file of polygons but tells GDAL where to fetch some, before GDAL looks."""
+    if str(path).startswith("/vsi"):
+        raise InputError(f"{path}: a virtual path of GDAL; give a file")
+    if Path(path).is_file():
+        with Path(path).open("rb") as file:
+            if pointer := POINTER.search(file.read(HEAD_BYTES)):
+                what = pointer[0].decode(errors="replace")
+                raise InputError(f"{path}: names other files or servers ({what}); give the file of the polygons itself")
 
 
 def _ids(path: str | Path, field: str, values: pd.Series) -> list[str]:

@@ -1,32 +1,25 @@
 """Search of imagery archives: STAC APIs and static catalogues, one acquisition once, in a stable order."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import pystac
-import pystac_client
-from pystac.utils import make_absolute_href
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
 
-from models.errors import InputError, UnreachableError
+from models.errors import InputError
 from transforms.backoff import BackOff
-from transforms.imagery.sources import Source, baseline_rank
+from transforms.imagery.archive import Archive
+from transforms.imagery.footprint import BoundingBox
+from transforms.imagery.scenes import Scenes, as_text
+from transforms.imagery.sources import Source, acquired, baseline_rank
 
-BoundingBox = tuple[float, float, float, float]
-"""West, south, east, north in degrees; west > east across the antimeridian."""
-
-PAGE_ITEMS = 200  # accepted by every archive of the profiles, and few enough to be answered before a gateway times out
-WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing
+MOST_ITEMS = 2_000_000  # that are held, a few kilobytes each: a continent's year is about a third of it
 
 
 def search(
     source: Source, bbox_lonlat: BoundingBox, start: datetime, end: datetime, backoff: BackOff | None = None
-) -> list[pystac.Item]:
+) -> Scenes:
     """Items of ``source`` that intersect a bounding box, acquired in [start, end).
 
     Reprocessed duplicates of one acquisition are reduced to the newest; the order is (datetime, baseline, id).
@@ -39,17 +32,21 @@ def search(
         backoff: How patiently the archive is asked.
 
     Raises:
-        InputError: The catalogue is not there or is not STAC, has no such collection, or holds raw GRD.
+        InputError: The catalogue is not there or is not STAC, has no such collection, holds raw GRD, has links that may
+            not be followed, or is without end.
         UnreachableError: The archive does not answer, or refuses, after retries.
     """
-    archive = _Archive(source, backoff or BackOff())
-    root = archive.read(source.catalog)
-    is_api = "conformsTo" in root or any(link.get("rel") == "search" for link in root.get("links", ()))
-    found = archive.ask(bbox_lonlat, start, end) if is_api else archive.walk(bbox_lonlat, start, end)
-    items = newest_of_each_acquisition(found)
-    for item in items:
+    archive = Archive(source, backoff or BackOff())
+    newest: dict[tuple[str, ...], _Found] = {}
+    for item in archive.items(bbox_lonlat, start, end):
         source.refuse_raw(item)
-    return items
+        key, processing = acquisition(item), _processing(item)
+        if key in newest and processing <= newest[key].processing:
+            continue
+        newest[key] = _Found(processing, reading_order(item), as_text(source, item))
+        if len(newest) > MOST_ITEMS:
+            raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
+    return Scenes(found.text for found in sorted(newest.values(), key=lambda found: found.order))
 
 
 def missing_bands(items: Iterable[pystac.Item], source: Source, bands: Iterable[str]) -> set[str]:
@@ -66,27 +63,9 @@ def missing_bands(items: Iterable[pystac.Item], source: Source, bands: Iterable[
     return missing
 
 
-def newest_of_each_acquisition(items: Iterable[pystac.Item]) -> list[pystac.Item]:
-    """One item per acquisition, the highest baseline and then the latest ``updated``, by (datetime, baseline, id)."""
-    newest: dict[tuple[str, ...], pystac.Item] = {}
-    for item in items:
-        key = acquisition(item)
-        if key not in newest or _processing(item) > _processing(newest[key]):
-            newest[key] = item
-    return sorted(newest.values(), key=reading_order)
-
-
 def reading_order(item: pystac.Item) -> tuple[datetime, tuple[int, ...], str]:
     """The order in which items are mosaicked: (datetime, baseline, id)."""
     return acquired(item), baseline_rank(item), item.id
-
-
-def acquired(item: pystac.Item) -> datetime:
-    """Time of acquisition, UTC; the start of it where an item gives a range."""
-    time = item.datetime or item.common_metadata.start_datetime
-    if time is None:
-        raise InputError(f"item {item.id}: no datetime")
-    return time
 
 
 def acquisition(item: pystac.Item) -> tuple[str, ...]:
@@ -107,109 +86,7 @@ def _processing(item: pystac.Item) -> tuple[tuple[int, ...], str, str]:
     return baseline_rank(item), str(item.properties.get("updated", "")), item.id
 
 
-def intersects(bbox: Iterable[float], other: BoundingBox) -> bool:
-    """Whether two boxes in degrees touch, either of which may cross the antimeridian."""
-    corners = list(bbox)
-    west, south, east, north = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
-    if south > other[3] or north < other[1]:
-        return False
-    spans = [[(w, e)] if w <= e else [(w, 180.0), (-180.0, e)] for w, e in ((west, east), (other[0], other[2]))]
-    return any(w <= e2 and w2 <= e for w, e in spans[0] for w2, e2 in spans[1])
-
-
-class _Archive:
-    """A catalogue being searched; turns every failure into one of ours."""
-
-    def __init__(self, source: Source, backoff: BackOff):
-        self.source = source
-        self.io = StacApiIO(timeout=backoff.timeout_s, max_retries=backoff.http_retry())
-
-    def read(self, href: str) -> dict[str, Any]:
-        """STAC JSON at a path or URL."""
-        try:
-            content = self.io.read_json(href)
-        except APIError as error:
-            raise self._failure(error) from error
-        except FileNotFoundError:
-            raise InputError(f"{self.source.catalog}: no such file {href}") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InputError(f"{self.source.catalog}: {href} is not STAC JSON ({error})") from error
-        if not isinstance(content, dict) or "stac_version" not in content:
-            raise InputError(f"{self.source.catalog}: {href} is not STAC JSON (no stac_version)")
-        return content
-
-    def ask(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[pystac.Item]:
-        """Items that an API finds."""
-        try:
-            client = pystac_client.Client.open(self.source.catalog, stac_io=self.io)
-            client.add_conforms_to("ITEM_SEARCH")
-            client.add_conforms_to("COLLECTIONS")
-            names = [collection.id for collection in client.get_collections()]
-            if self.source.collection not in names:
-                raise self._no_collection(names)
-            ways = {link.extra_fields.get("method", "GET") for link in client.get_links("search")}
-            query = client.search(
-                method="POST" if "POST" in ways else "GET",
-                collections=[self.source.collection],
-                bbox=list(bbox),
-                datetime=[start, end],
-                limit=PAGE_ITEMS,
-            )
-            for content in query.items_as_dicts():
-                yield from self._item(content, self.source.catalog, bbox, start, end)
-        except APIError as error:
-            raise self._failure(error) from error
-
-    def walk(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[pystac.Item]:
-        """Items of a static catalogue, read link by link so that nothing outside is held."""
-        seen: set[str] = set()
-        collections: list[str] = []
-        pending = [(make_absolute_href(self.source.catalog), False)]
-        with ThreadPoolExecutor(WALKERS) as pool:
-            while pending:
-                href, inside = pending.pop()
-                content = self.read(href)
-                if content.get("type") == "Collection" and not inside:
-                    collections.append(str(content["id"]))
-                    inside = content["id"] == self.source.collection
-                    if not inside:
-                        continue
-                links = [(link.get("rel"), make_absolute_href(link["href"], href)) for link in content.get("links", ())]
-                if inside:
-                    items = [target for relation, target in links if relation == "item"]
-                    # Only reading is threaded: what pystac makes of the JSON is not safe to make in several threads.
-                    for item_href, item in zip(items, pool.map(self.read, items), strict=True):
-                        yield from self._item(item, item_href, bbox, start, end)
-                children = [target for relation, target in links if relation == "child" and target not in seen]
-                seen.update(children)
-                pending += [(child, inside) for child in children]
-        if self.source.collection not in collections:
-            raise self._no_collection(collections)
-
-    def _item(
-        self, content: dict[str, Any], href: str, bbox: BoundingBox, start: datetime, end: datetime
-    ) -> Iterator[pystac.Item]:
-        if content.get("bbox") is None or not intersects(content["bbox"], bbox):
-            return
-        item = pystac.Item.from_dict(content, href=href, preserve_dict=False)
-        if item.get_self_href() is None:
-            item.set_self_href(href)
-        if start <= acquired(item) < end:
-            yield item
-
-    def _no_collection(self, names: Iterable[str]) -> InputError:
-        there = ", ".join(sorted(names)) or "none"
-        return InputError(f"{self.source.catalog}: no collection {self.source.collection!r}; there are: {there}")
-
-    def _failure(self, error: APIError) -> InputError | UnreachableError:
-        status = getattr(error, "status_code", None)
-        reason = f"HTTP {status}" if status else _deepest_cause(str(error))
-        if status in (400, 404, 405, 410, 422):
-            return InputError(f"{self.source.catalog}: answers {reason}; is it a STAC catalogue or API?")
-        return UnreachableError(f"{self.source.catalog}: unreachable ({reason})")
-
-
-def _deepest_cause(text: str) -> str:
-    """The end of what urllib3 says, where the cause is: "[Errno 111] Connection refused"."""
-    cause = " ".join(text.split()).rsplit("Caused by ", 1)[-1]
-    return cause.rsplit(": ", 1)[-1].strip("\"'()")[-200:]
+class _Found(NamedTuple):
+    processing: tuple[tuple[int, ...], str, str]
+    order: tuple[datetime, tuple[int, ...], str]
+    text: str

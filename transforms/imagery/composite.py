@@ -13,6 +13,7 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
 from models.errors import InputError, TileError
+from transforms.amounts import Amounts
 from transforms.backoff import BackOff
 from transforms.imagery import reading as imagery
 from transforms.imagery.plausibility import too_dark
@@ -84,6 +85,7 @@ def composite(
     geobox: GeoBox,
     settings: CompositeSettings,
     backoff: BackOff | None = None,
+    amounts: Amounts | None = None,
 ) -> Composite:
     """Monthly median of clear Sentinel-2 and monthly mean (of linear power) of Sentinel-1 over one tile.
 
@@ -101,6 +103,7 @@ def composite(
         geobox: The tile with its halo.
         settings: Bands, periods, mask.
         backoff: How patiently assets are opened.
+        amounts: What is read is counted there.
 
     Raises:
         InputError: A band that no configured source has.
@@ -121,7 +124,7 @@ def composite(
     wanted = chain.from_iterable(tile.wanted(step) for step in steps)
     with (
         ThreadPoolExecutor(settings.readers) as pool,
-        closing(imagery.read(wanted, pool, settings.resampling, backoff)) as stacks,
+        closing(imagery.read(wanted, pool, settings.resampling, backoff, amounts)) as stacks,
     ):
         for step in steps:
             tile.add(step, stacks)

@@ -1,14 +1,14 @@
 """Find the scenes of a season in the archives and check them, before anything is computed from them."""
 
-from collections.abc import Mapping, Sequence
-
-import pystac
+from collections.abc import Mapping
 
 from models.errors import InputError
 from models.specification import InputSpecification
+from transforms.backoff import BackOff
 from transforms.imagery.catalog import missing_bands, search
 from transforms.imagery.inputs import Inputs
 from transforms.imagery.plausibility import check_plausible
+from transforms.imagery.scenes import Scenes
 from transforms.imagery.season import Period
 from transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
 
@@ -16,7 +16,10 @@ Bounds = tuple[float, float, float, float]
 
 
 def find_inputs(
-    sources: Mapping[str, Source], bounds: Bounds, spans: Mapping[str, tuple[Period, ...]]
+    sources: Mapping[str, Source],
+    bounds: Bounds,
+    spans: Mapping[str, tuple[Period, ...]],
+    backoff: BackOff | None = None,
 ) -> tuple[Inputs, frozenset[str]]:
     """The scenes over a box in a span of months, and the Sentinel bands that none of them has, if Sentinels are read.
 
@@ -27,17 +30,19 @@ def find_inputs(
         sources: The archives, by sensor; one that is not there lacks all its bands.
         bounds: West, south, east, north, degrees.
         spans: Sensor -> periods; an archive is searched from the first to the last of its own, or not at all.
+        backoff: How patiently archives are asked.
 
     Raises:
         InputError: If an archive has no scene there, lacks the scene classification or the picture, or its numbers are
             implausible.
         UnreachableError: If an archive does not answer.
     """
-    found, absent = {}, set()
+    found: dict[str, Scenes] = {}
+    absent: set[str] = set()
     for sensor, periods in spans.items():
         source = sources[sensor]
         start, end = min(period.start for period in periods), max(period.end for period in periods)
-        items = search(source, bounds, start, end)
+        items = search(source, bounds, start, end, backoff)
         if not items:
             raise InputError(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
@@ -56,7 +61,7 @@ def find_inputs(
             )
         absent |= lacking
         if sensor in COMPOSITE_SENSORS:
-            check_plausible(found[sensor], source, bounds)
+            check_plausible(found[sensor], source, bounds, backoff)
     if not found.keys().isdisjoint(COMPOSITE_SENSORS):
         for sensor in COMPOSITE_SENSORS:
             absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
@@ -76,11 +81,12 @@ def require_bands(specification: InputSpecification, name: str, absent: frozense
         raise InputError(f"imagery: the archives have none of the bands of {name}")
 
 
-def with_all_polarisations(items: Sequence[pystac.Item], source: Source) -> list[pystac.Item]:
+def with_all_polarisations(items: Scenes, source: Source) -> Scenes:
     """The Sentinel-1 items that have every polarisation of the profile that any item has.
 
     Archives hold modes with one polarisation, or with others (HH), between the ordinary ones. If no item has all, none
     is left out.
     """
     offered = {band for item in items for band in source.assets_of(item)}
-    return [item for item in items if offered <= source.assets_of(item).keys()] or list(items)
+    complete = items.only(lambda item: offered <= source.assets_of(item).keys())
+    return complete if len(complete) else items

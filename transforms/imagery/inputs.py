@@ -1,6 +1,5 @@
 """The frozen inputs of an edition: which items it is made from, with all that reading them needs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pystac
 
-from transforms.imagery.catalog import BoundingBox, acquired, reading_order
-from transforms.imagery.sources import Source, baseline
+from transforms.imagery.catalog import reading_order
+from transforms.imagery.footprint import BoundingBox
+from transforms.imagery.scenes import as_text, from_text, hrefs_of
+from transforms.imagery.sources import Source, acquired, baseline
 from transforms.store import Address, fetched, replacing
 
 SCHEMA = pa.schema(
@@ -34,11 +35,6 @@ SCHEMA = pa.schema(
 )
 ROWS_PER_GROUP = 256  # about 1 MB of item JSON: what one tile decodes around the few dozen rows that it needs
 FOOTPRINT_SLACK_DEG = 0.02  # archives simplify footprints by up to a kilometre or two; pixels beyond them are valid
-KEPT_PROPERTIES = ("platform", "constellation", "start_datetime", "end_datetime", "updated", "s2:processing_baseline",
-                   "processing:version", "grid:code", "s2:mgrs_tile", "sar:product_type", "product:type",
-                   "sat:orbit_state")  # fmt: skip
-KEPT_ASSET_FIELDS = ("bands", "nodata", "data_type")
-KEPT_PREFIXES = ("proj:", "raster:")
 
 
 @dataclass(frozen=True)
@@ -76,16 +72,28 @@ class Inputs:
         items: dict[str, list[pystac.Item]] = {}
         table = self.rows.to_table(["source", "item"], filter=_touching(bbox_lonlat))
         for name, text in zip(table["source"].to_pylist(), table["item"].to_pylist(), strict=True):
-            items.setdefault(name, []).append(_item(text))
+            items.setdefault(name, []).append(from_text(text))
         return {name: sorted(items[name], key=reading_order) for name in sorted(items)}
 
     def identity(
         self, bbox_lonlat: BoundingBox, sensors: Sequence[str], start: datetime, end: datetime
     ) -> list[tuple[str, str, str, str]]:
         """(source, item id, baseline, updated) of some sensors' items of [start, end) that touch a box, sorted."""
-        meant = pc.field("source").isin(list(sensors)) & (pc.field("datetime") >= start) & (pc.field("datetime") < end)
-        table = self.rows.to_table(["source", "item_id", "baseline", "updated"], filter=_touching(bbox_lonlat) & meant)
+        meant = _touching(bbox_lonlat) & _taken(sensors, start, end)
+        table = self.rows.to_table(["source", "item_id", "baseline", "updated"], filter=meant)
         return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    def dates(
+        self, bbox_lonlat: BoundingBox, sensors: Sequence[str], start: datetime, end: datetime
+    ) -> list[tuple[str, datetime, str]]:
+        """(source, time, baseline) of the same items, sorted."""
+        meant = _touching(bbox_lonlat) & _taken(sensors, start, end)
+        table = self.rows.to_table(["source", "datetime", "baseline"], filter=meant)
+        return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    def in_memory(self) -> "Inputs":
+        """The same without what only reading pixels needs, held in memory: for many questions about where and when."""
+        return Inputs(ds.dataset(self.rows.to_table([name for name in SCHEMA.names if name not in ("hrefs", "item")])))
 
     def __len__(self) -> int:
         return int(self.rows.count_rows())
@@ -95,8 +103,6 @@ def _record(source: Source, item: pystac.Item) -> tuple[tuple, dict[str, Any]]:
     """Sort key and row of one item. Neighbours in space are neighbours in the file, so few row groups are read."""
     corners = list(item.bbox or ())
     west, south, east, north = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
-    assets = source.assets_of(item)
-    hrefs = {band: _absolute(asset) for band, asset in assets.items()}
     row = {
         "source": source.sensor,
         "item_id": item.id,
@@ -107,43 +113,15 @@ def _record(source: Source, item: pystac.Item) -> tuple[tuple, dict[str, Any]]:
         "miny": south,
         "maxx": east,
         "maxy": north,
-        "hrefs": list(hrefs.values()),
-        "item": json.dumps(_trimmed(source, item, hrefs), sort_keys=True, separators=(",", ":")),
+        "hrefs": list(hrefs_of(source, item).values()),
+        "item": as_text(source, item),
     }
     return (source.sensor, np.floor(west), np.floor(south), reading_order(item)), row
 
 
-def _trimmed(source: Source, item: pystac.Item, hrefs: Mapping[str, str]) -> dict[str, Any]:
-    """The item as STAC JSON with only what reading needs."""
-    properties = {key: value for key, value in item.properties.items() if key in KEPT_PROPERTIES or _kept(key)}
-    time = item.datetime
-    assets = {}
-    for band, asset in source.assets_of(item).items():
-        fields = {key: value for key, value in asset.extra_fields.items() if key in KEPT_ASSET_FIELDS or _kept(key)}
-        assets[source.archive.assets[band]] = {"href": hrefs[band], **fields}
-    return {
-        "type": "Feature",
-        "stac_version": pystac.get_stac_version(),
-        "id": item.id,
-        "collection": source.collection,
-        "geometry": item.geometry,
-        "bbox": item.bbox,
-        "properties": {"datetime": time.isoformat() if time else None, **properties},
-        "links": [],
-        "assets": assets,
-    }
-
-
-def _kept(key: str) -> bool:
-    return key.startswith(KEPT_PREFIXES)
-
-
-def _absolute(asset: pystac.Asset) -> str:
-    return asset.get_absolute_href() or asset.href
-
-
-def _item(text: str) -> pystac.Item:
-    return pystac.Item.from_dict(json.loads(text), migrate=False, preserve_dict=False)
+def _taken(sensors: Sequence[str], start: datetime, end: datetime) -> pc.Expression:
+    """Rows of some sensors, acquired in [start, end)."""
+    return pc.field("source").isin(list(sensors)) & (pc.field("datetime") >= start) & (pc.field("datetime") < end)
 
 
 def _touching(bbox: BoundingBox) -> pc.Expression:

@@ -7,6 +7,7 @@ same whatever the tile.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pystac
@@ -16,14 +17,16 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
 from models.encoder import Chips
+from transforms.amounts import Amounts
 from transforms.backoff import BackOff
 from transforms.ground.geodesy import latlon_at, lonlat_bounds
 from transforms.ground.grid import Grid, Tile
 from transforms.imagery.asset import Asset
-from transforms.imagery.catalog import acquired, intersects
+from transforms.imagery.blocks import Block, blocks_of, stored_bytes
+from transforms.imagery.footprint import intersects
 from transforms.imagery.reading import Pass, interpolated, passes, positions
 from transforms.imagery.season import Period
-from transforms.imagery.sources import Source
+from transforms.imagery.sources import Source, acquired
 
 MARGIN_PX = 2  # of the file around a chip, for interpolation
 
@@ -68,6 +71,7 @@ def cell_pictures(
     wanted: np.ndarray,
     settings: PictureSettings,
     backoff: BackOff | None = None,
+    amounts: Amounts | None = None,
 ) -> Iterator[CellPictures]:
     """Every date of every wanted cell of a tile whose chip is wholly pictured on that date.
 
@@ -79,6 +83,7 @@ def cell_pictures(
         wanted: bool [cell row, cell column].
         settings: Size, resolution and dates.
         backoff: How patiently assets are opened.
+        amounts: What is read is counted there.
 
     Yields:
         Row of cells by row of cells, north to south, oldest date first; rows and dates without a whole chip are left
@@ -88,13 +93,13 @@ def cell_pictures(
         TileError: An asset is missing or corrupt.
         UnreachableError: An archive does not answer.
     """
-    patience = backoff or BackOff()
+    patience, counted = backoff or BackOff(), amounts or Amounts()
     dates = passes(items, source.sensor, settings.period)
     for row in np.flatnonzero(wanted.any(axis=1)):
         columns = np.flatnonzero(wanted[row])
         boxes = [chip_box(cells, tile, int(row), int(column), settings) for column in columns]
         for scenes in dates:
-            values = _row(scenes, source, boxes, settings.bands, patience)
+            values = _row(scenes, source, boxes, settings.bands, patience, counted)
             whole = np.isfinite(values).all(axis=(1, 2, 3))
             if whole.any():
                 when = acquired(scenes[0])
@@ -121,7 +126,9 @@ def chip_box(cells: Grid, tile: Tile, row: int, column: int, settings: PictureSe
     return GeoBox(shape, Affine(pixel, 0, left, 0, -pixel, top), bounds.crs)
 
 
-def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[str], backoff: BackOff) -> np.ndarray:
+def _row(
+    scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[str], backoff: BackOff, amounts: Amounts
+) -> np.ndarray:
     """The chips float32 [chip, band, y, x] of one date, NaN where no scene has data; the first valid pixel wins."""
     values = np.full((len(boxes), len(bands), *boxes[0].shape), np.nan, np.float32)
     bounds = [lonlat_bounds(box) for box in boxes]
@@ -132,20 +139,38 @@ def _row(scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[
             continue
 
         def fill(file: rasterio.DatasetReader, there: Sequence[int] = tuple(there)) -> None:
+            blocks: set[Block] = set()  # GDAL keeps a block for the next chip
             for number in there:
                 chip = values[number]
                 if np.isnan(chip).any():
-                    np.copyto(chip, sampled(file, boxes[number], numbers, source.archive.scale), where=np.isnan(chip))
+                    place = placed(file, boxes[number])
+                    found = sampled(file, boxes[number], place, numbers, source.archive.scale)
+                    np.copyto(chip, found, where=np.isnan(chip))
+                    blocks |= blocks_of(file, place.window) if place.window else set()
+            amounts.read(stored_bytes(file, blocks, numbers))
 
-        Asset(source, item, bands[0], backoff).opened(fill)
+        Asset(source, item, bands[0], backoff, amounts).opened(fill)
     return values
 
 
-def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int], scale: float) -> np.ndarray:
-    """Some bands of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
+class Placed(NamedTuple):
+    """Where the pixels of a chip lie in a picture.
 
-    Where the picture is finer, several bilinear samples per pixel are averaged, so that nothing falls between them.
+    Attributes:
+        rows: Of the picture, with fractions, 0 in the middle of the first: float [y * finer, x * finer].
+        columns: The same.
+        finer: Samples per pixel of the chip, along each axis.
+        window: Pixels of the picture to read; None where it has none.
     """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    finer: int
+    window: Window | None
+
+
+def placed(file: rasterio.DatasetReader, box: GeoBox) -> Placed:
+    """Where the pixels of ``box`` lie; several samples per pixel where the picture is finer."""
     rows, _ = positions(file, box)
     finer = max(1, round(abs(float(rows[-1, 0] - rows[0, 0])) / (len(rows) - 1))) if len(rows) > 1 else 1
     fine = box.zoom_to((box.shape.y * finer, box.shape.x * finer))
@@ -154,16 +179,30 @@ def sampled(file: rasterio.DatasetReader, box: GeoBox, numbers: Sequence[int], s
     first_column = max(int(np.floor(columns.min())) - MARGIN_PX, 0)
     last_row = min(int(np.ceil(rows.max())) + MARGIN_PX, file.height)
     last_column = min(int(np.ceil(columns.max())) + MARGIN_PX, file.width)
-    result = np.full((len(numbers), *box.shape), np.nan, np.float32)
     if first_row >= last_row or first_column >= last_column:
-        return result
+        return Placed(rows, columns, finer, None)
     window = Window(first_column, first_row, last_column - first_column, last_row - first_row)
+    return Placed(rows, columns, finer, window)
+
+
+def sampled(
+    file: rasterio.DatasetReader, box: GeoBox, place: Placed, numbers: Sequence[int], scale: float
+) -> np.ndarray:
+    """Some bands of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
+
+    Where the picture is finer, several bilinear samples per pixel are averaged, so that nothing falls between them.
+    """
+    result = np.full((len(numbers), *box.shape), np.nan, np.float32)
+    if place.window is None:
+        return result
+    window, finer = place.window, place.finer
+    rows, columns = place.rows - window.row_off, place.columns - window.col_off
     stored = file.read(list(numbers), window=window)
     # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
     valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0)
     for band, counts in enumerate(stored):
         values = np.where(valid, counts * np.float32(scale), np.nan)
-        samples = interpolated(values, rows - first_row, columns - first_column)
+        samples = interpolated(values, rows, columns)
         height, width = box.shape
         result[band] = samples.reshape(height, finer, width, finer).mean(axis=(1, 3))
     return result

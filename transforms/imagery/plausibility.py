@@ -15,7 +15,8 @@ from rasterio.windows import Window, from_bounds
 from models.errors import InputError, TileError
 from transforms.backoff import BackOff
 from transforms.imagery.asset import Asset
-from transforms.imagery.catalog import BoundingBox, intersects, reading_order
+from transforms.imagery.catalog import reading_order
+from transforms.imagery.footprint import BoundingBox, intersects
 from transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
 
 DARKEST_PERCENTILE = 1.0  # a few wrong pixels do not decide
@@ -118,13 +119,14 @@ def _check_backscatter(items: Sequence[pystac.Item], source: Source, bbox: Bound
 
 def _sample(items: Sequence[pystac.Item]) -> list[pystac.Item]:
     """Up to ``ITEMS_PER_BASELINE`` of every baseline, evenly over time."""
-    by_baseline: dict[str, list[pystac.Item]] = {}
-    for item in sorted(items, key=reading_order):
-        by_baseline.setdefault(baseline(item), []).append(item)
+    by_baseline: dict[str, list[int]] = {}
+    places = [(reading_order(item), baseline(item), place) for place, item in enumerate(items)]
+    for _, version, place in sorted(places):
+        by_baseline.setdefault(version, []).append(place)
     chosen = []
     for group in by_baseline.values():
         steps = np.linspace(0, len(group) - 1, min(ITEMS_PER_BASELINE, len(group))).round().astype(int)
-        chosen += [group[step] for step in steps]
+        chosen += [items[group[step]] for step in steps]
     return chosen
 
 

@@ -20,11 +20,13 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.windows import Window
 
+from transforms.amounts import Amounts
 from transforms.backoff import BackOff
 from transforms.imagery.asset import Asset
-from transforms.imagery.catalog import acquired, reading_order
+from transforms.imagery.blocks import blocks_of, stored_bytes
+from transforms.imagery.catalog import reading_order
 from transforms.imagery.season import Period
-from transforms.imagery.sources import SCENE_CLASSIFICATION, Source
+from transforms.imagery.sources import SCENE_CLASSIFICATION, Source, acquired
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
 LAYERS_AHEAD = 16  # being read while a stack is used: twice the readers, so that none waits; 4 MB each at 1000 x 1000
@@ -74,7 +76,11 @@ class Wanted:
 
 
 def read(
-    wanted: Iterable[Wanted], pool: Executor, resampling: Resampling = "nearest", backoff: BackOff | None = None
+    wanted: Iterable[Wanted],
+    pool: Executor,
+    resampling: Resampling = "nearest",
+    backoff: BackOff | None = None,
+    amounts: Amounts | None = None,
 ) -> Generator[np.ndarray, None, None]:
     """The wanted stacks, in the order asked for; while one is used, the next are being read.
 
@@ -85,6 +91,7 @@ def read(
         pool: Threads that read; one task is one layer.
         resampling: ``nearest`` or ``bilinear``; scene classes are always nearest.
         backoff: How patiently assets are opened.
+        amounts: What is read is counted there.
 
     Yields:
         [pass, y, x]: float32 reflectance or linear power with NaN for no data; uint8 with 0 for scene classes.
@@ -93,7 +100,7 @@ def read(
         TileError: An asset is missing, corrupt or without usable grid; names item, asset and link.
         UnreachableError: An archive does not answer, or refuses, after retries.
     """
-    patience = backoff or BackOff()
+    patience, counted = backoff or BackOff(), amounts or Amounts()
     ahead: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
 
     def start(stack: Wanted) -> None:
@@ -101,7 +108,7 @@ def read(
         tasks: list[Future[None]] = []
         ahead.append((layers, tasks))
         for layer, items in zip(layers, stack.scenes, strict=True):
-            assets = [Asset(stack.source, item, stack.band, patience) for item in items]
+            assets = [Asset(stack.source, item, stack.band, patience, counted) for item in items]
             tasks.append(pool.submit(_mosaic, layer, assets, stack.geobox, resampling))
 
     remaining = iter(wanted)
@@ -216,7 +223,10 @@ def _window(
     asset: Asset, file: rasterio.DatasetReader, first_row: int, last_row: int, first_column: int, last_column: int
 ) -> np.ndarray:
     size = int(last_column - first_column + 1), int(last_row - first_row + 1)
-    return asset.calibrated(file.read(1, window=Window(int(first_column), int(first_row), *size)), file.nodata)
+    window = Window(int(first_column), int(first_row), *size)
+    counts = file.read(1, window=window)
+    asset.amounts.read(stored_bytes(file, blocks_of(file, window)))
+    return asset.calibrated(counts, file.nodata)
 
 
 def positions(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:

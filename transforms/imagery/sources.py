@@ -7,11 +7,13 @@ profile chosen in the configuration and never blindly from an item. A new archiv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import pystac
 
 from models.errors import InputError, TileError
+from transforms.imagery.links import Reach, carries_secret
 
 SCENE_CLASSIFICATION = "scl"
 VISIBLE_BANDS = ("blue", "green", "red")
@@ -168,18 +170,29 @@ class Source:
         catalog: Path or URL of a STAC API or of a static catalogue.
         collection: Collection id in it.
         profile: A name in ``PROFILES``.
+        hosts: The only hosts that links may lead to, besides the catalogue's own; any if empty.
+        folders: Folders beside the catalogue's own that links may lead to.
+        verify: Whether every file is read in whole once and compared with the checksum that its item states.
 
     Raises:
-        InputError: Unknown sensor or profile, a profile of the other sensor, Collection 1 of Earth Search with the
-            profile of its other collection, or raw Sentinel-1 GRD.
+        InputError: Unknown sensor or profile, a catalogue whose address carries a secret, a profile of another sensor,
+            Collection 1 of Earth Search with the profile of its other collection, or raw Sentinel-1 GRD.
     """
 
     sensor: str
     catalog: str
     collection: str
     profile: str
+    hosts: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    verify: bool = False
 
     def __post_init__(self) -> None:
+        if secret := carries_secret(self.catalog):
+            raise InputError(
+                f"imagery.{self.sensor}.catalog: {self.catalog} carries {secret}, which would be kept with every "
+                "edition; user names and passwords belong into ~/.netrc"
+            )
         if self.sensor not in SENSOR_BANDS:
             raise InputError(f"imagery.{self.sensor}: unknown sensor; allowed: {', '.join(SENSOR_BANDS)}")
         allowed = [name for name, profile in PROFILES.items() if profile.sensor == self.sensor]
@@ -192,6 +205,11 @@ class Source:
                 f"imagery.sentinel2.profile: 'earth-search' is for counts from which the offset is already subtracted, "
                 f"which those of {self.collection!r} are not; use earth-search-c1"
             )
+
+    @property
+    def reach(self) -> Reach:
+        """Where links of its catalogue may lead."""
+        return Reach(self.catalog, self.sensor, self.hosts, self.folders)
 
     @property
     def archive(self) -> SourceProfile:
@@ -207,6 +225,14 @@ class Source:
         kind = str(item.properties.get("sar:product_type") or item.properties.get("product:type") or "")
         if self.sensor == "sentinel1" and "GRD" in kind.upper() and not _is_projected(item):
             raise InputError(f"{self.catalog}: item {item.id} of {self.collection} is raw GRD; {USE_INSTEAD}")
+
+
+def acquired(item: pystac.Item) -> datetime:
+    """Time of acquisition, UTC; the start of it where an item gives a range."""
+    time = item.datetime or item.common_metadata.start_datetime
+    if time is None:
+        raise InputError(f"item {item.id}: no datetime")
+    return time
 
 
 def baseline(item: pystac.Item) -> str:

@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -249,6 +250,37 @@ def test_files_that_are_absent_or_damaged_are_refused(tmp_path: Path, name: str)
     with pytest.raises(InputError, match="not a vector file that can be read") as refusal:
         read_region(tmp_path / name, "code")
     assert "\n" not in str(refusal.value)
+
+
+VRT_OF = '<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
+POINTERS = {
+    "vrt": VRT_OF,
+    "pretended": f"<!-- a map -->\n{VRT_OF}",
+    "service": "<OGRWFSDataSource><URL>http://127.0.0.1:9/</URL></OGRWFSDataSource>",
+    "pipeline": '{{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline read {}"}}',
+}
+
+
+@pytest.mark.parametrize("kind", POINTERS)
+def test_a_text_that_names_other_files_is_no_region_whatever_it_is_called(tmp_path: Path, kind: str):
+    real = tmp_path / "real.geojson"
+    gpd.GeoDataFrame({"id": ["a"]}, geometry=[box(36, 9, 36.1, 9.1)], crs=4326).to_file(real)
+    path = tmp_path / "units.geojson"
+    path.write_text(POINTERS[kind].format(real))
+    with pytest.raises(InputError, match="names other files or servers .*give the file of the polygons itself"):
+        read_region(path, "id")
+
+
+def test_a_virtual_file_in_a_zip_and_virtual_paths_are_refused(tmp_path: Path):
+    real = tmp_path / "real.geojson"
+    gpd.GeoDataFrame({"id": ["a"]}, geometry=[box(36, 9, 36.1, 9.1)], crs=4326).to_file(real)
+    with zipfile.ZipFile(tmp_path / "units.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("units.vrt", VRT_OF.format(real).replace('name="x"', 'name="real"'))
+    with pytest.raises(InputError, match="OGR_VRT is not read; allowed are GeoJSON"):
+        read_region(tmp_path / "units.zip", "id")
+    for path in (f"/vsizip/{tmp_path}/units.zip", "/vsicurl/http://127.0.0.1:9/units.geojson"):
+        with pytest.raises(InputError):
+            read_region(path, "id")
 
 
 def test_tables_without_geometries_are_refused(tmp_path: Path):

@@ -1,0 +1,224 @@
+"""An archive's catalogue being read: a STAC API page by page, a static catalogue link by link, neither without end.
+
+What a catalogue says is not trusted: links may only lead where ``Reach`` allows, documents are read up to a size,
+catalogues up to a number and a depth, and a page or a catalogue that leads back to itself is not followed twice.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import pystac
+import pystac_client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+
+from models.errors import InputError
+from transforms.backoff import BackOff
+from transforms.imagery.checksums import CHECKSUM, checkable
+from transforms.imagery.fetching import Fetcher, StatusError
+from transforms.imagery.footprint import BoundingBox, intersects
+from transforms.imagery.links import HTTP, LOCAL, scheme_of
+from transforms.imagery.sources import Source, acquired
+
+PAGE_ITEMS = 200  # accepted by every archive of the profiles, and few enough to be answered before a gateway times out
+WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing
+READ_AHEAD = 4 * WALKERS  # documents of a static catalogue that are held at a time
+DEEPEST = 32  # catalogues within catalogues; the deepest in use have year, month, day, zone, band and square: six
+MOST_CATALOGUES = 100_000  # within one; a catalogue of days of a century has a third of it
+MOST_PAGES = 100_000  # of one search: twenty million items
+
+
+class Archive:
+    """The catalogue of a source; turns every failure into one of ours.
+
+    Args:
+        source: Whose catalogue, and where its links may lead.
+        backoff: How patiently it is asked.
+    """
+
+    def __init__(self, source: Source, backoff: BackOff):
+        self.source = source
+        self.reach = source.reach
+        self.fetcher = Fetcher(backoff, self.reach.allow_host)
+
+    def items(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[pystac.Item]:
+        """Items of the collection that intersect a box, acquired in [start, end), in no order; none is kept.
+
+        Raises:
+            InputError: As ``search``.
+            UnreachableError: The archive does not answer, or refuses, after retries.
+        """
+        root = self.read(self.source.catalog)
+        is_api = "conformsTo" in root or any(link.get("rel") == "search" for link in links_of(root))
+        for content, href in self._asked(bbox, start, end) if is_api else self._walked(root):
+            yield from self._item(content, href, bbox, start, end)
+
+    def read(self, href: str) -> dict[str, Any]:
+        """STAC JSON at a path or URL."""
+        catalog = self.source.catalog
+        try:
+            content = json.loads(self.fetcher.read(href))
+        except StatusError as error:
+            raise self._answered(href, error.status) from error
+        except FileNotFoundError:
+            raise InputError(f"{catalog}: no such file {href}") from None
+        except RecursionError:
+            raise InputError(f"{catalog}: {href} is not STAC JSON (nested without end)") from None
+        except (OSError, ValueError) as error:  # text that is no UTF-8 or no JSON is a ValueError
+            raise InputError(f"{catalog}: {href} is not STAC JSON ({error})") from error
+        if not isinstance(content, dict) or "stac_version" not in content:
+            raise InputError(f"{catalog}: {href} is not STAC JSON (no stac_version)")
+        return content
+
+    def _asked(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[tuple[dict[str, Any], str]]:
+        """Items that an API finds, each with the address that its relative links count from."""
+        catalog = self.source.catalog
+        try:
+            client = pystac_client.Client.open(catalog, stac_io=_Transport(self.fetcher, self.reach.allow_host))
+            client.add_conforms_to("ITEM_SEARCH")
+            client.add_conforms_to("COLLECTIONS")
+            names = [collection.id for collection in client.get_collections()]
+            if self.source.collection not in names:
+                raise self._no_collection(names)
+            ways = {link.extra_fields.get("method", "GET") for link in client.get_links("search")}
+            query = client.search(
+                method="POST" if "POST" in ways else "GET",
+                collections=[self.source.collection],
+                bbox=list(bbox),
+                datetime=[start, end],
+                limit=PAGE_ITEMS,
+            )
+            for page in self._no_circle(query.pages_as_dicts()):
+                for content in page.get("features", ()):
+                    own = next((link.get("href", "") for link in links_of(content) if link.get("rel") == "self"), "")
+                    yield content, own if scheme_of(own) in HTTP else catalog
+        except StatusError as error:
+            raise self._answered(catalog, error.status) from error
+        except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{catalog}: does not answer as a STAC API ({reason})") from error
+
+    def _no_circle(self, pages: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The pages of a search; refuses one that leads to a page that was there before."""
+        seen: set[str] = set()
+        for page in pages:
+            yield page
+            following = [link for link in links_of(page) if link.get("rel") == "next"]
+            address = json.dumps(following, sort_keys=True)
+            if following and (address in seen or len(seen) >= MOST_PAGES):
+                raise InputError(f"{self.source.catalog}: the pages of its answer have no end ({len(seen) + 1} read)")
+            seen.add(address)
+
+    def _walked(self, root: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+        """Items of a static catalogue, each with its address, read link by link so that nothing outside is held."""
+        catalog = self.source.catalog
+        collections: list[str] = []
+        seen = {catalog}
+        pending = [(catalog, False, 0)]
+        with ThreadPoolExecutor(WALKERS) as pool:
+            while pending:
+                href, inside, depth = pending.pop()
+                content = root if href == catalog else self.read(href)
+                if content.get("type") == "Collection" and not inside:
+                    collections.append(str(content.get("id")))
+                    inside = collections[-1] == self.source.collection
+                    if not inside:
+                        continue
+                if inside:
+                    # Only reading is threaded: what pystac makes of the JSON is not safe to make in several threads.
+                    yield from _ahead(pool, self, dict.fromkeys(self._targets(content, href, "item")))
+                children = [child for child in self._targets(content, href, "child") if child not in seen]
+                seen.update(children)
+                if children and (depth >= DEEPEST or len(seen) > MOST_CATALOGUES):
+                    raise InputError(
+                        f"{catalog}: {href}: catalogues without end; allowed are {DEEPEST} within each other and "
+                        f"{MOST_CATALOGUES} in all"
+                    )
+                pending += [(child, inside, depth + 1) for child in dict.fromkeys(children)]
+        if self.source.collection not in collections:
+            raise self._no_collection(collections)
+
+    def _targets(self, content: dict[str, Any], href: str, relation: str) -> Iterator[str]:
+        """Where the links of one relation lead."""
+        for link in links_of(content):
+            if link.get("rel") == relation:
+                yield self.reach.resolved(link.get("href"), href, f"{href}: {relation}")
+
+    def _item(
+        self, content: dict[str, Any], href: str, bbox: BoundingBox, start: datetime, end: datetime
+    ) -> Iterator[pystac.Item]:
+        """The item, if it is wanted; links of its assets become absolute."""
+        name = f"{self.source.catalog}: item {content.get('id')} ({href})"
+        try:
+            if content.get("bbox") is None or not intersects(content["bbox"], bbox):
+                return
+            item = pystac.Item.from_dict(content, preserve_dict=False)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
+            raise InputError(f"{name}: not a STAC item ({type(error).__name__}: {error})") from error
+        if not start <= acquired(item) < end:
+            return
+        for asset in self.source.assets_of(item).values():
+            key = next(key for key, other in item.assets.items() if other is asset)
+            asset.href = self.reach.resolved(asset.href, href, f"item {item.id}: asset {key}")
+            if self.source.verify and not (checkable(asset.extra_fields) and scheme_of(asset.href) in (*LOCAL, *HTTP)):
+                why = f"no {CHECKSUM} of a kind that is known, or neither a file nor http"
+                raise InputError(f"{name}: asset {key}: {why}; imagery.{self.source.sensor}.verify needs both")
+        item.set_self_href(None)
+        yield item
+
+    def _no_collection(self, names: Iterable[str]) -> InputError:
+        there = ", ".join(sorted(names)) or "none"
+        return InputError(f"{self.source.catalog}: no collection {self.source.collection!r}; there are: {there}")
+
+    def _answered(self, href: str, status: int) -> InputError:
+        what = self.source.catalog if href == self.source.catalog else f"{self.source.catalog}: {href}"
+        return InputError(f"{what}: answers HTTP {status}; is it a STAC catalogue or API?")
+
+
+class _Transport(StacApiIO):
+    """How pystac-client asks: through ours, with its patience and bounds."""
+
+    def __init__(self, fetcher: Fetcher, allowed: Any):
+        super().__init__(max_retries=None)
+        self.fetcher = fetcher
+        self.allowed = allowed
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """The text that an address answers."""
+        self.allowed(href)
+        verb = (method or "GET").upper()
+        body = {"json": parameters} if verb == "POST" else {"params": parameters or {}}
+        return self.fetcher.request(href, verb, headers, **body).decode()
+
+
+def links_of(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The links of a document, without what is none."""
+    links = content.get("links")
+    return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+
+
+def _ahead(pool: ThreadPoolExecutor, archive: Archive, hrefs: Iterable[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The documents at some addresses, in order, a bounded number of them read before they are wanted."""
+    waiting: deque[tuple[str, Future[dict[str, Any]]]] = deque()
+    try:
+        for href in hrefs:
+            waiting.append((href, pool.submit(archive.read, href)))
+            if len(waiting) >= READ_AHEAD:
+                first, future = waiting.popleft()
+                yield future.result(), first
+        while waiting:
+            first, future = waiting.popleft()
+            yield future.result(), first
+    finally:
+        for _, future in waiting:
+            future.cancel()
