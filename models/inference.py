@@ -40,6 +40,9 @@ class Embedder:
         device: Where it runs.
         batch: Chips at once; None for what the device is likely to hold. Halved, for good, when memory runs out.
         precision: ``float32``, or the lower one that matrix products are done in (autocast).
+
+    Attributes:
+        shown: Chips that the encoder has seen so far.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Embedder:
         self.encoder = encoder.to(self.device)
         self.batch = batch or first_batch(encoder, self.device)
         self.precision = precision
+        self.shown = 0
 
     def __call__(self, cut: Callable[[slice], Chips], count: int) -> Tensor:
         """Feature vectors of chips that are cut when it is their turn.
@@ -74,6 +78,7 @@ class Embedder:
             chips = cut(slice(done, min(done + piece, count)))
             self._embed_all(chips, vectors[done : done + len(chips)])
             done += len(chips)
+            self.shown += len(chips)
             piece = max(self.batch, CUT_VALUES // chips.values[0].size)
         return vectors
 

@@ -1,4 +1,4 @@
-"""How long each step of the work takes."""
+"""What the work on a tile takes: seconds by step, and how much was read and encoded."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -6,14 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from transforms.amounts import Amounts
+
 Each = TypeVar("Each")
 
 
 @dataclass
 class Stopwatch:
-    """Seconds by step."""
+    """Seconds by step, and amounts.
+
+    Attributes:
+        seconds: By name of the step.
+        amounts: Read and encoded.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    amounts: Amounts = field(default_factory=Amounts)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

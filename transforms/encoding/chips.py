@@ -118,3 +118,22 @@ class TileChips:
         northings = layout.starts(tile.iy * side, side)
         rows = ((tile.iy + 1) * side + halo) - (northings + layout.chip_px)
         return cls(rows[::-1], columns)
+
+    def reaching(self, layout: ChipLayout, asked: np.ndarray, top: int) -> np.ndarray:
+        """The first columns of those chips of a row of blended chips that describe something that is asked for.
+
+        Args:
+            layout: Of the chips.
+            asked: bool [cell row, cell column] of the tile with its halo.
+            top: First row of the row of chips.
+        """
+        patch, patches = layout.patch_px, layout.chip_px // layout.patch_px
+        useful = np.any(asked[top // patch : top // patch + patches], axis=0)
+        return self.columns[[useful[left // patch : left // patch + patches].any() for left in self.columns]]
+
+    def count(self, layout: ChipLayout, wanted: np.ndarray) -> int:
+        """How many chips describe something of the wanted cells, bool [cell row, cell column] of the tile."""
+        if not layout.blended:
+            return int(wanted.sum())
+        asked = np.pad(wanted, layout.halo_px // layout.patch_px)
+        return sum(len(self.reaching(layout, asked, int(top))) for top in self.rows)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,21 @@ from models.inference import Embedder
 from transforms.encoding.chips import ChipLayout
 from transforms.encoding.cutting import Cutter, TileSeason
 from transforms.ground.cells import strips
+from transforms.stopwatch import Stopwatch
 
 # One tile at a time on the accelerator, however many are being read: more would only divide it.
 ACCELERATOR = threading.Lock()
+
+
+@contextmanager
+def encoding_with(embedder: Embedder, watch: Stopwatch) -> Iterator[None]:
+    """Have the accelerator for the length of the block; its time and what the encoder sees in it are counted."""
+    with ACCELERATOR, watch.step("encode"):
+        before = embedder.shown
+        try:
+            yield
+        finally:
+            watch.amounts.encoded(embedder.shown - before, embedder.encoder.specification.chip_px**2)
 
 
 @dataclass(frozen=True)
@@ -85,16 +98,13 @@ def _centred(embedder: Embedder, cutter: Cutter, wanted: np.ndarray) -> Iterator
 def _blended(embedder: Embedder, layout: ChipLayout, cutter: Cutter, wanted: np.ndarray) -> Iterator[Features]:
     """Rows of overlapping chips, north to south; a strip is finished when no further chip reaches it."""
     width, patch, halo = embedder.encoder.output.width, layout.patch_px, layout.halo_px // layout.patch_px
-    patches = layout.chip_px // patch
     asked = np.pad(wanted, halo)
     blend = _Blend(layout.blending(), asked.shape[1], width)
     tops = list(cutter.chips.rows)
     for strip in strips(len(wanted), width):
         while tops and tops[0] // patch < halo + strip.stop:
             top = tops.pop(0)
-            lefts = cutter.chips.columns
-            useful = np.any(asked[top // patch : top // patch + patches], axis=0)
-            lefts = lefts[[useful[left // patch : left // patch + patches].any() for left in lefts]]
+            lefts = cutter.chips.reaching(layout, asked, top)
             chips, vectors = _embed(embedder, cutter, np.full(len(lefts), top), lefts)
             blend.add(top // patch, lefts[chips] // patch, vectors)
         vectors, answered = blend.take(halo + strip.start, halo + strip.stop)
