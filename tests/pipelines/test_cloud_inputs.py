@@ -1,0 +1,58 @@
+"""Configuration, units and bundle are read from Google Cloud Storage as from a folder (an emulator speaks for it)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.errors import InputError
+from models.mirror import on_this_machine
+from models.source import ModelSource
+from pipelines.configuration import MapConfiguration
+from pipelines.season import map_products, region_of
+from pipelines.sections import load
+from tests.pipelines.small_season import SmallSeason
+from tests.transforms.store.emulator import BUCKET, emulator
+from transforms.store import address_of, write_bytes
+
+HOME = f"gs://{BUCKET}/inputs"
+
+
+@pytest.fixture
+def uploaded(season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallSeason]:
+    """The small season with all but its archive in a bucket."""
+    monkeypatch.setenv("STOOK_WEIGHTS", str(tmp_path / "weights"))
+    season.configure(imagery__sentinel2__catalog=str(season.folder / "archive" / "catalog.json"))
+    season.configure(imagery__sentinel1__catalog=str(season.folder / "archive" / "catalog.json"))
+    with emulator():
+        for file in (season.config, season.folder / "districts.geojson", *(season.folder / "bundle").iterdir()):
+            write_bytes(address_of(f"{HOME}/{file.relative_to(season.folder)}"), file.read_bytes())
+        yield season
+
+
+def test_relative_locations_are_relative_to_the_file_in_the_bucket(uploaded: SmallSeason) -> None:
+    config = load(f"{HOME}/{uploaded.config.name}", MapConfiguration)
+    here = uploaded.configuration
+    assert config.region.file == f"{HOME}/districts.geojson" and config.output == f"{HOME}/out"
+    assert region_of(config).hash == region_of(here).hash
+    [product], [local] = map_products(config, uploaded.year), map_products(here, uploaded.year)
+    assert product.model_hash == local.model_hash
+    assert product.model == ModelSource(f"{HOME}/bundle")  # what the edition records, wherever the copy is
+
+
+def test_a_bundle_is_copied_once_and_again_when_it_changes(uploaded: SmallSeason) -> None:
+    first = on_this_machine(f"{HOME}/bundle")
+    assert {path.name for path in first.iterdir()} == {path.name for path in (uploaded.folder / "bundle").iterdir()}
+    assert on_this_machine(f"{HOME}/bundle") == first
+    write_bytes(address_of(f"{HOME}/bundle/card.md"), b"another card")
+    assert (on_this_machine(f"{HOME}/bundle") / "card.md").read_bytes() == b"another card"
+
+
+def test_what_is_not_there_is_named(uploaded: SmallSeason) -> None:
+    with pytest.raises(InputError, match=f"{HOME}/none.yaml: the configuration file does not exist"):
+        load(f"{HOME}/none.yaml", MapConfiguration)
+    with pytest.raises(InputError, match=f"{HOME}/none: no such model"):
+        on_this_machine(f"{HOME}/none")
+    write_bytes(address_of(f"{HOME}/{uploaded.config.name}"), uploaded.config.read_bytes().replace(b"districts", b"no"))
+    with pytest.raises(InputError, match=f"{HOME}/no.geojson: no such file"):
+        region_of(load(f"{HOME}/{uploaded.config.name}", MapConfiguration))
