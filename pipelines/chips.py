@@ -156,7 +156,8 @@ def _picture_chips(
 ) -> PlacedChips:
     [window] = periods_of(config, section, encoder)
     source = config.imagery.sources()["rgb"]
-    return picture_chips(labels, source, window, encoder.specification, config.training.block_m)
+    block_m, backoff = config.training.block_m, config.run.backoff()
+    return picture_chips(labels, source, window, encoder.specification, block_m, backoff)
 
 
 def _composite_chips(
@@ -169,6 +170,7 @@ def _composite_chips(
         periods=periods_of(config, section, encoder),
         cloud_dilation_px=config.composite.cloud_dilation_px,
         readers=config.run.readers,
+        backoff=config.run.backoff(),
     )
     reader = SeasonReader(specification, settings, labels.bounds, training_grid(layout.cell_px), layout.halo_px)
     require_bands(specification, encoder.family, reader.absent)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -12,13 +13,13 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from models.errors import InputError, StookError
+from models.errors import InputError, StookError, without_secrets
 from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
 from pipelines.figures import commands as figures
 from pipelines.models import app as models_app
 from pipelines.operations import commands as operations
-from pipelines.options import Config, Provisional, Quiet, Refresh, Year
+from pipelines.options import Anew, Config, Provisional, Quiet, Refresh, Year
 from pipelines.progress import Reporter, complain, reporter
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
@@ -45,13 +46,14 @@ def map_command(
     year: Year,
     provisional: Provisional = False,
     refresh: Refresh = False,
+    anew: Anew = False,
     quiet: Quiet = False,
 ) -> None:
     """Map a season: open its edition or continue it, run its tiles, publish it."""
     from pipelines.map import run_map
 
     report = reporter(quiet)
-    _finish(run_map(load(config, MapConfiguration), year, report, provisional, refresh), report)
+    _finish(run_map(load(config, MapConfiguration), year, report, provisional, refresh, anew), report)
 
 
 @app.command()
@@ -80,20 +82,9 @@ def embed(
 
 def _finish(result: "MapResult", report: Reporter) -> None:
     """Say what failed and what came of it, and end with the exit status."""
-    for tile, cause in result.failed.items():
-        report.say("tile_failed", f"failed: {tile}: {cause}", tile=tile, cause=cause)
-    derived = f"{result.derived} derived, " if result.derived else ""
-    carried = f"{result.carried} carried over, " if result.carried else ""
-    report.say(
-        "run_finished",
-        f"{result.edition.folder}: {result.computed} tiles computed, {carried}{derived}{len(result.failed)} failed",
-        computed=result.computed,
-        derived=result.derived,
-        carried=result.carried,
-        failed=len(result.failed),
-        published=result.published,
-        edition=result.edition.id,
-    )
+    from pipelines.map import tell
+
+    tell(result, report)
     raise typer.Exit(result.exit_status)
 
 
@@ -157,6 +148,7 @@ def main() -> None:
     """Run the command; every failure ends in one line and its exit status."""
     # Libraries warn on import, of optional parts that nobody asked for; what matters to the user is in our own words.
     logging.basicConfig(level=logging.ERROR)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers stop a run: as Ctrl-C does
     try:
         app(standalone_mode=True)
     except StookError as error:
@@ -168,8 +160,8 @@ def main() -> None:
             os._exit(STOPPED)  # tiles in flight cannot be interrupted, and need not be: they have no record yet
         raise
     except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
-        Console(stderr=True).print(traceback.format_exc(), markup=False, highlight=False)
-        complain(f"stook: a fault in Stook: {fault!r}; please report it with the lines above")
+        Console(stderr=True).print(without_secrets(traceback.format_exc()), markup=False, highlight=False)
+        complain(f"stook: a fault in Stook: {without_secrets(repr(fault))}; please report it with the lines above")
         sys.exit(1)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from models.errors import InputError
 from models.inference import Precision
 from pipelines.figures.configuration import SampleSection
+from pipelines.operations.machines import MachineSection
 from pipelines.sections import (
     CompositeSection,
     EncoderSection,
@@ -209,7 +210,10 @@ class MapConfiguration(Section):
     run: RunSection = Field(RunSection(), description="How a run uses the machine.")
     sample: SampleSection | None = Field(None, description="Reference points, for figures to publish.")
     publish: PublishSection = Field(PublishSection(), description="When readers see the result.")
-    output: Location = Field(description="Folder of all results.")
+    machines: dict[str, MachineSection] = Field(
+        {}, description="Machine types by name, for the time and cost that 'stook plan' tells."
+    )
+    output: Location = Field(description="Folder of all results, or gs://bucket/prefix; see docs/cloud-storage.md.")
 
     @model_validator(mode="after")
     def _there_is_something_to_make(self) -> Self:

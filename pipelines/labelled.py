@@ -109,6 +109,7 @@ def features_of(
             periods=window.periods(section.year, encoder.specification.period, encoder.specification.most_periods),
             cloud_dilation_px=config.composite.cloud_dilation_px,
             readers=config.run.readers,
+            backoff=config.run.backoff(),
         )
         grid = training_grid(layout.cell_px)
         reader = SeasonReader(encoder.specification, settings, labels.bounds, grid, layout.halo_px)

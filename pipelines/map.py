@@ -1,15 +1,15 @@
 """``stook map`` and ``stook embed``: open or continue the edition of a season, run its tiles, publish it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import apache_beam as beam
-from apache_beam.metrics.metric import MetricsFilter
-
-from models.errors import CancelledError, InputError, UnreachableError
+from models.errors import InputError, without_secrets
 from pipelines.configuration import MapConfiguration
+from pipelines.journal import Journal, outcome_of
 from pipelines.opening import open_edition
 from pipelines.progress import Reporter
-from pipelines.runner import local_runner
+from pipelines.runner import worker_processes
 from pipelines.season import (
     Planner,
     embedding_products,
@@ -20,13 +20,15 @@ from pipelines.season import (
     season_folder,
     thresholds_of,
 )
+from pipelines.stage import run_stage
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import Lease
-from transforms.editions.signals import Signals, asked_to_stop
+from transforms.editions.run_summary import RunSummary
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
 from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
-from transforms.tiles.map_tiles import HALT_REASONS, MapTiles, TileStage, job_of
+from transforms.tiles.due import due_tiles
+from transforms.tiles.map_tiles import MapTiles, job_of
 from transforms.tiles.materials import Machine
 from transforms.tiles.resources import resource_hints, worker_memory
 
@@ -43,6 +45,7 @@ class MapResult:
         failed_share: Of the region's area.
         derived: Of how many tiles this run made maps from finished ones.
         carried: Of how many tiles it took everything over from the edition before.
+        summary: What the edition keeps of the run; None where there was nothing to do.
     """
 
     edition: Edition
@@ -52,6 +55,7 @@ class MapResult:
     failed_share: float
     derived: int = 0
     carried: int = 0
+    summary: RunSummary | None = None
 
     @property
     def exit_status(self) -> int:
@@ -60,15 +64,28 @@ class MapResult:
 
 
 def run_map(
-    config: MapConfiguration, year: int, reporter: Reporter, provisional: bool = False, refresh: bool = False
+    config: MapConfiguration,
+    year: int,
+    reporter: Reporter,
+    provisional: bool = False,
+    refresh: bool = False,
+    anew: bool = False,
 ) -> MapResult:
     """Map a season, or go on with it where an earlier run stopped.
+
+    Args:
+        config: The configuration.
+        year: Harvest year.
+        reporter: Told what happens.
+        provisional: Whether the season need not be over.
+        refresh: Whether the archives are searched again, for a successor of the edition that is there.
+        anew: The same, and the successor takes over nothing.
 
     Raises:
         InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
-    return run(config, year, season_folder(config, year), map_products, reporter, provisional, refresh)
+    return run(config, year, season_folder(config, year), map_products, reporter, provisional, refresh, anew)
 
 
 def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapResult:
@@ -88,10 +105,10 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapRes
     failed = failures(edition)
     if not failed:
         raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
-    reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
-    with folder.lease() as lease:
+    with announced(folder, config, reporter) as lease:
+        reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
         if folder.status(edition) == "published":
-            edition = open_edition(folder, plan, region, reporter, frozen=edition)
+            edition = open_edition(folder, plan, region, reporter, frozen=edition, backoff=config.run.backoff())
         return fill(folder, lease, edition, config, reporter)
 
 
@@ -110,23 +127,48 @@ def run(
     reporter: Reporter,
     provisional: bool,
     refresh: bool,
+    anew: bool = False,
 ) -> MapResult:
     """Make the products that ``planned`` gives, as an edition in ``folder``."""
     region = region_of(config)
     plan = plan_of(config, year, region, provisional, planned)
     folder.require_writable()
+    refresh = refresh or anew
     edition = None if refresh else folder.find(plan.key)
     if edition is not None and folder.status(edition) == "published":
         return nothing_to_do(edition, config, reporter)
-    with folder.lease() as lease:
+    with announced(folder, config, reporter) as lease:
         edition = None if refresh else folder.find(plan.key)  # again: another run may have had the lease until now
         if edition is not None and folder.status(edition) == "published":
             return nothing_to_do(edition, config, reporter)
         if edition is None:
-            edition = open_edition(folder, plan, region, reporter)
+            edition = open_edition(folder, plan, region, reporter, carries=not anew, backoff=config.run.backoff())
         else:
             reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
         return fill(folder, lease, edition, config, reporter)
+
+
+@contextmanager
+def announced(folder: SeasonFolder, config: MapConfiguration, reporter: Reporter) -> Iterator[Lease]:
+    """Have the lease of a season for the length of the block, and tell that a run begins, or how it breaks off."""
+    with reporter.about(season=folder.folder.name):
+        known: dict[str, str] = {}
+        try:
+            with folder.lease() as lease, reporter.about(run=lease.run):
+                known = {"run": lease.run}
+                host, run = lease.content["host"], config.run
+                text = f"{folder.folder.name}: run {lease.run} on {host}"
+                reporter.log("run_started", text, host=host, mode=run.mode, workers=run.workers)
+                try:
+                    yield lease
+                finally:
+                    known |= {"edition": edition} if (edition := lease.content["edition"]) else {}
+        except BaseException as end:
+            if not isinstance(end, SystemExit | GeneratorExit):
+                outcome, reason = outcome_of(end), without_secrets(" ".join(str(end).split())) or "Ctrl-C or SIGTERM"
+                text = f"{folder.folder.name}: {outcome}: {reason}"
+                reporter.log("halted", text, **known, outcome=outcome, reason=reason)
+            raise
 
 
 def nothing_to_do(edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
@@ -136,6 +178,9 @@ def nothing_to_do(edition: Edition, config: MapConfiguration, reporter: Reporter
         "nothing_to_do",
         f"{edition.plan.season} is published as {edition.id}{', with failed tiles' if failed else ''}; a published "
         "edition never changes, --refresh makes a successor",
+        season=str(edition.plan.season),
+        edition=edition.id,
+        failed=len(failed),
     )
     share = failed_share(statistics(edition, thresholds_of(config)))
     return MapResult(edition, published=True, computed=0, failed=failed, failed_share=share)
@@ -151,105 +196,71 @@ def fill(
         CancelledError: If somebody asked the run to stop.
     """
     lease.say(edition=edition.id)
-    signals = folder.signals(lease)
-    mapped = run_tiles(signals, edition, config, reporter)
-    derived = derive_tiles(signals, edition, config, reporter)
-    with writing(edition.folder):
-        return finish(folder, lease, edition, config, mapped, derived, reporter)
+    with reporter.about(edition=edition.id), Journal(edition, config, folder.signals(lease)).kept() as journal:
+        run_tiles(journal, reporter)
+        derive_tiles(journal, reporter)
+        with writing(edition.folder):
+            return finish(folder, lease, journal, reporter)
 
 
-@dataclass(frozen=True)
-class Worked:
-    """What a stage did.
-
-    Attributes:
-        computed: Tiles of which it made something, or failed to.
-        carried: Tiles of which it took everything over from the edition before.
-    """
-
-    computed: int = 0
-    carried: int = 0
-
-
-def run_tiles(signals: Signals, edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+def run_tiles(journal: Journal, reporter: Reporter) -> None:
     """Run every tile that has no valid record.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
+        CancelledError: If somebody asked the run to stop.
     """
-    machine = Machine(config.run.readers, config.run.batch)
+    edition, config = journal.edition, journal.config
+    machine = Machine(config.run.readers, config.run.batch, config.run.backoff())
     job = job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
     hints = resource_hints(
         worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
     )
-    with reporter.following(edition, len(edition.manifest["tiles"])):
-        return run_stage(MapTiles(signals, edition, machine, hints), edition, config)
+    with reporter.following(edition, [product.product for product in job.plan.products]):
+        stage = MapTiles(journal.signals, edition, machine, hints, worker_processes(config.run))
+        run_stage(stage, due_tiles(edition), edition, config, reporter, journal.mapped)
 
 
-def derive_tiles(signals: Signals, edition: Edition, config: MapConfiguration, reporter: Reporter) -> Worked:
+def derive_tiles(journal: Journal, reporter: Reporter) -> None:
     """Make the products that are made from finished maps, where there are any.
 
     Every tile must be settled: neighbours look into each other's maps.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
+        CancelledError: If somebody asked the run to stop.
     """
+    edition, config = journal.edition, journal.config
     names = [product.product for product in edition.plan.derived]
     if not names:
-        return Worked()
+        return
     job_of.cache_clear()  # the encoders have done their work
     derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
-    return run_stage(DeriveTiles(signals, edition), edition, config)
+    with reporter.following(edition, names, [product.product for product in edition.plan.products]):
+        stage = DeriveTiles(journal.signals, edition, worker_processes(config.run))
+        run_stage(stage, edition.manifest["tiles"], edition, config, reporter, journal.derived)
 
 
-def run_stage(stage: TileStage, edition: Edition, config: MapConfiguration) -> Worked:
-    """Run a stage over all tiles of an edition.
-
-    Raises:
-        UnreachableError: If some tiles were left undecided.
-        CancelledError: If somebody asked the run to stop.
-    """
-    runner, options = local_runner(config.run)
-    pipeline = beam.Pipeline(runner=runner, options=options)
-    _ = pipeline | beam.Create(edition.manifest["tiles"]) | stage
-    metrics = pipeline.run().metrics()
-    reasons = metrics.query(MetricsFilter().with_name(HALT_REASONS))["string_sets"]
-    if reasons:
-        raise UnreachableError(f"{min(reasons[0].result)}; what is done is kept, run the same command again")
-    if asked_to_stop(edition.folder.parent):
-        raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
-    found = {each.key.metric.name: each.result for each in metrics.query(MetricsFilter())["counters"]}
-    return Worked(found.get("tiles_done", 0) + found.get("tiles_failed", 0), found.get("tiles_carried", 0))
-
-
-def finish(
-    folder: SeasonFolder,
-    lease: Lease,
-    edition: Edition,
-    config: MapConfiguration,
-    mapped: Worked,
-    derived: Worked,
-    reporter: Reporter,
-) -> MapResult:
+def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Reporter) -> MapResult:
     """Write statistics and the compact ledger, then point readers at the edition if not too much failed.
 
     Args:
         folder: Of the edition.
         lease: Of the season.
-        edition: Every tile must have its record.
-        config: The configuration.
-        mapped: What this run did of the products of models.
-        derived: The same of products that are made from maps.
+        journal: Of the run; every tile of its edition must have its record.
         reporter: Told what came of it.
     """
+    edition, config = journal.edition, journal.config
     table = write_statistics(edition, thresholds_of(config))
     edition.ledger.compact(edition.folder / "ledger.parquet")
     share, most = failed_share(table), config.publish.most_failed_share
-    failed, carried = failures(edition), mapped.carried
-    result = MapResult(edition, share <= most, mapped.computed, failed, share, derived.computed, carried)
+    published, failed = share <= most, failures(edition)
+    lease.say()  # that it is still this run's
+    summary = journal.write("complete" if published else "not_published")
+    mapped, derived = journal.mapped.worked, journal.derived.worked
+    result = MapResult(edition, published, mapped.computed, failed, share, derived.computed, mapped.carried, summary)
     if result.published:
-        lease.say()  # that it is still this run's
         folder.publish(edition)
         reporter.say("published", f"published edition {edition.id}", edition=edition.id)
     else:
@@ -261,6 +272,27 @@ def finish(
             failed_share=share,
         )
     return result
+
+
+def tell(result: MapResult, reporter: Reporter) -> None:
+    """Say which tiles failed and what came of a run."""
+    reporter.list_failed(result.failed)
+    derived = f"{result.derived} derived, " if result.derived else ""
+    carried = f"{result.carried} carried over, " if result.carried else ""
+    summary = result.summary
+    told = {} if summary is None else {"run": summary.run, "seconds": summary.seconds, "amounts": summary.amounts}
+    reporter.say(
+        "run_finished",
+        f"{result.edition.folder}: {result.computed} tiles computed, {carried}{derived}{len(result.failed)} failed",
+        **told,
+        season=str(result.edition.plan.season),
+        edition=result.edition.id,
+        computed=result.computed,
+        derived=result.derived,
+        carried=result.carried,
+        failed=len(result.failed),
+        published=result.published,
+    )
 
 
 def failures(edition: Edition) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from models.checkpoints import CHECKPOINTS
 from models.inference import Embedder
 from pipelines.progress import Reporter
+from transforms.backoff import BackOff
 from transforms.editions import map_store
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
@@ -20,22 +21,37 @@ AND = "; "  # between licences
 
 
 def open_edition(
-    folder: SeasonFolder, plan: Plan, region: Region, reporter: Reporter, frozen: Edition | None = None
+    folder: SeasonFolder,
+    plan: Plan,
+    region: Region,
+    reporter: Reporter,
+    frozen: Edition | None = None,
+    carries: bool = True,
+    backoff: BackOff | None = None,
 ) -> Edition:
-    """Freeze the inputs of a new edition, or take those of an edition of the same plan, and create its empty maps."""
+    """Freeze the inputs of a new edition and create its empty maps.
+
+    Args:
+        folder: Of the season, whose lease the caller has.
+        plan: What is to be made.
+        region: Where.
+        reporter: Told what is found.
+        frozen: An edition of the same plan whose inputs are taken instead of searching the archives.
+        carries: Whether unchanged tiles are taken over from the published edition.
+        backoff: How patiently archives are asked.
+    """
     tiles = region.tiles(plan.grid)
     if frozen is None:
         reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
-        inputs, absent = find_inputs(
-            plan.sources, widened(region.bounds, plan.halo_px * plan.grid.resolution_m), plan.spans
-        )
+        around = widened(region.bounds, plan.halo_px * plan.grid.resolution_m)
+        inputs, absent = find_inputs(plan.sources, around, plan.spans, backoff)
     else:
         inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
     told = {product.product: describe_model(product, absent) for product in plan.products}
     for derived in plan.derived:
         told[derived.product] = joined([told[name] for name in derived.inputs])
     licences = {name: facts.licence for name, facts in told.items()}
-    quantisation = quantisation_of(plan, region, inputs, absent)
+    quantisation = quantisation_of(plan, region, inputs, absent, backoff)
     with folder.opening(plan) as (edition, manifest):
         if quantisation is not None:
             manifest["quantisation"] = asdict(quantisation)
@@ -50,6 +66,7 @@ def open_edition(
             "calibrated": {name: facts.calibrated for name, facts in told.items()},
             "licences": licences,
             "scenes": len(inputs),
+            "carries": carries,
         }
     if absent:
         names = ", ".join(sorted(absent))
@@ -59,13 +76,15 @@ def open_edition(
     return opened
 
 
-def quantisation_of(plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str]) -> Quantisation | None:
+def quantisation_of(
+    plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str], backoff: BackOff | None = None
+) -> Quantisation | None:
     """How vectors are brought to eight bits, if this edition stores them so."""
     [first, *_] = plan.products
     encoding = first.encoding
     if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
         return None
-    return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()))
+    return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()), backoff)
 
 
 @dataclass(frozen=True)

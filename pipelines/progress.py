@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,10 +20,13 @@ from rich.progress import (
 )
 
 from transforms.editions.edition import Edition, now
+from transforms.editions.ledger import TileRecord
 from transforms.repeating import repeating
-from transforms.store import read_bytes
+from transforms.store import STORE_FAILURES, read_bytes
 
 LOOKS_EVERY_S = 0.5
+DERIVE = "derive"  # the step of the stage after the maps
+RESTS = 10  # times as long as a look took: in a bucket a look at a country's ledger takes minutes
 
 
 @dataclass(frozen=True)
@@ -33,25 +37,64 @@ class Count:
     failed: int
 
 
-class LedgerCounter:
-    """Counts records as they appear; every record is read once, or again when it was written anew.
+class LedgerFollower:
+    """Reads the records of a ledger as they appear, each once, or again when it was written anew.
+
+    Memory: some hundred bytes per tile.
 
     Args:
         edition: Whose ledger is followed.
+        names: Of the products that the stage makes.
     """
 
-    def __init__(self, edition: Edition):
+    def __init__(self, edition: Edition, names: Sequence[str]):
         self.ledger = edition.ledger
-        self.seen: dict[str, tuple[str, bool]] = {}
+        self.names = names
+        self.seen: dict[str, int] = {}
+        self.undecided: set[str] = set()  # tiles with a record that lacks one of the products
+        self.failed: set[str] = set()  # of the others
+        self.rest_until = 0.0
 
-    def look(self) -> Count:
-        """The state of the ledger now."""
-        for name, mark in self.ledger.marks().items():
-            if self.seen.get(name, ("", False))[0] != mark:
-                content = read_bytes(self.ledger.folder / name)
-                self.seen[name] = (mark, b'"status": "failed"' in (content or b""))
-        failed = sum(failed for _, failed in self.seen.values())
-        return Count(len(self.seen) - failed, failed)
+    def begin(self) -> Count:
+        """Take in what is there already; records are searched for words, which is quicker than to understand them."""
+        for name in self._fresh():
+            content = read_bytes(self.ledger.folder / name) or b""
+            decided = all(f'"{product}": {{'.encode() in content for product in self.names)
+            self._sort(name.removesuffix(".json"), decided, b'"status": "failed"' in content)
+        return self.count
+
+    def look(self, at_once: bool = False) -> Iterator[TileRecord]:
+        """The records that are new; none while it rests, which the longer a look takes it does the longer."""
+        start = time.monotonic()
+        if start < self.rest_until and not at_once:
+            return
+        for record in self.ledger.records(self._fresh()):
+            decided = all(name in record.products for name in self.names)
+            self._sort(record.tile, decided, record.failed)
+            if decided:
+                yield record
+        self.rest_until = time.monotonic() + RESTS * (time.monotonic() - start)
+
+    @property
+    def count(self) -> Count:
+        """The state of the ledger at the last look."""
+        return Count(len(self.seen) - len(self.undecided) - len(self.failed), len(self.failed))
+
+    def _sort(self, tile: str, decided: bool, failed: bool) -> None:
+        """Remember the state of a tile."""
+        self.undecided.discard(tile)
+        self.failed.discard(tile)
+        if not decided:
+            self.undecided.add(tile)
+        elif failed:
+            self.failed.add(tile)
+
+    def _fresh(self) -> list[str]:
+        """Files of the records that were written since."""
+        found = {name: hash(mark) for name, mark in self.ledger.marks().items()}
+        fresh = [name for name, mark in found.items() if self.seen.get(name) != mark]
+        self.seen = found
+        return fresh
 
 
 class Reporter(Protocol):
@@ -60,8 +103,25 @@ class Reporter(Protocol):
     def say(self, event: str, text: str, **details: Any) -> None:
         """Report one event: its stable name for machines, a sentence for people, details as plain data."""
 
-    def following(self, edition: Edition, tiles: int) -> Any:
-        """A context in which the ledger of ``edition`` is followed."""
+    def log(self, event: str, text: str, **details: Any) -> None:
+        """Report one event that people see already, or need not."""
+
+    def about(self, **known: Any) -> AbstractContextManager[None]:
+        """A context of which every event has these details too."""
+
+    def following(
+        self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()
+    ) -> AbstractContextManager[None]:
+        """A context in which a ledger is followed.
+
+        Args:
+            edition: Whose.
+            names: Of the products that a stage makes meanwhile.
+            after: Of those that earlier stages have made; a tile in which they failed was told.
+        """
+
+    def list_failed(self, failed: Mapping[str, str]) -> None:
+        """Name the failed tiles and their causes at the end of a run, for whom it was not told before."""
 
 
 class TerminalReporter:
@@ -74,8 +134,16 @@ class TerminalReporter:
         """Print the sentence."""
         self.console.print(text, markup=False)
 
+    def log(self, event: str, text: str, **details: Any) -> None:
+        """Print nothing."""
+
     @contextmanager
-    def following(self, edition: Edition, tiles: int) -> Iterator[None]:
+    def about(self, **known: Any) -> Iterator[None]:
+        """Nothing more is told."""
+        yield
+
+    @contextmanager
+    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
         """Show tiles done, failed, elapsed and left while the block runs."""
         columns = (
             TextColumn("tiles"),
@@ -88,43 +156,122 @@ class TerminalReporter:
             TimeRemainingColumn(elapsed_when_finished=False),
         )
         with Progress(*columns, console=self.console) as progress:
-            counter = LedgerCounter(edition)
-            start = counter.look()
-            task = progress.add_task("tiles", total=tiles, completed=start.done + start.failed, failed=0, rate="")
+            follower = LedgerFollower(edition, names)
+            start = follower.begin()
+            made = 0
+            before = start.done + start.failed
+            task = progress.add_task("tiles", total=len(edition.manifest["tiles"]), completed=before, failed=0, rate="")
 
-            def show() -> None:
-                count = counter.look()
-                rate = rate_of(progress, task, count.done + count.failed - start.done - start.failed)
+            def show(at_once: bool = False) -> None:
+                nonlocal made
+                made += sum(1 for _ in follower.look(at_once))
+                count = follower.count
+                rate = rate_of(progress, task, made)
                 progress.update(task, completed=count.done + count.failed, failed=count.failed, rate=rate)
 
-            with repeating(show, LOOKS_EVERY_S, "progress"):
+            with repeating(unless_the_store_fails(show), LOOKS_EVERY_S, "progress"):
                 yield
-            show()
+            show(at_once=True)
+
+    def list_failed(self, failed: Mapping[str, str]) -> None:
+        """Print a line for each."""
+        for tile, cause in failed.items():
+            self.console.print(f"failed: {tile}: {cause}", markup=False)
 
 
 class JsonReporter:
     """One JSON object a line on standard output, for schedulers and logs."""
 
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+
     def say(self, event: str, text: str, **details: Any) -> None:
-        """Print the event with its time."""
-        print(json.dumps({"time": now(), "event": event, "message": text, **details}), flush=True)
+        """Print the event with its time and with what is known of the run."""
+        line = json.dumps({"time": now(), "event": event, "message": text, **self.known, **details})
+        print(f"{line}\n", end="", flush=True)  # in one piece: several threads tell
+
+    log = say
 
     @contextmanager
-    def following(self, edition: Edition, tiles: int) -> Iterator[None]:
-        """Report ``tiles_progress`` whenever the ledger has grown."""
-        counter = LedgerCounter(edition)
+    def about(self, **known: Any) -> Iterator[None]:
+        """Every event of the block has these details too."""
+        before = self.known
+        self.known = before | known
+        try:
+            yield
+        finally:
+            self.known = before
+
+    @contextmanager
+    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+        """Report each tile once it is decided, and ``tiles_progress`` whenever the ledger has grown."""
+        follower, tiles = LedgerFollower(edition, names), len(edition.manifest["tiles"])
+        follower.begin()
         last: list[Count] = []
 
-        def show() -> None:
-            count = counter.look()
+        def show(at_once: bool = False) -> None:
+            for record in follower.look(at_once):
+                self._tell(record, names, after)
+            count = follower.count
             if last != [count]:
                 last[:] = [count]
                 text = f"{count.done} of {tiles} tiles done, {count.failed} failed"
                 self.say("tiles_progress", text, done=count.done, failed=count.failed, tiles=tiles)
 
-        with repeating(show, LOOKS_EVERY_S, "progress"):
+        with repeating(unless_the_store_fails(show), LOOKS_EVERY_S, "progress"):
             yield
-        show()
+        show(at_once=True)
+
+    def _tell(self, record: TileRecord, names: Sequence[str], after: Sequence[str]) -> None:
+        """Report a tile of which the products ``names`` are decided."""
+        made = {name: record.products[name] for name in names}
+        causes = {name: product.error or "" for name, product in made.items() if product.status == "failed"}
+        told = {"tile": record.tile, "products": list(names), "attempts": record.attempts}
+        if any(record.products[name].status == "failed" for name in after if name in record.products):
+            return
+        if causes:
+            cause = next(iter(causes.values()))
+            self.say("tile_failed", f"failed: {record.tile}: {cause}", **told, cause=cause, causes=causes)
+        else:
+            carried = all(product.carried for product in made.values())
+            seconds = {step: took for step, took in record.seconds.items() if (step == DERIVE) == bool(after)}
+            text = f"{record.tile} {'carried over' if carried else 'done'}"
+            self.say("tile_done", text, **told, carried=carried, seconds=seconds)
+
+    def list_failed(self, failed: Mapping[str, str]) -> None:
+        """Each was told as ``tile_failed`` when it failed."""
+
+
+class SilentReporter:
+    """Takes events and tells nobody."""
+
+    def say(self, event: str, text: str, **details: Any) -> None:
+        """Tell nobody."""
+
+    log = say
+
+    @contextmanager
+    def about(self, **known: Any) -> Iterator[None]:
+        """Tell nobody."""
+        yield
+
+    @contextmanager
+    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+        """Tell nobody."""
+        yield
+
+    def list_failed(self, failed: Mapping[str, str]) -> None:
+        """Tell nobody."""
+
+
+def unless_the_store_fails(show: Callable[[], None]) -> Callable[[], None]:
+    """``show``, but a store that does not answer now is looked at again next time."""
+
+    def guarded() -> None:
+        with suppress(*STORE_FAILURES):
+            show()
+
+    return guarded
 
 
 def rate_of(progress: Progress, task: TaskID, finished: int) -> str:

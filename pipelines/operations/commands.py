@@ -1,11 +1,12 @@
 """The commands of ``stook`` with which an operator looks after editions."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.configuration import MapConfiguration
-from pipelines.options import Config, Year
+from pipelines.options import Config, Provisional, Quiet, Refresh, Year
 from pipelines.sections import load
 
 
@@ -18,6 +19,30 @@ def status(
     from pipelines.operations.status import print_states, run_status
 
     print_states(run_status(load(config, MapConfiguration), year), as_json)
+
+
+def plan(
+    config: Config,
+    year: Year,
+    provisional: Provisional = False,
+    refresh: Refresh = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object; keep it for --beside.")] = False,
+    machine: Annotated[
+        str | None, typer.Option(help="One of machines in the configuration; default: this one.")
+    ] = None,
+    look_at: Annotated[int, typer.Option(help="Tiles to look at; of more, so many are chosen by lot.", min=1)] = 1000,
+    beside: Annotated[Path | None, typer.Option(help="A kept plan: show what came of it, side by side.")] = None,
+) -> None:
+    """Tell what 'stook map' would do, read, take and cost, without doing it."""
+    from pipelines.operations import beside as comparing
+    from pipelines.operations.plan import run_plan
+    from pipelines.operations.plan_printing import print_comparison, print_forecast
+
+    loaded = load(config, MapConfiguration)
+    if beside is not None:
+        print_comparison(comparing.run_beside(loaded, year, beside), as_json)
+    else:
+        print_forecast(run_plan(loaded, year, provisional, refresh, look_at, machine), as_json)
 
 
 def publish(
@@ -63,7 +88,28 @@ def remove(
         run_remove(loaded, year, keep, open_too, really=True)
 
 
+def backfill(
+    config: Config,
+    years: Annotated[str, typer.Option(help="Harvest years: 2017:2024, or 2017,2019, or one.")],
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin with the last season.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Map published seasons again of which the archives have other scenes.")
+    ] = False,
+    skip_unusable: Annotated[
+        bool, typer.Option("--skip-unusable", help="Leave out seasons that cannot be mapped; else they refuse all.")
+    ] = False,
+    provisional: Provisional = False,
+    quiet: Quiet = False,
+) -> None:
+    """Map several seasons that were planned together, and tell whether they can be compared."""
+    from pipelines.operations.backfill import Options, run_backfill, years_of
+
+    options = Options(newest_first, refresh, provisional, skip_unusable)
+    result = run_backfill(load(config, MapConfiguration), years_of(years), options, quiet)
+    raise typer.Exit(result.exit_status)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (status, publish, cancel, remove):
+    for command in (status, plan, publish, cancel, remove, backfill):
         app.command()(command)

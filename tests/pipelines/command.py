@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from models.errors import StookError
 from pipelines.cli import app
 from transforms.editions.edition import Edition
+from transforms.store import zarr_store
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def stook(*words: object) -> Told:
 
 def arrays(edition: Edition) -> dict[str, np.ndarray]:
     """Every array of the maps, by path."""
-    members = zarr.open_group(edition.maps, mode="r").members(max_depth=None)
+    members = zarr.open_group(zarr_store(edition.maps), mode="r").members(max_depth=None)
     return {path: np.asarray(member[:]) for path, member in members if isinstance(member, zarr.Array)}
 
 

@@ -1,5 +1,6 @@
 """A small simulated season that tests and evidence may map, copy and spoil."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -116,6 +117,25 @@ class SmallSeason:
         window = {"start": {"month": start_month, "year": 0}, "months": months}
         write_random_bundle(self.folder / "bundle", Conditions(start_month, months))
         return self.configure(products__cropland__window=window, products__cropland__minimum_observations=0)
+
+    def repeat_in(self, year: int) -> "SmallSeason":
+        """Add the scenes to the archive once more as those of another year, the same pixels; returns the season."""
+        for collection in (self.folder / "archive").glob("*/collection.json"):
+            content = json.loads(collection.read_text())
+            for path in sorted(collection.parent.glob(f"*_{self.year}*/*.json")):
+                item = json.loads(path.read_text())
+                time = item["properties"]["datetime"]
+                item["id"] = item["id"].replace(str(self.year), str(year))
+                item["properties"]["datetime"] = f"{year}{time.removeprefix(str(self.year))}"
+                for asset in item["assets"].values():
+                    asset["href"] = f"../{path.parent.name}/{Path(asset['href']).name}"
+                target = collection.parent / item["id"] / f"{item['id']}.json"
+                target.parent.mkdir()
+                target.write_text(json.dumps(item))
+                link = f"./{item['id']}/{target.name}"
+                content["links"].append({"rel": "item", "href": link, "type": "application/geo+json"})
+            collection.write_text(json.dumps(content))
+        return self
 
     def narrowed(self, east: float = 36.0016) -> "SmallSeason":
         """Shrink the region to a unit on each side of the meridian, one tile of 1 km per zone; returns the season.

@@ -11,6 +11,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
+from transforms.backoff import BackOff
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,3 +108,28 @@ def test_every_field_is_documented(schema: type[MapConfiguration] | type[TrainCo
 def test_every_example_is_valid(example: Path) -> None:
     config = load(example, TrainConfiguration if example.stem.startswith("train") else MapConfiguration)
     assert set(config.imagery.sources()) == {"sentinel1", "sentinel2"}
+
+
+def test_where_links_may_lead_and_whether_files_are_verified_come_from_the_archive(tmp_path: Path) -> None:
+    archive = valid()["imagery"]["sentinel2"]
+    told = {"hosts": ["*.example.org"], "folders": ["../scenes"], "verify": True}
+    source = load_data(tmp_path, changed("imagery.sentinel2", archive | told)).imagery.sources()["sentinel2"]
+    assert (source.hosts, source.folders, source.verify) == (
+        ("*.example.org",),
+        (str(tmp_path.parent / "scenes"),),
+        True,
+    )
+    plain = load_data(tmp_path, valid()).imagery.sources()["sentinel2"]
+    assert (plain.hosts, plain.folders, plain.verify) == ((), (), False)
+
+
+def test_patience_with_archives_can_be_set(tmp_path: Path) -> None:
+    config = load_data(tmp_path, {**valid(), "run": {"attempts": 2, "timeout_s": 7}})
+    assert config.run.backoff() == BackOff(attempts=2, timeout_s=7)
+    assert load_data(tmp_path, valid()).run.backoff() == BackOff()
+
+
+def test_a_password_in_the_address_of_a_catalogue_is_refused_and_not_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="carries a user name or password") as refusal:
+        load_data(tmp_path, changed("imagery.sentinel2.catalog", "https://me:SECRET@example.org/v1"))
+    assert "SECRET" not in str(refusal.value)

@@ -14,7 +14,7 @@ import shapely
 
 from models.errors import InputError
 from pipelines import map as map_pipeline
-from pipelines.progress import JsonReporter
+from pipelines.progress import JsonReporter, SilentReporter
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from tests.pipelines.test_piles import published, run
@@ -155,9 +155,8 @@ def test_a_failed_tile_is_told_once_with_its_first_cause(ready: SmallSeason, tmp
 
 def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_pipeline, "run_stage", None)
-    edition: Any = SimpleNamespace(plan=SimpleNamespace(derived=()))
-    config: Any = None
-    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == map_pipeline.Worked()
+    journal: Any = SimpleNamespace(edition=SimpleNamespace(plan=SimpleNamespace(derived=())), config=None)
+    map_pipeline.derive_tiles(journal, JsonReporter())
 
 
 def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
@@ -169,17 +168,19 @@ def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
         def __init__(self, *_: Any):
             pass
 
-    plan = SimpleNamespace(derived=(SimpleNamespace(product="farmed_cells"),))
+    plan = SimpleNamespace(derived=(SimpleNamespace(product="farmed_cells"),), products=())
     edition: Any = SimpleNamespace(plan=plan, manifest={"tiles": []}, folder=Path())
     hashable: Any = Edition(Path("none"))
     monkeypatch.setattr(map_tiles, "TileJob", Encoders)
     first = weakref.ref(map_tiles.job_of(hashable, Machine()))
     released: list[bool] = []
     monkeypatch.setattr(map_pipeline, "derive_job_of", lambda _: released.append(first() is None))
-    monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: len(released))
-    config: Any = None
-    assert map_pipeline.derive_tiles(edition, config, JsonReporter()) == 1
-    assert released == [True]
+    ready: list[int] = []
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: ready.append(len(released)))
+    config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
+    journal: Any = SimpleNamespace(edition=edition, config=config, signals=None, derived=None)
+    map_pipeline.derive_tiles(journal, SilentReporter())
+    assert released == [True] and ready == [1]
 
 
 def test_exports_carry_the_legend_and_the_colours_of_codes(mapped: SmallSeason, tmp_path: Path) -> None:

@@ -9,14 +9,21 @@ OWN = {"simulation_started"}  # of the demonstration, which no scheduler runs
 
 def told_events() -> set[str]:
     """The name of every event that the code tells."""
-    calls = (
-        node
+    calls = [
+        (node.func.attr, node.args)
         for package in ("models", "transforms", "pipelines")
         for path in (ROOT / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "say"
-    )
-    return {ast.literal_eval(call.args[0]) for call in calls}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    said = {ast.literal_eval(arguments[0]) for name, arguments in calls if name == "say" and arguments}
+    return said | ({literal(arguments) for name, arguments in calls if name == "log"} - {""})
+
+
+def literal(arguments: list[ast.expr]) -> str:
+    """The text that is the first argument of a call; empty for a logarithm."""
+    first = arguments[0] if arguments else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
 def test_every_event_is_listed() -> None:

@@ -4,53 +4,78 @@ import os
 import random
 import shutil
 import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from pipelines.cli import app
-from tests.evidence.kill import command, differing_bytes, finish, published, run
+from tests.evidence.kills import MODELS, Arm, Expected, Kill, contents, differing_bytes, look, points_of
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-
-
-def run_here(season: SmallSeason) -> int:
-    """``stook map`` in this process, which has loaded its libraries already."""
-    words = command(season)
-    return CliRunner().invoke(app, words[words.index("map") :]).exit_code
+from transforms.store import write_bytes, write_json
 
 
 @pytest.fixture(scope="module")
-def undisturbed(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> Edition:
-    """The edition of a run that nobody killed."""
-    season = pristine_season.copy(tmp_path_factory.mktemp("undisturbed") / "season").hurried()
-    assert run_here(season) == 0
-    return published(season)
+def arm(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> Arm:
+    """Runs of the season, of which one was published and nobody disturbed it."""
+    season = pristine_season.copy(tmp_path_factory.mktemp("killed") / "season").hurried()
+    arm = Arm(season, "threads", {})
+    arm.with_model(MODELS[0])
+    assert arm.run() == 0
+    return arm
+
+
+@pytest.fixture(scope="module")
+def expected(arm: Arm) -> dict[str, Expected]:
+    """What the published edition holds."""
+    edition = arm.folder.current()
+    assert edition is not None
+    return {edition.plan.products[0].model_hash: Expected(contents(edition), len(edition.manifest["tiles"]))}
 
 
 def test_a_run_killed_in_a_shard_and_again_at_a_random_moment_ends_like_one_that_was_not(
-    undisturbed: Edition, season: SmallSeason
+    arm: Arm, expected: dict[str, Expected]
 ) -> None:
-    season.hurried()
-    assert run(season, "in the middle of a shard, torn") == -signal.SIGKILL
+    arm.with_model(MODELS[1])  # everything is made anew, and made again from the first model afterwards
+    assert arm.run() == 0
+    arm.with_model(MODELS[0])
+    before = arm.folder.current()
     seed = int(os.environ.get("STOOK_TEST_SEED", random.randrange(1_000_000)))
-    delay_s = random.Random(seed).uniform(3, 8)  # from start-up to the last tiles
-    second = run(season, delay_s=delay_s)
-    assert second in (0, -signal.SIGKILL)
-    kills = 1 + (second == -signal.SIGKILL)
+    moment = Kill(None, random.Random(seed).uniform(0, 1))
+    assert arm.run(Kill("in the middle of a shard, torn")) == -signal.SIGKILL
+    opened = arm.open_edition()
+    assert opened is not None
+    begun = {path.stem for path in opened.ledger.attempts.glob("*.json")}  # type: ignore[union-attr]
+    kept = opened.ledger.marks()
+    assert arm.run(moment, duration_s=5.0) in (0, -signal.SIGKILL)
+    arm.finish(False, before, expected)
 
-    verdict = finish(season, undisturbed, again=run_here)
-    told = f"STOOK_TEST_SEED={seed}, killed after {delay_s:.2f} s, {verdict}"
-    assert verdict.differing_bytes == 0, told
-    # Each kill costs the tiles that were in flight; the second may come before those of the first are done again.
-    assert verdict.redone <= kills * season.configuration.run.workers, told
-    assert verdict.scraps == [], told
+    told = f"STOOK_TEST_SEED={seed}, {moment}, {arm.came}"
+    assert arm.came.differing_bytes == 0 and arm.came.finished == 1, told
+    # A kill costs the tiles that were in flight and no other.
+    assert len(begun) <= arm.season.configuration.run.workers, told
+    assert {name: mark for name, mark in opened.ledger.marks().items() if name in kept} == kept, told
+    assert arm.came.scraps == [] and arm.came.orphans == 0, told
 
 
-def test_the_comparison_counts_every_byte(undisturbed: Edition) -> None:
-    other = Edition(shutil.copytree(undisturbed.folder, undisturbed.folder.with_name("copy")))
-    assert differing_bytes(undisturbed, other) == 0
-    table = other.folder / "statistics.csv"
-    table.write_bytes(table.read_bytes()[:-1] + b"?!")
-    (other.maps / "stray").write_bytes(b"123")
-    assert differing_bytes(undisturbed, other) == 2 + 3
+def test_the_comparison_counts_every_byte() -> None:
+    assert differing_bytes({"a": b"123", "b": b"4"}, {"a": b"123", "b": b"4"}) == 0
+    assert differing_bytes({"a": b"123", "b": b"4"}, {"a": b"193", "c": b"56"}) == 1 + 1 + 2
+
+
+def test_a_reader_notices_a_mixture(arm: Arm, expected: dict[str, Expected], tmp_path: Path) -> None:
+    edition = arm.folder.current()
+    assert edition is not None
+    folder = tmp_path / "season"
+    shutil.copytree(arm.folder.folder, folder)  # type: ignore[arg-type]
+    assert look(folder, expected, np.random.default_rng(1)) is None
+    table = (folder / edition.id / "statistics.csv").read_bytes()
+    write_bytes(folder / edition.id / "statistics.csv", table[:-1])
+    assert "statistics.csv is not that of its model" in str(look(folder, expected, np.random.default_rng(1)))
+    write_json(folder / "current.json", {"edition": "20990101T000000Z-abcdef", "previous": []})
+    assert "no edition.json" in str(look(folder, expected, np.random.default_rng(1)))
+
+
+def test_points_are_those_that_a_store_and_a_mode_have() -> None:
+    assert "in the middle of a shard, torn" in points_of(bucket=False, mode="threads")
+    assert not any("torn" in point for point in points_of(bucket=True, mode="threads"))
+    assert not any("record" in point for point in points_of(bucket=True, mode="processes"))

@@ -12,7 +12,6 @@ import pytest
 from models.errors import InputError, UnreachableError
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from tests.transforms.archive import HASTY
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.map_store import open_layer
 from transforms.values import NODATA
@@ -86,15 +85,13 @@ def test_without_a_product_of_composites_no_band_is_missed(ready: SmallSeason, t
     assert published(season).manifest["absent_bands"] == []
 
 
-def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(
-    ready: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(ready: SmallSeason, tmp_path: Path) -> None:
     season = ready.copy(tmp_path / "season")
     for path in pictures(season):
         item = json.loads(path.read_text())
         item["assets"]["rgb"]["href"] = "http://127.0.0.1:9/rgb.tif"
         path.write_text(json.dumps(item))
-    monkeypatch.setattr("transforms.imagery.pictures.BackOff", lambda: HASTY)
+    season.configure(run__attempts=1)
     with pytest.raises(UnreachableError, match="what is done is kept"):
         run(season)
     [edition] = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name).editions()

@@ -11,6 +11,7 @@ from models.encoder import Chips
 from models.errors import InputError, TileError
 from models.fine_tuning import LabelledChips
 from models.specification import InputSpecification
+from transforms.backoff import BackOff
 from transforms.encoding.chips import ChipLayout
 from transforms.encoding.cutting import Cutter
 from transforms.ground.geodesy import lonlat_bounds, widened
@@ -87,7 +88,12 @@ def composite_chips(
 
 
 def picture_chips(
-    labels: LabelledPixels, source: Source, window: Period, specification: InputSpecification, block_m: float
+    labels: LabelledPixels,
+    source: Source,
+    window: Period,
+    specification: InputSpecification,
+    block_m: float,
+    backoff: BackOff | None = None,
 ) -> PlacedChips:
     """The chips of pictures around labelled cells, each of the day of its label, read as maps read them.
 
@@ -103,6 +109,7 @@ def picture_chips(
         window: Dates that maps will look at.
         specification: What the encoder expects.
         block_m: Side of the blocks that are never split.
+        backoff: How patiently the archive is asked.
 
     Raises:
         InputError: If a day lies outside the window, no chip is whole, or a file is missing or corrupt.
@@ -115,7 +122,7 @@ def picture_chips(
             f"training.labels.date: {outside.iloc[0]} lies outside the window, {window.first} up to {window.after}"
         )
     side_m = specification.chip_px * specification.resolution_m
-    inputs, _ = find_inputs({"rgb": source}, widened(labels.bounds, side_m), {"rgb": (window,)})
+    inputs, _ = find_inputs({"rgb": source}, widened(labels.bounds, side_m), {"rgb": (window,)}, backoff)
     cells = picture_grid(labels.pixel_m)
     gathered = _Gathered(labels, specification)
     for tile, index, rows, columns in labels.by_tile(cells):
@@ -127,7 +134,7 @@ def picture_chips(
             settings = PictureSettings(
                 specification.band_names, specification.chip_px, specification.resolution_m, period
             )
-            parts = cell_pictures(items, source, cells, tile, number >= 0, settings)
+            parts = cell_pictures(items, source, cells, tile, number >= 0, settings, backoff)
             for part in _refused(parts):
                 index_here = number[part.row, part.columns]
                 new = index_here >= 0  # the second pass of a day shows nothing new

@@ -8,6 +8,7 @@ import numpy as np
 from models.errors import InputError, TileError
 from models.specification import InputSpecification
 from models.training import Samples
+from transforms.backoff import BackOff
 from transforms.encoding.cutting import TileSeason
 from transforms.encoding.encode import TileView
 from transforms.ground.geodesy import lonlat_bounds, widened
@@ -32,12 +33,14 @@ class SeasonSettings:
         periods: What the encoder reads.
         cloud_dilation_px: By how much masked cloud grows.
         readers: Threads that read imagery.
+        backoff: How patiently archives are asked.
     """
 
     sources: dict[str, Source]
     periods: tuple[Period, ...]
     cloud_dilation_px: int
     readers: int
+    backoff: BackOff = BackOff()
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class SeasonReader:
         self.grid = grid
         self.halo_px = halo_px
         spans = {sensor: settings.periods for sensor in settings.sources if sensor in COMPOSITE_SENSORS}
-        self.inputs, self.absent = find_inputs(settings.sources, widened(bounds, halo_px * grid.resolution_m), spans)
+        around = widened(bounds, halo_px * grid.resolution_m)
+        self.inputs, self.absent = find_inputs(settings.sources, around, spans, settings.backoff)
         self.wanted = CompositeSettings(
             bands=specification.band_names,
             periods=settings.periods,
@@ -109,9 +113,10 @@ class SeasonReader:
 
     def read(self, tile: Tile) -> TileSeason:
         """The composite of a tile; raises InputError for a missing or corrupt file, UnreachableError for silence."""
-        geobox = self.grid.geobox(tile, self.halo_px)
+        geobox, settings = self.grid.geobox(tile, self.halo_px), self.settings
+        items = self.inputs.near(lonlat_bounds(geobox))
         try:
-            season = composite(self.inputs.near(lonlat_bounds(geobox)), self.settings.sources, geobox, self.wanted)
+            season = composite(items, settings.sources, geobox, self.wanted, settings.backoff)
         except TileError as error:
             raise InputError(str(error)) from error
         return TileSeason(self.grid, tile, season, self.halo_px)

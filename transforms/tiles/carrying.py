@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import zarr
+
 from transforms.editions import map_store
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import ProductRecord
@@ -12,6 +14,7 @@ from transforms.editions.products import Layer, layers_of
 from transforms.editions.tile_records import done_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
+from transforms.store import Address
 from transforms.tiles.answers import covered_of
 from transforms.tiles.map_reader import MapReader
 
@@ -30,8 +33,9 @@ class Predecessor:
 
     @classmethod
     def of(cls, successor: Edition) -> "Predecessor | None":
-        """The predecessor of an edition; None if it has none, or it was deleted."""
-        name = successor.manifest["predecessor"]
+        """The predecessor of an edition; None if it has none, takes over nothing of it, or it was deleted."""
+        manifest = successor.manifest
+        name = manifest["predecessor"] if manifest.get("carries", True) else None
         edition = Edition(successor.folder.parent / name) if name else None
         return cls(edition, successor) if edition and edition.exists else None
 
@@ -49,6 +53,11 @@ class Predecessor:
     def same_units(self) -> bool:
         """Whether areas are of the same units."""
         return self.before.plan.units_hash == self.after.plan.units_hash
+
+    @cached_property
+    def _arrays(self) -> dict[tuple[Address, str, float, str], zarr.Array]:
+        """Arrays of both, opened when first asked for: opening takes longer than linking a tile."""
+        return {}
 
     def carried(
         self, product: ProductPlan | DerivedPlan, ground: TileCoverage, fingerprint: str
@@ -75,6 +84,8 @@ class Predecessor:
         own = self.before.product(name)
         for before, after in zip(layers_of(own), layers_of(product), strict=True):
             self._layer(self.after, product, after, tile).link(self._layer(self.before, own, before, tile))
+        if not self.edition.exists:
+            return None  # removed meanwhile: a shard that was gone would be taken for nothing but nodata
         made = record.products[name]
         if not self.same_units:
             made = self._counted_anew(product, ground, made)
@@ -82,9 +93,11 @@ class Predecessor:
 
     def _layer(self, reader: MapReader, product: ProductPlan | DerivedPlan, layer: Layer, tile: Tile) -> TileOfLayer:
         """A layer's tile."""
-        store, resolution_m = reader.edition.maps, reader.plan.cells(product).resolution_m
-        array = map_store.open_layer(store, tile.zone.name, resolution_m, layer.name)
-        return TileOfLayer(store, array, reader.window(product, tile))
+        store = reader.edition.maps
+        key = store, tile.zone.name, reader.plan.cells(product).resolution_m, layer.name
+        if key not in self._arrays:
+            self._arrays[key] = map_store.open_layer(*key)
+        return TileOfLayer(store, self._arrays[key], reader.window(product, tile))
 
     def _counted_anew(
         self, product: ProductPlan | DerivedPlan, ground: TileCoverage, made: ProductRecord

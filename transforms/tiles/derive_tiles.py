@@ -1,26 +1,27 @@
 """The stage that makes products from finished maps, once every tile is mapped; none of its work needs a model."""
 
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
 from models.errors import InputError, UnreachableError
 from transforms.editions import map_store
 from transforms.editions.edition import Edition, now
-from transforms.editions.ledger import ProductRecord
+from transforms.editions.ledger import ProductRecord, TileRecord
 from transforms.editions.plan import DerivedPlan, digest
 from transforms.editions.signals import Signals
 from transforms.editions.tile_records import cause_of, done_record, failed_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
-from transforms.stopwatch import Stopwatch
-from transforms.store import STORE_FAILURES
+from transforms.store import STORE_FAILURES, Version
 from transforms.tiles.carrying import Predecessor
 from transforms.tiles.derived import derive, reach_px
 from transforms.tiles.map_reader import MapReader, in_pixels
-from transforms.tiles.map_tiles import TileStage
+from transforms.tiles.map_tiles import JobMaker, TileStage
 from transforms.tiles.tile_job import TileSummary
 
 Records = Mapping[str, ProductRecord]
@@ -32,10 +33,11 @@ class DeriveTiles(TileStage):
     Args:
         signals: Of the run.
         edition: An open edition, of which every tile has a record.
+        processes: See ``TileStage``.
     """
 
-    def __init__(self, signals: Signals, edition: Edition):
-        super().__init__(signals, partial(derive_job_of, edition))
+    def __init__(self, signals: Signals, edition: Edition, processes: int = 0):
+        super().__init__(signals, JobMaker(derive_job_of, (edition,)), processes=processes)
 
 
 @lru_cache(maxsize=1)
@@ -69,34 +71,66 @@ class DeriveJob:
             UnreachableError: If the store does not answer; the tile then has no new record.
             STORE_FAILURES: The same, where it is the ledger that does not answer.
         """
-        ledger, watch = self.edition.ledger, Stopwatch()
-        before, version = ledger.held(tile)
-        if before is None:
-            raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
-        with watch.step("derive"):
+        ledger, start = self.edition.ledger, time.perf_counter()
+        before, version = self._held(tile)
+        with ExitStack() as work:
             record, ground, begun, taken = before, None, 0, True
             for product in self.plan.derived:
                 wanted = self._fingerprint(product, tile, record.products)
                 if record.settles(product.product, wanted):
                     continue
-                begun = begun or ledger.begin(tile)
+                begun = begun or work.enter_context(ledger.attempt(tile))
                 ground = ground or self.maps.ground(tile)
                 made = self.predecessor.carried(product, ground, wanted) if self.predecessor else None
                 taken = taken and made is not None
                 made = made or self._make(product, wanted, ground, record.products)
                 record = replace(record, products={**record.products, product.product: made})
+            if record is before:
+                return TileSummary(tile.name, "unchanged")
+            seconds = {"derive": round(time.perf_counter() - start, 3)}
+            self._commit(record, before, version, begun, seconds)
+        outcome = "failed" if record.failed else "carried" if taken else "done"
+        return TileSummary(tile.name, outcome, seconds)
+
+    def fail(self, tile: Tile, cause: str, attempts: int) -> TileSummary:
+        """Make the derived products that a tile lacks nodata, and record them as failed; no map is read.
+
+        Args:
+            tile: The tile.
+            cause: Why, one line.
+            attempts: How often it was begun.
+
+        Raises:
+            InputError: If the tile is not mapped yet.
+            UnreachableError: If the store does not answer.
+            STORE_FAILURES: The same.
+        """
+        before, version = self._held(tile)
+        record, ground = before, self.maps.ground(tile)
+        for product in self.plan.derived:
+            wanted = self._fingerprint(product, tile, record.products)
+            if not record.settles(product.product, wanted):
+                made = self._failed(product, wanted, ground, cause)
+                record = replace(record, products={**record.products, product.product: made})
         if record is before:
             return TileSummary(tile.name, "unchanged")
-        ledger.commit(
-            replace(
-                record,
-                attempts=before.attempts + begun - 1,
-                seconds=before.seconds | {step: round(seconds, 3) for step, seconds in watch.seconds.items()},
-                finished=now(),
-            ),
-            version,
-        )
-        return TileSummary(tile.name, "failed" if record.failed else "carried" if taken else "done")
+        self._commit(record, before, version, attempts, {})
+        return TileSummary(tile.name, "failed")
+
+    def _held(self, tile: Tile) -> tuple[TileRecord, Version]:
+        """The record of a tile, and what stands for it."""
+        before, version = self.edition.ledger.held(tile)
+        if before is None:
+            raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
+        return before, version
+
+    def _commit(
+        self, record: TileRecord, before: TileRecord, version: Version, begun: int, seconds: Mapping[str, float]
+    ) -> None:
+        """Commit the record of a tile that was mapped by ``before.attempts``."""
+        attempts = before.attempts + begun - 1
+        record = replace(record, attempts=attempts, seconds=before.seconds | dict(seconds), finished=now())
+        self.edition.ledger.commit(record, version)
 
     def _fingerprint(self, product: DerivedPlan, tile: Tile, own: Records) -> str:
         """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
@@ -144,7 +178,12 @@ class DeriveJob:
                 raise
             except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
                 error = cause_of(failure)
-        map_store.write_blank(self.edition.maps, self.plan, product, tile, window)
+        return self._failed(product, wanted, ground, error)
+
+    def _failed(self, product: DerivedPlan, wanted: str, ground: TileCoverage, error: str) -> ProductRecord:
+        """Make a product nodata; returns what the ledger keeps of it."""
+        window = self.maps.window(product, ground.tile)
+        map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         return failed_record(product, wanted, ground, error)
 
     def _image(self, product: DerivedPlan, tile: Tile) -> np.ndarray:

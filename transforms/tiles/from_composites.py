@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from transforms.amounts import Amounts
 from transforms.editions.plan import EMBEDDING, ProductPlan
 from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import ACCELERATOR, TileView
+from transforms.encoding.encode import TileView, encoding_with
 from transforms.encoding.encodings import Encoding
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
@@ -44,7 +45,7 @@ def composite_results(
         if view is None:
             if season is None:
                 with watch.step("read"):
-                    season = _read(materials, ground.tile, list(planned))
+                    season = _read(materials, ground.tile, list(planned), watch.amounts)
             # What goes into the store is rounded there.
             rounding = None if products[0].product == EMBEDDING else encoding
             embedder, absent = materials.embedder(encoding), materials.absent(encoding)
@@ -58,39 +59,48 @@ def composite_results(
             yield from (answer.result(view.clear, batch) for answer in answers)
 
 
-def _read(materials: Materials, tile: Tile, encodings: list[Encoding]) -> TileSeason:
+def composite_settings(materials: Materials, encodings: list[Encoding]) -> CompositeSettings:
     """The composite that all of some encodings can be made from."""
-    plan = materials.plan
-    halo_px = max(encoding.halo_px for encoding in encodings)
-    settings = CompositeSettings(
+    return CompositeSettings(
         bands=tuple(dict.fromkeys(band for encoding in encodings for band in encoding.bands)),
         periods=encodings[0].periods,
-        cloud_dilation_px=plan.cloud_dilation_px,
+        cloud_dilation_px=materials.plan.cloud_dilation_px,
         absent_bands=frozenset.intersection(*(materials.absent(encoding) for encoding in encodings))
         | materials.absent_bands,
         resampling=encodings[0].resampling,
         readers=materials.machine.readers,
     )
-    season = composite(materials.near(tile, halo_px), plan.sources, plan.grid.geobox(tile, halo_px), settings)
+
+
+def is_stored(materials: Materials, ground: TileCoverage, encoding: Encoding) -> bool:
+    """Whether vectors that were made of the very same are stored."""
+    store = materials.stored
+    if store is None or encoding.storage is None or store.edition == materials.edition:
+        return False
+    record = store.edition.ledger.read(ground.tile)
+    return record is not None and record.settles(EMBEDDING, encoding_fingerprint(materials, ground, encoding))
+
+
+def _read(materials: Materials, tile: Tile, encodings: list[Encoding], amounts: Amounts) -> TileSeason:
+    plan, settings = materials.plan, composite_settings(materials, encodings)
+    halo_px = max(encoding.halo_px for encoding in encodings)
+    items, geobox = materials.near(tile, halo_px), plan.grid.geobox(tile, halo_px)
+    season = composite(items, plan.sources, geobox, settings, materials.machine.backoff, amounts)
     return TileSeason(plan.grid, tile, season, halo_px)
 
 
 def _stored_view(materials: Materials, ground: TileCoverage, encoding: Encoding, watch: Stopwatch) -> TileView | None:
     """What was encoded before and stored, if it was made of the very same; else None."""
-    store, tile = materials.stored, ground.tile
-    if store is None or encoding.storage is None or store.edition == materials.edition:
-        return None
-    record = store.edition.ledger.read(tile)
-    if record is None or not record.settles(EMBEDDING, encoding_fingerprint(materials, ground, encoding)):
+    if materials.stored is None or not is_stored(materials, ground, encoding):
         return None
     with watch.step("read"):
-        return store.view(tile)
+        return materials.stored.view(ground.tile)
 
 
 def _answers(materials: Materials, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> list[Answer]:
     """What the heads of one encoding say of its vectors."""
     answers = [Answer(product, materials.bundles[product.product], len(view.clear)) for product in products]
-    with ACCELERATOR, watch.step("encode"):
+    with encoding_with(materials.embedder(products[0].encoding), watch):
         for part in view.features(np.logical_or.reduce([enough(product, view.clear) for product in products])):
             for answer in answers:
                 answer.add(part)
@@ -99,8 +109,8 @@ def _answers(materials: Materials, products: list[ProductPlan], view: TileView, 
 
 def _stored(materials: Materials, tile: Tile, product: ProductPlan, view: TileView, watch: Stopwatch) -> Result:
     """Feature vectors, written strip by strip; areas are of cells that have one, as 100 percent."""
-    with ACCELERATOR, watch.step("encode"):
+    embedder = materials.embedder(product.encoding)
+    with encoding_with(embedder, watch):
         store = EmbeddingStore(materials.edition, materials.plan, mode="r+")
         known = store.write(tile, view.features(enough(product, view.clear)))
-    batch = materials.embedder(product.encoding).batch
-    return Result(product, (view.clear,), class_image(np.where(known, 100, NODATA), view.clear), batch=batch)
+    return Result(product, (view.clear,), class_image(np.where(known, 100, NODATA), view.clear), batch=embedder.batch)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from transforms.editions.plan import ProductPlan
-from transforms.encoding.encode import ACCELERATOR, Features
+from transforms.encoding.encode import Features, encoding_with
 from transforms.encoding.encodings import PictureEncoding
 from transforms.ground.areas import TileCoverage
 from transforms.ground.cells import cells_any
@@ -45,10 +45,12 @@ def picture_results(
         tile,
         wanted,
         PictureSettings(encoding.bands, encoding.chip_px, encoding.resolution_m, encoding.periods[0]),
+        materials.machine.backoff,
+        watch.amounts,
     )
     for part in watch.each("read", pictures):
         rows = np.full(len(part.columns), part.row)
-        with ACCELERATOR, watch.step("encode"):
+        with encoding_with(embedder, watch):
             vectors = embedder(part.chips.__getitem__, len(rows))
             features = Features(rows, part.columns, vectors[:, :, 0, 0])
             for answer in answers:

@@ -10,6 +10,7 @@ from models.encoder import Encoder
 from models.errors import InputError
 from models.families import fingerprint
 from models.inference import Embedder, default_device
+from transforms.backoff import BackOff
 from transforms.editions.edition import Edition
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from transforms.encoding.encodings import Encoding, PictureEncoding
@@ -30,10 +31,12 @@ class Machine:
         readers: Threads that read imagery, per tile in flight.
         batch: Chips (pixels, for an encoder of single pixels) that an encoder sees at once; None for what the device
             is likely to hold.
+        backoff: How patiently archives are asked.
     """
 
     readers: int = 8
     batch: int | None = None
+    backoff: BackOff = BackOff()
 
 
 class Materials:

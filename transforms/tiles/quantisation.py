@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.errors import TileError
 from models.inference import Embedder
+from transforms.backoff import BackOff
 from transforms.editions.plan import Plan
 from transforms.encoding.cutting import TileSeason
 from transforms.encoding.encodings import Encoding, Quantisation
@@ -32,13 +33,19 @@ READERS = 8
 
 
 def fit_quantisation(
-    plan: Plan, encoding: Encoding, region: Region, inputs: Inputs, absent: frozenset[str], embedder: Embedder
+    plan: Plan,
+    encoding: Encoding,
+    region: Region,
+    inputs: Inputs,
+    absent: frozenset[str],
+    embedder: Embedder,
+    backoff: BackOff | None = None,
 ) -> Quantisation:
     """Mean and standard deviation of each number over cells around points of the region's units.
 
     With too few cells to tell, each number is taken as it is.
     """
-    parts = list(_sample(plan, encoding, region, inputs, absent, embedder))
+    parts = list(_sample(plan, encoding, region, inputs, absent, embedder, backoff))
     vectors = torch.cat(parts) if parts else torch.zeros((0, encoding.width))
     if len(vectors) < FEWEST_VECTORS:
         return Quantisation((0.0,) * encoding.width, (1.0,) * encoding.width)
@@ -48,7 +55,13 @@ def fit_quantisation(
 
 
 def _sample(
-    plan: Plan, encoding: Encoding, region: Region, inputs: Inputs, absent: frozenset[str], embedder: Embedder
+    plan: Plan,
+    encoding: Encoding,
+    region: Region,
+    inputs: Inputs,
+    absent: frozenset[str],
+    embedder: Embedder,
+    backoff: BackOff | None,
 ) -> Iterator[Tensor]:
     """Vectors [cell, width] around up to ``PLACES`` units, evenly spaced in the region's order."""
     grid, layout = training_grid(encoding.layout.cell_px), encoding.layout
@@ -71,7 +84,7 @@ def _sample(
         seen.add(tile)
         geobox = grid.geobox(tile, layout.halo_px)
         try:
-            season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings)
+            season = composite(inputs.near(lonlat_bounds(geobox)), plan.sources, geobox, settings, backoff)
         except TileError:
             continue  # the tile there will fail and say why; the others must not
         everywhere = np.ones((grid.tile_px, grid.tile_px), bool)

@@ -1,8 +1,7 @@
 """The work on one tile, from imagery to ledger record, as one fused stage: arrays never leave it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from models.errors import UnreachableError
@@ -22,14 +21,45 @@ from transforms.tiles.fingerprints import product_fingerprint
 from transforms.tiles.from_composites import composite_results
 from transforms.tiles.from_pictures import picture_results
 from transforms.tiles.materials import Machine, Materials
+from transforms.tiles.together import read_together
 
 
 @dataclass(frozen=True)
 class TileSummary:
-    """What a tile sends through the pipeline: ``outcome`` is done, failed, carried, unchanged or undecided."""
+    """What a tile sends through the pipeline.
+
+    Attributes:
+        tile: Its name.
+        outcome: ``done``, ``failed``, ``carried``, ``unchanged``, ``undecided``, or ``died`` with its worker.
+        seconds: See ``TileRecord``.
+        amounts: The same.
+        device: The same; empty where nothing was made.
+        reason: Why it is undecided, where that stops the run, or how its worker died.
+    """
 
     tile: str
     outcome: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    amounts: Mapping[str, int] = field(default_factory=dict)
+    device: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a tile lacks.
+
+    Attributes:
+        products: To be made.
+        wanted: Product -> fingerprint that its record must have.
+        before: The record as it is, None where there is none.
+        version: Of that record.
+    """
+
+    products: list[ProductPlan]
+    wanted: dict[str, str]
+    before: TileRecord | None
+    version: Version
 
 
 class TileJob:
@@ -49,6 +79,7 @@ class TileJob:
         self.plan = self.materials.plan
         self.extents = map_store.extents(Tile.parse(name) for name in edition.manifest["tiles"])
         self.predecessor = Predecessor.of(edition)
+        self.seal = edition.seal
 
     def run(self, tile: Tile) -> TileSummary:
         """Make the products of a tile whose records do not say that the very same was done.
@@ -57,42 +88,78 @@ class TileJob:
             UnreachableError: If an archive or the store does not answer; what was made before is recorded.
             ChangedError: If another worker has recorded the tile meanwhile.
         """
-        ledger, watch = self.edition.ledger, Stopwatch()
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
+        due = self._due(ground)
+        if not due.products:
+            return TileSummary(tile.name, "unchanged")
+        with self.edition.ledger.attempt(tile) as attempts:
+            return self._make(due, ground, self._blank_record(due, tile, attempts))
+
+    def fail(self, tile: Tile, cause: str, attempts: int) -> TileSummary:
+        """Make what a tile lacks nodata, and record it as failed; nothing is read.
+
+        Args:
+            tile: The tile.
+            cause: Why, one line.
+            attempts: How often it was begun.
+
+        Raises:
+            UnreachableError: If the store does not answer.
+            ChangedError: If another worker has recorded the tile meanwhile.
+        """
+        ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
+        due = self._due(ground)
+        if not due.products:
+            return TileSummary(tile.name, "unchanged")
+        record = self._blank_record(due, tile, attempts)
+        failed = self._failed(due.products, due.wanted, ground, cause)
+        self._commit(replace(record, products=record.products | failed), due.version, Stopwatch())
+        return TileSummary(tile.name, "failed")
+
+    def _due(self, ground: TileCoverage) -> "Due":
+        """What a tile lacks."""
         wanted = {
             product.product: product_fingerprint(self.materials, ground, product) for product in self.plan.products
         }
-        before, version = ledger.held(tile)
+        before, version = self.edition.ledger.held(ground.tile)
         due = [
             product
             for product in self.plan.products
             if before is None or not before.settles(product.product, wanted[product.product])
         ]
-        if not due:
-            return TileSummary(tile.name, "unchanged")
-        record = TileRecord(
+        return Due(due, wanted, before, version)
+
+    def _blank_record(self, due: "Due", tile: Tile, attempts: int) -> TileRecord:
+        """The record of a tile before anything is made."""
+        return TileRecord(
             tile=tile.name,
-            products={} if before is None else before.products,
-            attempts=ledger.begin(tile),
-            seconds=watch.seconds,
+            products={} if due.before is None else due.before.products,
+            attempts=attempts,
+            seconds={},
             finished=now(),
             device=str(self.materials.device),
+            seal=self.seal,
         )
+
+    def _make(self, due: "Due", ground: TileCoverage, record: TileRecord) -> TileSummary:
+        """Take over or make what a tile lacks, and commit its record."""
+        watch = Stopwatch()
         try:
             with watch.step("carry"):
-                taken = self._carried(due, wanted, ground)
+                taken = self._carried(due.products, due.wanted, ground)
             record = replace(record, products=record.products | taken)
-            left = [product for product in due if product.product not in taken]
-            for group in self._groups(left):
-                made = self._records(group, wanted, ground, watch)
+            left = [product for product in due.products if product.product not in taken]
+            for group in read_together(left):
+                made = self._records(group, due.wanted, ground, watch)
                 record = replace(record, products=record.products | made)
         except UnreachableError:
             if record.products:  # what one archive gave is kept although another does not answer
-                self._commit(record, version, watch)
+                self._commit(record, due.version, watch)
             raise
-        self._commit(record, version, watch)
+        record = self._commit(record, due.version, watch)
         failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
-        return TileSummary(tile.name, "failed" if failed else "done" if left else "carried")
+        outcome = "failed" if failed else "done" if left else "carried"
+        return TileSummary(record.tile, outcome, record.seconds, record.amounts, record.device)
 
     def _carried(
         self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage
@@ -103,21 +170,11 @@ class TileJob:
         found = {each.product: self.predecessor.carried(each, ground, wanted[each.product]) for each in products}
         return {name: record for name, record in found.items() if record is not None}
 
-    def _commit(self, record: TileRecord, before: Version, watch: Stopwatch) -> None:
+    def _commit(self, record: TileRecord, before: Version, watch: Stopwatch) -> TileRecord:
         seconds = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
-        self.edition.ledger.commit(replace(record, seconds=seconds, finished=now()), before)
-
-    def _groups(self, products: list[ProductPlan]) -> Iterator[list[ProductPlan]]:
-        """Products that can be made from one reading of imagery, together."""
-
-        def reading(product: ProductPlan) -> tuple[object, ...]:
-            encoding = product.encoding
-            if isinstance(encoding, PictureEncoding):
-                return 1, encoding.encoder, encoding.precision, encoding.chip_px, encoding.cell_px, encoding.periods
-            return 0, encoding.periods, encoding.resampling
-
-        for _, members in groupby(sorted(products, key=reading), key=reading):
-            yield list(members)
+        record = replace(record, seconds=seconds, finished=now(), amounts=watch.amounts.counts())
+        self.edition.ledger.commit(record, before)
+        return record
 
     def _results(self, products: list[ProductPlan], ground: TileCoverage, watch: Stopwatch) -> Iterator[Result]:
         """Make the products of a group, one after the other."""
@@ -153,12 +210,16 @@ class TileJob:
             raise
         except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
             error = cause_of(failure)
+        return records | self._failed([each for each in products if each.product not in records], wanted, ground, error)
+
+    def _failed(
+        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage, error: str
+    ) -> dict[str, ProductRecord]:
+        """Make products nodata; also shards that an earlier step may have written."""
         for product in products:
-            if product.product not in records:
-                # Shards that an earlier step may have written become nodata again.
-                map_store.write_blank(self.edition.maps, self.plan, product, tile, self._window(tile, product))
-                records[product.product] = failed_record(product, wanted[product.product], ground, error)
-        return records
+            window = self._window(ground.tile, product)
+            map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
+        return {each.product: failed_record(each, wanted[each.product], ground, error) for each in products}
 
     def _window(self, tile: Tile, product: ProductPlan) -> tuple[slice, slice]:
         """Where a tile lies in a product's arrays."""

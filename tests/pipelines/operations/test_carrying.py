@@ -14,6 +14,7 @@ from pipelines.season import season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
 from transforms.editions.edition import Edition
+from transforms.editions.map_store import TileOfLayer
 from transforms.statistics.table import statistics
 
 
@@ -61,6 +62,15 @@ def shards(edition: Edition) -> dict[str, int]:
     """Path -> inode of every shard."""
     files = (path for path in edition.maps.rglob("*") if path.is_file())
     return {str(path.relative_to(edition.maps)): path.stat().st_ino for path in files if "/c/" in str(path)}
+
+
+def test_nothing_is_taken_over_if_all_is_to_be_computed_anew(again: SmallSeason) -> None:
+    first = edition_of(again)
+    told = stook_map(again, "--anew").event("run_finished")
+    second = edition_of(again)
+    assert second != first and carried(second) == set()
+    assert told["computed"] == len(second.manifest["tiles"]) and told["carried"] == 0
+    assert_same_maps(first, second)
 
 
 def test_a_refresh_without_anything_new_computes_nothing(again: SmallSeason) -> None:
@@ -136,6 +146,24 @@ def test_what_failed_is_not_carried(again: SmallSeason) -> None:
     told = stook_map(again, "--refresh").event("run_finished")
     assert told["computed"] == before.event("run_finished")["failed"] > 0 and told["failed"] == 0
     assert {name for _, name in carried(edition_of(again))} == {"cropland", "cropland_smoothed"}
+
+
+def test_what_is_removed_while_it_is_taken_over_is_computed_again(
+    again: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = edition_of(again)
+    before, link = arrays(first), TileOfLayer.link
+
+    def removed_meanwhile(new: TileOfLayer, old: TileOfLayer) -> None:
+        (first.folder / "edition.json").unlink(missing_ok=True)
+        for shard in old.shards():
+            shard.unlink(missing_ok=True)
+        link(new, old)
+
+    monkeypatch.setattr(TileOfLayer, "link", removed_meanwhile)
+    assert stook_map(again, "--refresh").event("run_finished")["carried"] == 0
+    after = arrays(edition_of(again))
+    assert all((after[path] == values).all() for path, values in before.items())
 
 
 def test_a_published_map_survives_what_happens_to_its_successor(again: SmallSeason) -> None:

@@ -1,0 +1,96 @@
+"""The log of a run follows its ledger: each tile once, when it is decided."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.progress import Count, JsonReporter, LedgerFollower
+from transforms.editions.edition import Edition
+from transforms.editions.ledger import ProductRecord, TileRecord
+from transforms.ground.grid import Tile
+from transforms.store import write_json
+
+TILES = [f"32637_0_{number}" for number in range(4)]
+
+
+def commit(edition: Edition, tile: str, **products: str) -> None:
+    """Record a tile: product -> error, empty where it is done, ``carried`` where it was taken over."""
+    made = {
+        name: ProductRecord("f", "failed", {}, error=told)
+        if told not in ("", "carried")
+        else ProductRecord("f", "done", {}, carried="before" if told else None)
+        for name, told in products.items()
+    }
+    before = edition.ledger.held(Tile.parse(tile))[1]
+    edition.ledger.commit(TileRecord(tile, made, 1, {"read": 2.0, "derive": 1.0}, "2026-01-01T00:00:00+00:00"), before)
+
+
+@pytest.fixture
+def edition(tmp_path: Path) -> Edition:
+    write_json(tmp_path / "edition.json", {"tiles": TILES})
+    commit(Edition(tmp_path), TILES[0], cropland="")
+    return Edition(tmp_path)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, object]]:
+    """Of each event of a tile its name, the tile, and its cause, or whether it was carried."""
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(event["run"] == "r" for event in events)
+    tiles = [event for event in events if event["event"].startswith("tile_")]
+    return sorted((event["event"], event["tile"], event.get("cause", event.get("carried"))) for event in tiles)
+
+
+def test_a_tile_is_told_when_it_is_decided_with_the_cause_if_it_failed(
+    edition: Edition, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = JsonReporter()
+    with reporter.about(run="r"), reporter.following(edition, ["cropland", "piles"]):
+        commit(edition, TILES[0], cropland="", piles="corrupt asset")
+        commit(edition, TILES[1], cropland="carried", piles="carried")
+        commit(edition, TILES[2], cropland="")  # the archive of pictures was down
+        commit(edition, TILES[3], cropland="", piles="")
+    assert told(capsys) == [
+        ("tile_done", TILES[1], True),
+        ("tile_done", TILES[3], False),
+        ("tile_failed", TILES[0], "corrupt asset"),
+    ]
+
+
+def test_what_is_made_of_a_map_that_failed_is_not_told_again(
+    edition: Edition, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = JsonReporter()
+    with reporter.about(run="r"), reporter.following(edition, ["smoothed"], ["cropland"]):
+        commit(edition, TILES[0], cropland="corrupt asset", smoothed="needs cropland, which failed")
+        commit(edition, TILES[1], cropland="", smoothed="a fault")
+    assert told(capsys) == [("tile_failed", TILES[1], "a fault")]
+
+
+def test_details_of_a_run_end_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = JsonReporter()
+    with reporter.about(season="s"), reporter.about(run="r"):
+        reporter.say("inside", "")
+    reporter.say("outside", "")
+    inside, outside = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (inside["season"], inside["run"]) == ("s", "r") and outside.keys() == {"time", "event", "message"}
+
+
+def test_a_ledger_that_takes_long_to_look_at_is_looked_at_less_often(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("pipelines.progress.time.monotonic", lambda: clock[0])
+    follower = LedgerFollower(edition, ["cropland"])
+    assert follower.begin() == Count(done=1, failed=0)
+    commit(edition, TILES[1], cropland="corrupt asset")
+    looking = follower.look()
+    assert next(looking).tile == TILES[1]
+    clock[0] = 3.0  # seconds that this look took
+    assert list(looking) == [] and follower.count == Count(done=1, failed=1)
+    commit(edition, TILES[2], cropland="")
+    clock[0] = 32.0
+    assert list(follower.look()) == []
+    clock[0] = 34.0
+    assert [record.tile for record in follower.look()] == [TILES[2]]
+    assert list(follower.look(at_once=True)) == []
