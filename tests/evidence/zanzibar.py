@@ -36,7 +36,7 @@ from models.resnet import ResNet, ResNetSize
 from models.training import blocked_folds
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.imagery.pictures import sampled
+from transforms.imagery.pictures import placed, sampled
 from transforms.imagery.sources import PROFILES
 from transforms.labelled.footprints import covered_shares, read_ground
 
@@ -143,7 +143,7 @@ def _view(item: Path, left: float, top: float) -> np.ndarray:
     box = GeoBox((CHIP_PX, CHIP_PX), Affine(pixel, 0, left, 0, -pixel, top), CRS)
     profile = PROFILES["visual-8bit"]
     with rasterio.open(item / "rgb.tif") as file:
-        return sampled(file, box, [profile.numbers[band] for band in SIZE.bands], profile.scale)
+        return sampled(file, box, placed(file, box), [profile.numbers[band] for band in SIZE.bands], profile.scale)
 
 
 def cross_validated(cells: Cells) -> Judged:

@@ -1,11 +1,12 @@
 """Editions: opened with frozen inputs, filled by one run at a time, published by moving a pointer."""
 
+import hashlib
 import json
 import platform
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,9 +14,10 @@ from typing import Any
 
 from models.errors import InputError
 from transforms.editions import signals
-from transforms.editions.lease import Lease, holder, now, told
+from transforms.editions.lease import Lease, now
 from transforms.editions.ledger import Ledger
-from transforms.editions.plan import Plan
+from transforms.editions.plan import Plan, digest
+from transforms.editions.run_summary import RUN_SUMMARY, RunSummary
 from transforms.editions.signals import Signals
 from transforms.encoding.encodings import Quantisation
 from transforms.store import (
@@ -23,9 +25,11 @@ from transforms.store import (
     Address,
     ChangedError,
     address_of,
+    exists,
     files_in,
     folders_in,
     json_bytes,
+    read_bytes,
     read_json,
     read_versioned,
     remove,
@@ -84,7 +88,7 @@ class Edition:
     @property
     def exists(self) -> bool:
         """Whether it has been opened, and not deleted since."""
-        return read_json(self.folder / MANIFEST) is not None
+        return exists(self.folder / MANIFEST)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -98,6 +102,31 @@ class Edition:
         plan = Plan.from_json(manifest["plan"])
         found = manifest.get("quantisation")
         return plan if found is None else plan.quantised(Quantisation(tuple(found["offset"]), tuple(found["spread"])))
+
+    @property
+    def seal(self) -> str:
+        """Hash of everything that was frozen when it was opened: plan, scenes, units, absent bands, rounding."""
+        manifest = self.manifest
+        frozen = [hashlib.sha256(read_bytes(path) or b"").hexdigest() for path in (self.inputs, self.units)]
+        return digest([manifest["plan"], manifest.get("absent_bands"), manifest.get("quantisation"), *frozen])
+
+    @property
+    def runs(self) -> list[RunSummary]:
+        """The runs that worked on it and came to tell of it, oldest first."""
+        return [RUN_SUMMARY.validate_python(run) for run in self.manifest.get("runs", [])]
+
+    def add_run(self, summary: RunSummary) -> None:
+        """Keep what a run came to, however many add theirs at a time; the caller knows that it is not published."""
+        path = self.folder / MANIFEST
+        while True:
+            found, before = read_versioned(path)
+            if found is None:
+                return  # somebody has deleted it
+            manifest = json.loads(found)
+            runs = [*manifest.get("runs", []), RUN_SUMMARY.dump_python(summary, mode="json")]
+            with suppress(ChangedError):
+                swap(path, json_bytes(manifest | {"runs": runs}), before)
+                return
 
     @property
     def embeddings(self) -> "Edition | None":
@@ -157,7 +186,7 @@ class SeasonFolder:
         pointer = read_json(self.folder / POINTER) or UNPUBLISHED
         if edition.id == pointer["edition"]:
             return "published"
-        return "superseded" if edition.id in pointer["previous"] else "open"
+        return "superseded" if edition.id in (*pointer["previous"], *pointer.get("removed", [])) else "open"
 
     def find(self, key: str) -> Edition | None:
         """The newest edition made from the same plan that was not superseded, or None."""
@@ -231,39 +260,37 @@ class SeasonFolder:
         """Point readers at ``edition``, in one step.
 
         Raises:
-            InputError: If somebody has deleted it.
+            InputError: If somebody has deleted it, or has begun to.
         """
 
         def published(pointer: dict[str, Any]) -> dict[str, Any]:
-            if not edition.exists:
+            if edition.id in pointer.get("removed", []) or not edition.exists:
                 raise InputError(f"{edition.folder}: there is no such edition any more")
             previous = [name for name in (*pointer["previous"], pointer["edition"]) if name and name != edition.id]
-            return {"edition": edition.id, "previous": previous}
+            return pointer | {"edition": edition.id, "previous": previous}
 
         self._move_pointer(published)
 
     def remove(self, edition: Edition) -> None:
-        """Delete an edition that no reader is pointed at; it is gone at once for whoever looks.
+        """Delete an edition that no reader is pointed at; from the first step on nobody can publish it any more.
+
+        Who was killed in the middle begins again: what is left is told as superseded, or is swept by the next run.
 
         Raises:
-            InputError: If it is published, or a run is at work on it.
+            InputError: If it is published, or a run holds the season and may be filling it.
         """
-        with writing(self.folder):
-            status = self.status(edition)
-            if status == "published":
+
+        def without(pointer: dict[str, Any]) -> dict[str, Any]:
+            if pointer["edition"] == edition.id:
                 raise InputError(f"{edition.folder}: is published; publish another one first")
-            if status == "open" and (held := holder(self.folder)):
-                raise InputError(f"{edition.folder}: {told(held)}; stop it first, with 'stook cancel'")
-            manifest = edition.manifest
+            before = [name for name in pointer.get("removed", []) if Edition(self.folder / name).exists]
+            previous = [name for name in pointer["previous"] if name != edition.id]
+            return pointer | {"previous": previous, "removed": sorted({*before, edition.id})}
+
+        # Nobody may fill an open one while it goes.
+        with self.lease() if self.status(edition) == "open" else nullcontext(), writing(self.folder):
+            self._move_pointer(without)
             remove(edition.folder / MANIFEST)
-
-            def without(pointer: dict[str, Any]) -> dict[str, Any]:
-                if pointer["edition"] == edition.id:
-                    write_json(edition.folder / MANIFEST, manifest)
-                    raise InputError(f"{edition.folder}: has just been published; publish another one first")
-                return pointer | {"previous": [name for name in pointer["previous"] if name != edition.id]}
-
-            self._move_pointer(without)  # also where nothing changes: whoever publishes it meanwhile has to look again
             remove_folder(edition.folder)
 
     def _move_pointer(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

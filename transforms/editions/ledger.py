@@ -1,9 +1,11 @@
 """The ledger: one record per tile, written after its shards; the record is the commit."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Literal
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,11 +13,13 @@ from pydantic import TypeAdapter
 
 from transforms.ground.grid import Tile
 from transforms.store import (
+    STORE_FAILURES,
     Address,
     Version,
     files_in,
     is_cloud,
     json_bytes,
+    read_bytes,
     read_json,
     read_versioned,
     remove,
@@ -74,6 +78,9 @@ class TileRecord:
         seconds: Time by step: read, encode, write, areas.
         finished: UTC, ISO 8601.
         device: Where encoders ran.
+        seal: Of the inputs of the edition that it was made in, see ``Edition.seal``; empty if it was made by an older
+            version.
+        amounts: What was read and encoded, see ``transforms.amounts.Amounts``; empty where nothing was counted.
     """
 
     tile: str
@@ -82,6 +89,8 @@ class TileRecord:
     seconds: dict[str, float]
     finished: str
     device: str = "cpu"
+    seal: str = ""
+    amounts: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -94,7 +103,26 @@ class TileRecord:
         return found is not None and found.status == "done" and found.fingerprint == fingerprint
 
 
+@dataclass(frozen=True)
+class Begun:
+    """How often work on a tile was begun since its last record, and not brought to an end.
+
+    Attributes:
+        attempts: In all.
+        alone: With nothing else at work, and no news of how it ended.
+    """
+
+    attempts: int = 0
+    alone: int = 0
+
+
+def _begun(found: Any) -> Begun:
+    """What a marker says; those of older editions are a bare number."""
+    return Begun(**found) if isinstance(found, dict) else Begun(found or 0)
+
+
 RECORD = TypeAdapter(TileRecord)
+ROWS_PER_GROUP = 2048  # some MB; a group of rows for each tile would take a gigabyte for a country
 READERS, AT_A_TIME = 16, 512  # requests of a cloud store under way, and records of which they are
 
 
@@ -111,10 +139,47 @@ class Ledger:
 
     def begin(self, tile: Tile) -> int:
         """Mark that work on a tile starts; returns how many attempts that makes since its last record."""
-        marker = self.attempts / f"{tile.name}.json"
-        attempt = (read_json(marker) or 0) + 1
-        write_json(marker, attempt)
-        return attempt
+        marker = self._marker(tile.name)
+        begun = _begun(read_json(marker))
+        write_json(marker, asdict(replace(begun, attempts=begun.attempts + 1)))
+        return begun.attempts + 1
+
+    @contextmanager
+    def attempt(self, tile: Tile) -> Iterator[int]:
+        """Work on a tile for the length of the block, which commits its record; yields what ``begin`` does.
+
+        The marker outlives the block only where the process dies in it: an exception takes it back.
+        """
+        attempts = self.begin(tile)
+        try:
+            yield attempts
+        except BaseException:
+            with suppress(*STORE_FAILURES):  # one death too many is noted then, which is harmless
+                self.release(tile)
+            raise
+
+    def release(self, tile: Tile) -> None:
+        """Take back what ``begin`` has marked: the work ended in good order, although nothing was decided."""
+        found = read_json(self._marker(tile.name))
+        if found is not None:
+            begun = _begun(found)
+            self.mark(tile.name, replace(begun, attempts=begun.attempts - 1))
+
+    def begun(self) -> dict[str, Begun]:
+        """Tile -> what its marker says; while nobody is at work, each attempt of it is one whose worker died."""
+        names = files_in(self.attempts, ".json")
+        return {name.removesuffix(".json"): _begun(read_json(self.attempts / name)) for name in names}
+
+    def mark(self, tile: str, begun: Begun | None) -> None:
+        """Set the marker of a tile, or take it away."""
+        marker = self._marker(tile)
+        if begun is None or begun.attempts < 1:
+            remove(marker)
+        else:
+            write_json(marker, asdict(begun))
+
+    def _marker(self, tile: str) -> Address:
+        return self.attempts / f"{tile}.json"
 
     def commit(self, record: TileRecord, before: Version) -> None:
         """Write the record, in one step, after everything it speaks of.
@@ -127,7 +192,7 @@ class Ledger:
             ChangedError: If another worker has written one meanwhile.
         """
         swap(self.folder / f"{record.tile}.json", json_bytes(RECORD.dump_python(record, mode="json")), before)
-        remove(self.attempts / f"{record.tile}.json")
+        remove(self._marker(record.tile))
 
     def held(self, tile: Tile) -> tuple[TileRecord | None, Version]:
         """The record of a tile, None where it has none, and what stands for it in ``commit``."""
@@ -142,9 +207,9 @@ class Ledger:
         """File of each record -> a mark that changes when it is written anew."""
         return files_in(self.folder, ".json")
 
-    def records(self) -> Iterator[TileRecord]:
-        """Every record, ordered by tile name; some at a time are held."""
-        names = list(self.marks())
+    def records(self, names: Sequence[str] | None = None) -> Iterator[TileRecord]:
+        """Every record, ordered by tile name, or those in the files ``names``; some at a time are held."""
+        names = list(self.marks()) if names is None else names
         if not is_cloud(self.folder):
             yield from map(self._record, names)
             return
@@ -153,7 +218,7 @@ class Ledger:
                 yield from pool.map(self._record, names[start : start + AT_A_TIME])
 
     def _record(self, name: str) -> TileRecord:
-        return RECORD.validate_python(read_json(self.folder / name))
+        return RECORD.validate_json(read_bytes(self.folder / name) or b"null")
 
     def compact(self, target: Address) -> None:
         """Write all records as a Parquet table ``target``: one row per tile and product, areas as JSON."""
@@ -169,20 +234,23 @@ class Ledger:
                 "record": pa.string(),
             }
         )
+        rows = self._rows()
         with replacing(target) as scratch, pq.ParquetWriter(scratch, schema) as writer:
-            for record in self.records():
-                text = RECORD.dump_json(record).decode()
-                rows = [
-                    {
-                        "tile": record.tile,
-                        "product": name,
-                        "status": product.status,
-                        "error": product.error,
-                        "fingerprint": product.fingerprint,
-                        "attempts": record.attempts,
-                        "finished": record.finished,
-                        "record": text,
-                    }
-                    for name, product in sorted(record.products.items())
-                ]
-                writer.write_table(pa.Table.from_pylist(rows, schema))
+            while some := list(itertools.islice(rows, ROWS_PER_GROUP)):
+                writer.write_table(pa.Table.from_pylist(some, schema))
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the compact ledger, in order."""
+        for record in self.records():
+            text = RECORD.dump_json(record).decode()
+            for name, product in sorted(record.products.items()):
+                yield {
+                    "tile": record.tile,
+                    "product": name,
+                    "status": product.status,
+                    "error": product.error,
+                    "fingerprint": product.fingerprint,
+                    "attempts": record.attempts,
+                    "finished": record.finished,
+                    "record": text,
+                }

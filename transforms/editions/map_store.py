@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
+from zarr.storage import LocalStore, MemoryStore
 
 from models.errors import UnreachableError
 from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
@@ -18,7 +20,7 @@ from transforms.editions.products import Layer, layers_of
 from transforms.encoding.encodings import Encoding
 from transforms.ground.cells import strip_rows
 from transforms.ground.grid import Grid, Tile, TileRange, Zone
-from transforms.store import STORE_FAILURES, Address, link, reason_of, zarr_store
+from transforms.store import STORE_FAILURES, Address, link, reason_of, write_bytes, zarr_store
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
 INNER_CHUNK_PX = 250
@@ -148,7 +150,9 @@ def open_layer(path: Address, zone_name: str, resolution_m: float, layer: str, m
 
 
 def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray) -> None:
-    """Write one whole shard; whatever stood in its place is removed unread.
+    """Write one whole shard in one step, on disk before this returns; what stood in its place is not read.
+
+    A reader sees the old shard or the new one, also where a writer that was taken for dead writes once more.
 
     Raises:
         ValueError: If ``window`` is not exactly one shard; two writers of one shard would lose data silently.
@@ -159,12 +163,36 @@ def write_shard(array: zarr.Array, window: tuple[slice, ...], values: np.ndarray
         if span.start % shard or span.stop - span.start != shard:
             raise ValueError(f"{array.path}: {window} is not one whole shard of {shards}")
     position = tuple(span.start // shard for span, shard in zip(window, shards, strict=True))
+    place, content = array.store_path / array.metadata.encode_chunk_key(position), _encoded(array, values)
     try:
-        # Zarr would merge with what is there, and a shard that a power cut tore in two cannot be read.
-        sync((array.store_path / array.metadata.encode_chunk_key(position)).delete())
-        array[window] = values
+        if content is None:
+            sync(place.delete())
+        elif isinstance(array.store, LocalStore):  # Zarr leaves it to the system when a file reaches the disk
+            write_bytes(array.store.root / place.path, content.to_bytes())
+        else:
+            sync(place.set(content))
     except STORE_FAILURES as error:
         raise UnreachableError(f"output: cannot write {array.store_path}: {reason_of(error)}") from error
+
+
+def _encoded(array: zarr.Array, values: np.ndarray) -> Buffer | None:
+    """A whole shard as an array stores it, None for nothing but nodata.
+
+    Zarr itself would merge it with what is there, and a shard that a power cut tore in two cannot be read.
+    """
+    alone = zarr.create_array(
+        MemoryStore(),
+        shape=values.shape,
+        chunks=array.chunks,
+        shards=array.shards,
+        dtype=array.dtype,
+        fill_value=array.fill_value,
+        filters=array.filters,
+        compressors=array.compressors,
+    )
+    alone[...] = values
+    key = alone.metadata.encode_chunk_key((0,) * values.ndim)
+    return sync(alone.store.get(key, prototype=default_buffer_prototype()))
 
 
 def open_group(path: Address, zone_name: str, resolution_m: float) -> xr.Dataset:

@@ -154,14 +154,19 @@ class Plan:
 
     @property
     def exact(self) -> "Plan":
-        """The same without the rounding that maps take on from vectors that happen to be stored."""
+        """The same without what does not decide the result.
+
+        That is the rounding that maps take on from vectors that happen to be stored, and how far the links of an
+        archive are followed and its files checked.
+        """
         products = (
             replace(product, encoding=product.encoding.exact)
             if isinstance(product.encoding, Encoding) and product.product != EMBEDDING
             else product
             for product in self.products
         )
-        return replace(self, products=tuple(products))
+        sources = {name: replace(each, hosts=(), folders=(), verify=False) for name, each in self.sources.items()}
+        return replace(self, products=tuple(products), sources=sources)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for ``edition.json``."""

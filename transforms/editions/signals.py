@@ -26,17 +26,17 @@ class Signals:
 
     def stopping(self) -> bool:
         """Whether no further tile should be begun."""
-        return self.halted() or asked_to_stop(self.season) or self.superseded()
+        return self.halted() is not None or asked_to_stop(self.season) or self.superseded()
 
     def superseded(self) -> bool:
         """Whether another run has taken over."""
         lease = read_json(self.season / LEASE)
         return lease is None or lease.get("run") != self.run
 
-    def halted(self) -> bool:
-        """Whether a worker of this run has met a store or an archive that does not answer."""
+    def halted(self) -> str | None:
+        """Why a worker of this run has stopped it, None if none has."""
         told = read_json(self.season / HALTED)
-        return told is not None and told.get("run") == self.run
+        return str(told["reason"]) if told is not None and told.get("run") == self.run else None
 
     def halt(self, reason: str) -> None:
         """Tell the other workers to stop, and why."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import holder
+from transforms.editions.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class EditionState:
         products: By name.
         failed: Tile -> product -> cause.
         holder: What the lease of the run at work says, or None.
+        last_run: What the last run that worked on it came to, or None; a run that was killed could not tell.
     """
 
     edition: str
@@ -49,6 +51,7 @@ class EditionState:
     products: dict[str, ProductState]
     failed: dict[str, dict[str, str]]
     holder: dict[str, Any] | None
+    last_run: RunSummary | None
 
     @property
     def complete(self) -> bool:
@@ -82,4 +85,5 @@ def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
         products={name: ProductState(done[name], failed[name], tiles - done[name] - failed[name]) for name in names},
         failed=causes,
         holder=held if held and held.get("edition") == edition.id else None,
+        last_run=runs[-1] if (runs := edition.runs) else None,
     )

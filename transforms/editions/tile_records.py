@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.errors import InputError, TileError
+from models.errors import InputError, TileError, without_secrets
 from transforms.editions.ledger import Covered, ProductRecord
 from transforms.editions.plan import DerivedPlan, ProductPlan
 from transforms.editions.products import counted
@@ -57,4 +57,4 @@ def cause_of(failure: Exception) -> str:
     if isinstance(failure, (TileError, InputError)):
         return str(failure)
     trace = "".join(traceback.format_exception(failure, limit=-3))
-    return f"fault in Stook: {failure!r} | " + " | ".join(trace.split("\n"))
+    return without_secrets(f"fault in Stook: {failure!r} | " + " | ".join(trace.split("\n")))

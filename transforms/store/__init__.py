@@ -3,12 +3,13 @@
 Everything that decides something (pointer, lease, ledger, edition) goes through here; pixels go through Zarr.
 """
 
-from transforms.store.addresses import Address, address_of, is_cloud, on_this_machine, zarr_store
+from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, on_this_machine, zarr_store
 from transforms.store.failures import STORE_FAILURES, ChangedError, reason_of, writing
 from transforms.store.files import (
     SCRAP,
     bytes_below,
     exclusive,
+    exists,
     fetched,
     files_in,
     folders_in,
@@ -28,6 +29,7 @@ from transforms.store.files import (
 from transforms.store.swapping import Version, read_versioned, swap
 
 __all__ = [
+    "CLOUD",
     "SCRAP",
     "STORE_FAILURES",
     "ChangedError",
@@ -35,6 +37,7 @@ __all__ = [
     "Version",
     "bytes_below",
     "exclusive",
+    "exists",
     "fetched",
     "files_in",
     "folders_in",

@@ -91,6 +91,11 @@ def copy(source: GCSPath, target: GCSPath) -> bool:
         return False
 
 
+def exists(where: GCSPath) -> bool:
+    """Whether there is an object."""
+    return bool(blob(where).exists(retry=RETRY))
+
+
 def delete(where: GCSPath) -> None:
     """Remove an object if it is there."""
     try:

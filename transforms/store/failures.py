@@ -2,17 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 from aiohttp import ClientError
-from gcsfs.retry import HttpError
+from gcsfs.retry import ChecksumError, HttpError
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage.exceptions import DataCorruption
+from urllib3.exceptions import HTTPError as TransportError
 
 from models.errors import StookError, UnreachableError
 from transforms.store.addresses import Address
 
-# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses. requests' are OSErrors.
-STORE_FAILURES = (OSError, GoogleAPIError, GoogleAuthError, HttpError, ClientError)
+# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses, and of what these two stand
+# on where they pass it through. requests' are OSErrors.
+STORE_FAILURES = (
+    OSError,
+    GoogleAPIError,
+    GoogleAuthError,
+    DataCorruption,
+    HttpError,
+    ChecksumError,
+    ClientError,
+    HTTPException,
+    TransportError,
+)
 
 
 class ChangedError(StookError):

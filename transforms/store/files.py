@@ -72,14 +72,14 @@ def link(source: Address, target: Address) -> None:
             cloud.delete(target)
         return
     source, target = on_this_machine(source, "a link's end is"), on_this_machine(target, "a link's end is")
-    target.unlink(missing_ok=True)
     if not source.exists():
+        target.unlink(missing_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another disk, a file system without links, or too many of them
-        with replacing(target) as scratch:
+    with replacing(target) as scratch:
+        try:
+            scratch.hardlink_to(source)
+        except OSError:  # another disk, a file system without links, or too many of them
             shutil.copyfile(source, scratch)
 
 
@@ -92,6 +92,11 @@ def read_bytes(path: Address) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def exists(path: Address) -> bool:
+    """Whether there is such a file; its content is not read."""
+    return cloud.exists(path) if isinstance(path, GCSPath) else path.is_file()
 
 
 def read_json(path: Address) -> Any:
@@ -137,7 +142,7 @@ def files_in(folder: Address, suffix: str) -> dict[str, str]:
         blobs = (blob for blob in cloud.below(folder) if blob.name.count("/") == depth)
         return {blob.name.rpartition("/")[2]: str(blob.generation) for blob in blobs if blob.name.endswith(suffix)}
     try:
-        entries = [entry for entry in os.scandir(folder) if entry.name.endswith(suffix)]
+        entries = [entry for entry in os.scandir(folder) if entry.name.endswith(suffix) and entry.is_file()]
     except FileNotFoundError:
         return {}
     found = {}

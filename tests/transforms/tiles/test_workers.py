@@ -1,0 +1,100 @@
+"""Workers in processes of their own: one that dies takes one tile with it, and is replaced."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.errors import UnreachableError
+from transforms.editions.lease import process_exists
+from transforms.ground.grid import Tile
+from transforms.tiles.tile_job import TileSummary
+from transforms.tiles.workers import Work, Workers, told_exit
+
+ROOT = Path(__file__).resolve().parents[3]
+GOOD, FATAL, FAULTY = (Tile.parse(f"32637_1_{number}") for number in range(3))
+
+
+def run(tile: Tile) -> TileSummary:
+    """Stands for the work on a tile; the reason tells the process."""
+    if tile == FATAL:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if tile == FAULTY:
+        raise ZeroDivisionError("a fault of ours")
+    return TileSummary(tile.name, "done", reason=str(os.getpid()))
+
+
+def ready() -> Work:
+    """What a process does once it has begun."""
+    return run
+
+
+def unable() -> Work:
+    """A process that the kernel kills while it loads its models."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return run
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    made = Workers(ready, 1)
+    yield made
+    made.close()
+
+
+def test_a_death_is_told_and_the_next_tile_gets_another_process(workers: Workers) -> None:
+    first = workers.run(GOOD)
+    assert workers.run(GOOD).reason == first.reason  # the same process, which has its models
+    assert workers.run(FATAL) == TileSummary(FATAL.name, "died", reason="signal 9 (killed, possibly out of memory)")
+    assert workers.deaths == {FATAL.name: "signal 9 (killed, possibly out of memory)"}
+    second = workers.run(GOOD)
+    assert second.outcome == "done" and second.reason != first.reason
+    os.kill(int(second.reason), signal.SIGKILL)  # while it has nothing to do: no tile's death
+    while process_exists(int(second.reason)) and workers.started[-1].process.is_alive():
+        time.sleep(0.01)
+    assert workers.run(GOOD).outcome == "done"
+    assert list(workers.deaths) == [FATAL.name]
+
+
+def test_a_fault_of_ours_is_no_death_and_comes_with_its_trace(workers: Workers) -> None:
+    with pytest.raises(RuntimeError, match=rf"tile {FAULTY.name}, in a worker process:\n(.|\n)*a fault of ours"):
+        workers.run(FAULTY)
+    assert FAULTY.name not in workers.deaths
+
+
+def test_a_process_that_cannot_begin_is_no_tiles_fault() -> None:
+    with pytest.raises(UnreachableError, match="before it began a tile; is there enough memory for run.workers"):
+        Workers(unable, 1).run(GOOD)
+
+
+def test_workers_do_not_outlive_the_run() -> None:
+    script = """
+        import time
+        from tests.transforms.tiles.test_workers import GOOD, Workers, ready
+
+        if __name__ == "__main__":
+            print(Workers(ready, 1).run(GOOD).reason, flush=True)
+            time.sleep(600)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert process_exists(worker)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while process_exists(worker) and "Z" not in Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_end_of_a_process_is_told_in_words() -> None:
+    assert told_exit(-9) == "signal 9 (killed, possibly out of memory)"
+    assert told_exit(-11) == "signal 11 (Segmentation fault)"
+    assert told_exit(1) == "exit status 1"
