@@ -14,8 +14,8 @@ from urllib3.exceptions import HTTPError as TransportError
 from models.errors import StookError, UnreachableError
 from transforms.store.addresses import Address
 
-# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses, and of what these two stand
-# on where they pass it through. requests' are OSErrors.
+# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses, and of what these two
+# stand on where they pass it through. requests' are OSErrors.
 STORE_FAILURES = (
     OSError,
     GoogleAPIError,
