@@ -22,7 +22,7 @@ from rich.progress import (
 from transforms.editions.edition import Edition, now
 from transforms.editions.ledger import TileRecord
 from transforms.repeating import repeating
-from transforms.store import STORE_FAILURES, read_bytes
+from transforms.store import STORE_FAILURES
 
 LOOKS_EVERY_S = 0.5
 DERIVE = "derive"  # the step of the stage after the maps
@@ -56,11 +56,9 @@ class LedgerFollower:
         self.rest_until = 0.0
 
     def begin(self) -> Count:
-        """Take in what is there already; records are searched for words, which is quicker than to understand them."""
-        for name in self._fresh():
-            content = read_bytes(self.ledger.folder / name) or b""
-            decided = all(f'"{product}": {{'.encode() in content for product in self.names)
-            self._sort(name.removesuffix(".json"), decided, b'"status": "failed"' in content)
+        """Take in what is there already."""
+        for _ in self.look(at_once=True):
+            continue
         return self.count
 
     def look(self, at_once: bool = False) -> Iterator[TileRecord]:

@@ -29,12 +29,12 @@ Every figure we claim, the command that measures it, and where and when it was l
 `make evidence`; `make evidence ONLY=word` measures those whose name begins with the word.
 
 **Real** imagery and labels: `flanders`, `galileo.flanders`, the speeds of `galileo`, `normalisation`, `embed.flanders`,
-`zanzibar`, `built`, `from_maps.flanders`, `backfill.flanders`, and `simulator`, which holds the simulation against
-them; real samples: `deafrica`, `tigray`. **Simulated** imagery: `demo`, `buildings`, `piles`, `cropland`, `one_pass`,
-`tiles`, `kills`, `failures`, `bench`, `report`, `carry`, the rest of `embed`, `from_maps` and `backfill`; a simulated
-population: `estimators`. Answers of the reference implementations: `presto`, `satmae`, `galileo.golden`; a published
-example: `olofsson`. Random weights and random numbers: `throughput`, `pictures`. Real checkpoints and made-up attacks:
-`weights`. Real boundaries: `areas`.
+`zanzibar`, `built`, `from_maps.flanders`, `backfill.flanders`, what `plan` says of flanders, and `simulator`, which
+holds the simulation against them; real samples: `deafrica`, `tigray`. **Simulated** imagery: `demo`, `buildings`,
+`piles`, `cropland`, `one_pass`, `tiles`, `kills`, `lease`, `failures`, `bench`, `report`, `carry`, the rest of `plan`,
+`embed`, `from_maps` and `backfill`; a simulated population: `estimators`; simulated records: `ledger`. Answers of the
+reference implementations: `presto`, `satmae`, `galileo.golden`; a published example: `olofsson`. Random weights and
+random numbers: `throughput`, `pictures`. Real checkpoints and made-up attacks: `weights`. Real boundaries: `areas`.
 
 | figure | value | note | command | machine | date |
 |---|---|---|---|---|---|
