@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from models.errors import InputError
 from models.inference import Precision
 from pipelines.figures.configuration import SampleSection
-from pipelines.operations.machines import MachineSection
+from pipelines.planning.machines import MachineSection
 from pipelines.sections import (
     CompositeSection,
     EncoderSection,

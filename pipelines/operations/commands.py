@@ -34,9 +34,9 @@ def plan(
     beside: Annotated[Path | None, typer.Option(help="A kept plan: show what came of it, side by side.")] = None,
 ) -> None:
     """Tell what 'stook map' would do, read, take and cost, without doing it."""
-    from pipelines.operations import beside as comparing
-    from pipelines.operations.plan import run_plan
-    from pipelines.operations.plan_printing import print_comparison, print_forecast
+    from pipelines.planning import beside as comparing
+    from pipelines.planning.plan import run_plan
+    from pipelines.planning.printing import print_comparison, print_forecast
 
     loaded = load(config, MapConfiguration)
     if beside is not None:

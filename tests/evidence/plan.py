@@ -9,8 +9,8 @@ from pathlib import Path
 from pipelines.configuration import MapConfiguration
 from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
 from pipelines.demo.run import TILE_PX
-from pipelines.operations.beside import run_beside
-from pipelines.operations.plan import SeasonForecast, run_plan
+from pipelines.planning.beside import run_beside
+from pipelines.planning.plan import SeasonForecast, run_plan
 from pipelines.progress import JsonReporter
 from pipelines.sections import load
 from pipelines.train import run_training

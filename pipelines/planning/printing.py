@@ -6,8 +6,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.operations.beside import Comparison
-from pipelines.operations.plan import Estimate, SeasonForecast
+from pipelines.planning.beside import Comparison
+from pipelines.planning.grown import Estimate
+from pipelines.planning.plan import SeasonForecast
 
 WIDTH = 120
 
