@@ -23,6 +23,7 @@ from pipelines.season import (
 from pipelines.stage import run_stage
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import Lease
+from transforms.editions.plan import Plan
 from transforms.editions.run_summary import RunSummary
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
@@ -99,15 +100,15 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapRes
     """
     folder, region = season_folder(config, year), region_of(config)
     plan = plan_of(config, year, region, provisional=True)
-    edition = folder.find(plan.key)
-    if edition is None:
-        raise InputError(f"{folder.folder}: no edition of this configuration is open or published; run 'stook map'")
-    failed = failures(edition)
-    if not failed:
-        raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
     with announced(folder, config, reporter) as lease:
+        edition = folder.find(plan.key)
+        if edition is None:
+            raise InputError(f"{folder.folder}: no edition of this configuration is open or published; run 'stook map'")
+        failed, published = failures(edition), folder.status(edition) == "published"
+        if published and not failed:
+            raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
         reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
-        if folder.status(edition) == "published":
+        if published:
             edition = open_edition(folder, plan, region, reporter, frozen=edition, backoff=config.run.backoff())
         return fill(folder, lease, edition, config, reporter)
 
@@ -134,18 +135,35 @@ def run(
     plan = plan_of(config, year, region, provisional, planned)
     folder.require_writable()
     refresh = refresh or anew
-    edition = None if refresh else folder.find(plan.key)
-    if edition is not None and folder.status(edition) == "published":
+    if not refresh and (edition := done_already(folder, plan)):
         return nothing_to_do(edition, config, reporter)
     with announced(folder, config, reporter) as lease:
-        edition = None if refresh else folder.find(plan.key)  # again: another run may have had the lease until now
-        if edition is not None and folder.status(edition) == "published":
+        if not refresh and (edition := done_already(folder, plan)):  # by a run that had the lease until now
             return nothing_to_do(edition, config, reporter)
+        edition = begun_refresh(folder, plan, anew) if refresh else folder.find(plan.key)
         if edition is None:
-            edition = open_edition(folder, plan, region, reporter, carries=not anew, backoff=config.run.backoff())
+            edition = open_edition(
+                folder, plan, region, reporter, refreshes=refresh, carries=not anew, backoff=config.run.backoff()
+            )
         else:
             reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)
         return fill(folder, lease, edition, config, reporter)
+
+
+def done_already(folder: SeasonFolder, plan: Plan) -> Edition | None:
+    """The published edition of a plan, if it has one."""
+    edition = folder.find(plan.key)
+    return edition if edition is not None and folder.status(edition) == "published" else None
+
+
+def begun_refresh(folder: SeasonFolder, plan: Plan, anew: bool) -> Edition | None:
+    """The successor that an earlier run with the same option has opened and not finished, if there is one."""
+    edition, current = folder.find(plan.key), folder.current()
+    if edition is None or folder.status(edition) != "open":
+        return None
+    opened = edition.manifest
+    asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
+    return edition if asked and opened["predecessor"] == (current.id if current else None) else None
 
 
 @contextmanager
@@ -198,9 +216,21 @@ def fill(
     lease.say(edition=edition.id)
     with reporter.about(edition=edition.id), Journal(edition, config, folder.signals(lease)).kept() as journal:
         run_tiles(journal, reporter)
-        derive_tiles(journal, reporter)
-        with writing(edition.folder):
-            return finish(folder, lease, journal, reporter)
+        return conclude(folder, lease, journal, reporter)
+
+
+def conclude(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Reporter) -> MapResult:
+    """Make what is made from finished maps, and publish.
+
+    Args:
+        folder: Of the edition.
+        lease: Of the season.
+        journal: Of the run; every tile of its edition must have its record.
+        reporter: Told what came of it.
+    """
+    derive_tiles(journal, reporter)
+    with writing(journal.edition.folder):
+        return finish(folder, lease, journal, reporter)
 
 
 def run_tiles(journal: Journal, reporter: Reporter) -> None:
@@ -243,20 +273,14 @@ def derive_tiles(journal: Journal, reporter: Reporter) -> None:
 
 
 def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Reporter) -> MapResult:
-    """Write statistics and the compact ledger, then point readers at the edition if not too much failed.
-
-    Args:
-        folder: Of the edition.
-        lease: Of the season.
-        journal: Of the run; every tile of its edition must have its record.
-        reporter: Told what came of it.
-    """
+    """Write statistics and the compact ledger, then point readers at the edition if not too much failed."""
     edition, config = journal.edition, journal.config
+    lease.say()  # that it is still this run's
     table = write_statistics(edition, thresholds_of(config))
     edition.ledger.compact(edition.folder / "ledger.parquet")
     share, most = failed_share(table), config.publish.most_failed_share
     published, failed = share <= most, failures(edition)
-    lease.say()  # that it is still this run's
+    lease.say()
     summary = journal.write("complete" if published else "not_published")
     mapped, derived = journal.mapped.worked, journal.derived.worked
     result = MapResult(edition, published, mapped.computed, failed, share, derived.computed, mapped.carried, summary)

@@ -26,6 +26,7 @@ def open_edition(
     region: Region,
     reporter: Reporter,
     frozen: Edition | None = None,
+    refreshes: bool = False,
     carries: bool = True,
     backoff: BackOff | None = None,
 ) -> Edition:
@@ -37,6 +38,7 @@ def open_edition(
         region: Where.
         reporter: Told what is found.
         frozen: An edition of the same plan whose inputs are taken instead of searching the archives.
+        refreshes: Whether it was asked for by name; kept with the edition, so that a run that was stopped can go on.
         carries: Whether unchanged tiles are taken over from the published edition.
         backoff: How patiently archives are asked.
     """
@@ -66,6 +68,7 @@ def open_edition(
             "calibrated": {name: facts.calibrated for name, facts in told.items()},
             "licences": licences,
             "scenes": len(inputs),
+            "refreshes": refreshes,
             "carries": carries,
         }
     if absent:

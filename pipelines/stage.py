@@ -192,7 +192,8 @@ def run_together(
     reasons = words_of(metrics, HALT_REASONS)  # of which Beam's local runner loses some
     if not reasons and (halted := stage.signals.halted()):
         reasons = [halted]
-    require_decided(edition, reasons)
+    undecided = counts_of(metrics).get("tiles_undecided", 0) > 0
+    require_decided(edition, reasons, undecided)
     if counts_of(metrics).get("tiles_died", 0) != len(workers.deaths):
         raise RuntimeError(f"workers of {len(workers.deaths)} tiles are known to have died, Beam counts another number")
     return dict(sorted(workers.deaths.items()))

@@ -66,7 +66,8 @@ def cancel(
     from pipelines.operations.editions import run_cancel
 
     edition = run_cancel(load(config, MapConfiguration), year, discard, patience)
-    print(f"stopped{' and deleted' if discard else ''}: {edition.folder}")
+    what = "it had not opened an edition" if edition is None else str(edition.folder)
+    print(f"stopped{' and deleted' if discard and edition else ''}: {what}")
 
 
 def remove(

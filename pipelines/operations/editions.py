@@ -4,74 +4,106 @@ import time
 
 from models.errors import InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
-from pipelines.season import season_folder, thresholds_of
+from pipelines.journal import Journal
+from pipelines.map import announced, conclude
+from pipelines.progress import SilentReporter
+from pipelines.season import season_folder
 from transforms.editions.edition import Edition, SeasonFolder
-from transforms.editions.lease import holder, told
+from transforms.editions.lease import LEASE, holder, told
 from transforms.editions.signals import ask_to_stop, forget
 from transforms.editions.state import state_of
-from transforms.statistics.table import failed_share, statistics
-from transforms.store import writing
+from transforms.store import read_json, writing
 
 LOOKS_EVERY_S = 1.0
 
 
 def run_publish(config: MapConfiguration, year: int, name: str | None) -> Edition:
-    """Point readers at an edition: the newest if none is named; an older one takes a publication back.
+    """Point readers at an edition: the newest open one if none is named; a superseded one takes a publication back.
+
+    One that was published before is as it was then: nothing is asked of it. An open one is concluded as a run would,
+    with what is made from maps and with its tables, for the last run may have been stopped on the way.
 
     Raises:
-        InputError: If there is no such edition, tiles are left, or more failed than the configuration allows.
+        InputError: If there is no such edition, it is of other products than the configuration, tiles are left, more
+            failed than the configuration allows, or a run is at work.
         UnreachableError: If the output cannot be written.
     """
     folder = season_folder(config, year)
-    edition = edition_named(folder, name)
-    state = state_of(folder, edition)
-    if not state.complete:
-        left = max(product.left for product in state.products.values())
-        raise InputError(f"{edition.folder}: {left} of {state.tiles} tiles are not mapped yet; finish with 'stook map'")
-    share, most = failed_share(statistics(edition, thresholds_of(config))), config.publish.most_failed_share
-    if share > most:
-        raise InputError(
-            f"{edition.folder}: {share:.2%} of the area failed, publish.most_failed_share allows {most:.2%}; "
-            "mend the cause and run 'stook map'"
-        )
-    with writing(folder.folder):
-        folder.publish(edition)
+    edition = edition_named(folder, name) if name else newest_open(folder)
+    status = folder.status(edition)
+    if status == "open":
+        conclude_open(folder, edition, config)
+    elif status == "superseded":
+        with writing(folder.folder):
+            folder.publish(edition)
     return edition
 
 
-def run_cancel(config: MapConfiguration, year: int, discard: bool, patience_s: float) -> Edition:
-    """Stop the run that fills the newest open edition, wherever it runs, and wait until it has.
+def conclude_open(folder: SeasonFolder, edition: Edition, config: MapConfiguration) -> None:
+    """Publish an open edition of which every tile is mapped; raises as ``run_publish``."""
+    foreign = {product.product for product in edition.plan.products} - set(config.products.maps)
+    if foreign:
+        raise InputError(f"{edition.folder}: has {', '.join(sorted(foreign))}, which the configuration does not name")
+    reporter = SilentReporter()
+    with announced(folder, config, reporter) as lease:
+        state = state_of(folder, edition)
+        left = max(state.products[product.product].left for product in edition.plan.products)
+        if left:
+            told = f"{left} of {state.tiles} tiles are not mapped yet"
+            raise InputError(f"{edition.folder}: {told}; finish with 'stook map'")
+        lease.say(edition=edition.id)
+        with Journal(edition, config, folder.signals(lease)).kept() as journal:
+            result = conclude(folder, lease, journal, reporter)
+    if not result.published:
+        raise InputError(
+            f"{edition.folder}: {result.failed_share:.2%} of the area failed, publish.most_failed_share allows "
+            f"{config.publish.most_failed_share:.2%}; mend the cause and run 'stook map'"
+        )
+
+
+def run_cancel(config: MapConfiguration, year: int, discard: bool, patience_s: float) -> Edition | None:
+    """Stop the run that is at work on a season, wherever it runs, and wait until it has.
 
     Args:
         config: The configuration.
         year: Harvest year.
-        discard: Whether the edition is deleted then; otherwise ``stook map`` continues it.
+        discard: Whether the edition that it filled is deleted then, or without a run the newest open one; otherwise
+            ``stook map`` continues it.
         patience_s: How long to wait for the run.
 
+    Returns:
+        The edition that the run filled; None if it had not opened one.
+
     Raises:
-        InputError: If no edition is open.
+        InputError: If no run is at work, and no open edition is to be deleted.
         UnreachableError: If the run does not stop in time; it is still asked to.
     """
     folder = season_folder(config, year)
-    opened = [edition for edition in folder.editions() if folder.status(edition) == "open"]
-    if not opened:
-        raise InputError(f"{folder.folder}: no edition of this season is open; there is nothing to stop")
-    edition = opened[-1]
-    if holder(folder.folder):
-        with writing(folder.folder):
-            ask_to_stop(folder.folder)
-        deadline = time.monotonic() + patience_s
-        while held := holder(folder.folder):
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"{edition.folder}: {told(held)}; it was asked to stop and has not yet, tiles in work are finished "
-                    "first; wait longer with --patience"
-                )
-            time.sleep(LOOKS_EVERY_S)
-        forget(folder.folder)
-    if discard:
+    if holder(folder.folder) is None:
+        edition = newest_open(folder)
+        if not discard:
+            raise InputError(
+                f"{folder.folder}: no run is at work, there is nothing to stop; --discard deletes the open edition "
+                f"{edition.id}"
+            )
         folder.remove(edition)
-    return edition
+        return edition
+    with writing(folder.folder):
+        ask_to_stop(folder.folder)
+    deadline = time.monotonic() + patience_s
+    while held := holder(folder.folder):
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"{folder.folder}: {told(held)}; it was asked to stop and has not yet, tiles in work are finished "
+                "first; wait longer with --patience"
+            )
+        time.sleep(LOOKS_EVERY_S)
+    forget(folder.folder)
+    name = read_json(folder.folder / LEASE)["edition"]
+    stopped = edition_named(folder, name) if name else None
+    if discard and stopped is not None and folder.status(stopped) == "open":
+        folder.remove(stopped)
+    return stopped
 
 
 def run_remove(config: MapConfiguration, year: int, keep: int, open_too: bool, really: bool) -> list[Edition]:
@@ -80,7 +112,7 @@ def run_remove(config: MapConfiguration, year: int, keep: int, open_too: bool, r
     Args:
         config: The configuration.
         year: Harvest year.
-        keep: How many of those that are superseded stay, the last published ones.
+        keep: How many of those that are superseded stay, those that were opened last.
         open_too: Whether open editions older than the published one go too; a run may have been given up.
         really: Whether they are deleted; otherwise they are told only.
 
@@ -104,11 +136,19 @@ def run_remove(config: MapConfiguration, year: int, keep: int, open_too: bool, r
     return going
 
 
-def edition_named(folder: SeasonFolder, name: str | None) -> Edition:
-    """An edition of a season by its name, the newest if none is given; raises InputError if there is none."""
+def newest_open(folder: SeasonFolder) -> Edition:
+    """The open edition of a season that was opened last; raises InputError if none is open."""
+    opened = [edition for edition in folder.editions() if folder.status(edition) == "open"]
+    if not opened:
+        raise InputError(f"{folder.folder}: no edition of this season is open; 'stook status' names the others")
+    return opened[-1]
+
+
+def edition_named(folder: SeasonFolder, name: str) -> Edition:
+    """An edition of a season by its name; raises InputError if there is none."""
     editions = folder.editions()
-    found = [edition for edition in editions if name in (None, edition.id)]
+    found = [edition for edition in editions if edition.id == name]
     if not found:
         there = ", ".join(edition.id for edition in editions) or "none"
-        raise InputError(f"--edition {name or ''}: {folder.folder} has no such edition; it has {there}")
+        raise InputError(f"--edition {name}: {folder.folder} has no such edition; it has {there}")
     return found[-1]

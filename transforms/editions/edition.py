@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
@@ -223,7 +224,8 @@ class SeasonFolder:
                 remove_folder(folder)
             elif self.status(edition) == "open":
                 sweep(scraps_below(folder))
-        sweep(self.folder / name for name in files_in(self.folder, SCRAP))
+        if isinstance(self.folder, Path):
+            sweep(self.folder / name for name in files_in(self.folder, SCRAP))
 
     def _folders(self) -> list[Address]:
         """Folders that are named like editions, oldest first."""
@@ -249,7 +251,8 @@ class SeasonFolder:
         edition = Edition(self.folder / name)
         with writing(self.folder):
             try:
-                edition.folder.mkdir(parents=True)
+                if isinstance(edition.folder, Path):  # a bucket has no folders
+                    edition.folder.mkdir(parents=True)
                 yield edition, manifest
                 write_json(edition.folder / MANIFEST, manifest)
             except BaseException:

@@ -18,7 +18,16 @@ from typing import Any
 
 from models.errors import InputError, UnreachableError
 from transforms.repeating import repeating
-from transforms.store import STORE_FAILURES, Address, ChangedError, Version, read_json, read_versioned, swap
+from transforms.store import (
+    STORE_FAILURES,
+    Address,
+    ChangedError,
+    Version,
+    read_json,
+    read_versioned,
+    swap,
+    writing,
+)
 
 LEASE = "lease.json"
 LEASE_LASTS = timedelta(seconds=60)  # clocks of machines that share a season may differ by what is left of it
@@ -56,6 +65,7 @@ class Lease:
             "run": uuid.uuid4().hex,
             "host": socket.gethostname(),
             "boot": boot_id(),
+            "processes": process_numbers(),
             "pid": os.getpid(),
             "started": started(os.getpid()),
             "edition": None,
@@ -78,18 +88,28 @@ class Lease:
         """Keep something in the lease that others want to know of the run; renews it.
 
         Raises:
-            UnreachableError: If another run has taken it over.
+            UnreachableError: If another run has taken it over, or the store does not answer.
         """
-        with self._lock:
+        with self._lock, writing(self.path.parent):
             content = self.content | told | {"renewed": now()}
             try:
-                self.version = swap(self.path, _bytes(content), self.version)
+                self.version = self._swapped(_bytes(content))
             except ChangedError:
                 raise UnreachableError(
                     f"{self.path.parent}: this run was silent for longer than its lease lasts, and another one has "
                     "taken over; what is done is kept"
                 ) from None
             self.content = content
+
+    def _swapped(self, content: bytes) -> Version:
+        """Replace the lease; raises ChangedError if it is not this run's any more."""
+        try:
+            return swap(self.path, content, self.version)
+        except ChangedError:
+            found, version = read_versioned(self.path)
+            if found is None or json.loads(found).get("run") != self.run:
+                raise
+        return swap(self.path, content, version)  # an earlier renewal had come through, and its answer had not
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -128,28 +148,37 @@ def is_alive(lease: dict[str, Any]) -> bool:
     """Whether the run that wrote ``lease`` may still be at work."""
     if "ended" in lease:
         return False
-    if (lease["host"], lease["boot"]) == (socket.gethostname(), boot_id()):
+    here = (socket.gethostname(), boot_id(), process_numbers())
+    if (lease["host"], lease["boot"], lease.get("processes")) == here:  # else only its age tells
         return process_exists(lease["pid"]) and lease.get("started", "") in ("", started(lease["pid"]))
     return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
 
 
 def boot_id() -> str:
-    """Identifies this machine since it was started; process numbers mean something only within it."""
+    """Identifies this machine since it was started."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return socket.gethostname()
 
 
+def process_numbers() -> str:
+    """Identifies the namespace that numbers of processes belong to: containers of one machine have each their own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def process_exists(pid: int) -> bool:
-    """Whether a process of this machine has the number ``pid``."""
+    """Whether a process of this machine has the number ``pid`` and is not dead, waiting for its parent to notice."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass  # it is another user's
+    return _stat(pid)[:1] not in (["Z"], ["X"])
 
 
 def started(pid: int) -> str:
@@ -157,10 +186,15 @@ def started(pid: int) -> str:
 
     Numbers are used again, in a restarted container the very same one; number and start together are not.
     """
+    return "".join(_stat(pid)[19:20])
+
+
+def _stat(pid: int) -> list[str]:
+    """What the system says of a process, from field 3 of proc(5) on: its state; empty where it does not say."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # field 22 of proc(5)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
+        return []
 
 
 def now() -> str:

@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import storage  # type: ignore[attr-defined]
 from google.cloud.storage.retry import DEFAULT_RETRY
 from upath.implementations.cloud import GCSPath
 
+from models.errors import InputError
 from transforms.store.failures import ChangedError
 
 ABSENT = 0  # the generation of what is not there
@@ -22,8 +24,14 @@ RETRY = DEFAULT_RETRY.with_timeout(300.0)  # seconds; then the store counts as o
 
 @cache
 def client() -> storage.Client:
-    """The client of this process, with the credentials that Google's libraries find."""
-    return storage.Client()
+    """The client of this process, with the credentials that Google's libraries find; raises InputError without any."""
+    try:
+        return storage.Client()
+    except DefaultCredentialsError:
+        raise InputError(
+            "gs://: no credentials of Google Cloud were found; run 'gcloud auth application-default login', or name a "
+            "key file in GOOGLE_APPLICATION_CREDENTIALS"
+        ) from None
 
 
 def blob(where: GCSPath) -> storage.Blob:
@@ -43,7 +51,7 @@ def read(where: GCSPath) -> tuple[bytes, int] | None:
 
 
 def put(where: GCSPath, content: bytes, generation: int | None = None) -> int:
-    """Write an object; returns its generation.
+    """Write an object that may be replaced later; returns its generation.
 
     Args:
         where: The object.
@@ -54,6 +62,7 @@ def put(where: GCSPath, content: bytes, generation: int | None = None) -> int:
         ChangedError: If another generation is there.
     """
     written = blob(where)
+    written.cache_control = "no-store"  # objects of public buckets are served an hour long from caches otherwise
     try:
         written.upload_from_string(
             content, content_type="application/octet-stream", if_generation_match=generation, retry=RETRY
@@ -116,6 +125,14 @@ def below(where: GCSPath) -> Iterator[storage.Blob]:
     yield from client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/", retry=RETRY)
 
 
+def files_in(where: GCSPath) -> Iterator[storage.Blob]:
+    """Every object whose name is a place, a slash and a word without one, by name; those further below are not read."""
+    bucket, _, name = where.path.partition("/")
+    prefix = f"{name.rstrip('/')}/"
+    listed = client().list_blobs(bucket, prefix=prefix, delimiter="/", retry=RETRY)
+    yield from (found for found in listed if found.name != prefix)  # which consoles make to show an empty folder
+
+
 def folders_in(where: GCSPath) -> list[str]:
     """What follows a place in names of objects, up to the next slash, sorted."""
     bucket, _, name = where.path.partition("/")
@@ -126,5 +143,13 @@ def folders_in(where: GCSPath) -> list[str]:
 
 
 def bucket_exists(where: GCSPath) -> bool:
-    """Whether the bucket of a place is there and may be read."""
-    return bool(client().bucket(where.path.partition("/")[0]).exists(retry=RETRY))
+    """Whether the bucket of a place is there.
+
+    Asked by listing: who may read and write objects may not see the bucket itself.
+    """
+    bucket, _, name = where.path.partition("/")
+    try:
+        next(iter(client().list_blobs(bucket, prefix=name, max_results=1, retry=RETRY)), None)
+    except NotFound:
+        return False
+    return True

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from google.api_core.exceptions import Forbidden, Unauthorized
 from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
@@ -138,9 +139,8 @@ def _copies() -> Path:
 def files_in(folder: Address, suffix: str) -> dict[str, str]:
     """Names of the files right in a folder that end so, sorted -> a mark that changes when one is written anew."""
     if isinstance(folder, GCSPath):
-        depth = folder.path.rstrip("/").partition("/")[2].count("/") + 1
-        blobs = (blob for blob in cloud.below(folder) if blob.name.count("/") == depth)
-        return {blob.name.rpartition("/")[2]: str(blob.generation) for blob in blobs if blob.name.endswith(suffix)}
+        blobs = (blob for blob in cloud.files_in(folder) if blob.name.endswith(suffix))
+        return {blob.name.rpartition("/")[2]: str(blob.generation) for blob in blobs}
     try:
         entries = [entry for entry in os.scandir(folder) if entry.name.endswith(suffix) and entry.is_file()]
     except FileNotFoundError:
@@ -202,8 +202,14 @@ def sweep(files: Iterable[Address]) -> None:
 def require_writable(folder: Address) -> None:
     """Raise InputError where nothing could be written below ``folder``; leaves nothing behind."""
     if isinstance(folder, GCSPath):
-        if not cloud.bucket_exists(folder):
-            raise InputError(f"output: {folder}: there is no such bucket, or no permission to see it")
+        try:
+            found = cloud.bucket_exists(folder)
+        except (Forbidden, Unauthorized) as error:
+            raise InputError(
+                f"output: {folder}: no permission to list its objects; the account needs the role Storage Object User"
+            ) from error
+        if not found:
+            raise InputError(f"output: {folder}: there is no such bucket")
         return
     home = next(path for path in (folder, *folder.parents) if path.exists())
     if not home.is_dir():

@@ -4,8 +4,10 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from models.bundle import Conditions
@@ -13,7 +15,7 @@ from models.errors import CancelledError, InputError, UnreachableError
 from pipelines.operations.editions import run_cancel
 from pipelines.season import season_folder
 from tests.pipelines.command import stook
-from tests.pipelines.small_season import SmallSeason, write_random_bundle
+from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import holder
 from transforms.editions.signals import asked_to_stop
@@ -87,15 +89,88 @@ def test_what_readers_must_not_see_is_not_published(operated: SmallSeason) -> No
     old, new = folder.editions()
     with pytest.raises(InputError, match=f"--edition nothing: .* has no such edition; it has {old.id}, {new.id}"):
         stook("publish", operated.config, "--year", operated.year, "--edition", "nothing")
-    next(old.ledger.folder.glob("*.json")).unlink()
-    with pytest.raises(InputError, match="tiles are not mapped yet; finish with 'stook map'"):
-        stook("publish", operated.config, "--year", operated.year, "--edition", old.id)
+    lacking = Edition(shutil.copytree(old.folder, folder.folder / "20990101T000000Z-000000"))
+    next(lacking.ledger.folder.glob("*.json")).unlink()
+    with pytest.raises(InputError, match=r"1 of \d+ tiles are not mapped yet; finish with 'stook map'"):
+        stook("publish", operated.config, "--year", operated.year)
+    folder.remove(lacking)
     operated.damage_one_tile()
     with_another_model(operated)
     assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 3
     with pytest.raises(InputError, match="of the area failed, publish.most_failed_share allows 0.00%"):
         stook("publish", operated.config, "--year", operated.year)
     assert folder.current() == new
+
+
+def test_publishing_concludes_what_a_killed_run_left_undone(
+    operated: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tables are those of a run with a failed tile, which a later run has mended before it was killed."""
+    damage = operated.damage_one_tile()
+    with_another_model(operated)
+    assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 3
+    damage.mend()
+    with monkeypatch.context() as patched, pytest.raises(UnreachableError):
+        patched.setattr("pipelines.map.finish", gives_up)
+        stook("map", operated.config, "--year", operated.year, "--quiet")
+    stook("publish", operated.config, "--year", operated.year)
+    published = folder_of(operated).current()
+    assert published is not None
+    table = pd.read_csv(published.folder / "statistics.csv")
+    assert table["not_mapped_failed_dm2"].sum() == 0 and (table["mapped_dm2"] == table["total_dm2"]).all()
+    assert set(pd.read_parquet(published.folder / "ledger.parquet")["status"]) == {"done"}
+
+
+def test_an_edition_that_a_run_fills_is_not_published(operated: SmallSeason) -> None:
+    folder = folder_of(operated)
+    shutil.copytree(folder.editions()[0].folder, folder.folder / "20990101T000000Z-000000")
+    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
+        stook("publish", operated.config, "--year", operated.year)
+
+
+def test_a_publication_is_taken_back_whatever_the_configuration_says_now(operated: SmallSeason) -> None:
+    old, _ = folder_of(operated).editions()
+    write_pile_bundle(operated.folder / "piles")
+    operated.configure(products={"harvest_piles": PILES})
+    stook("publish", operated.config, "--year", operated.year, "--edition", old.id)
+    assert folder_of(operated).current() == old
+    with pytest.raises(InputError, match="no edition of this season is open"):
+        stook("publish", operated.config, "--year", operated.year)  # not the one that was just taken back
+
+
+def test_a_refresh_that_was_stopped_goes_on_where_it_was(
+    operated: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(operated)
+    for _ in range(2):
+        with monkeypatch.context() as patched, pytest.raises(UnreachableError):
+            patched.setattr("pipelines.map.finish", gives_up)
+            stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh")
+    assert len(folder.editions()) == 3
+    assert stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh").status == 0
+    assert folder.current() == folder.editions()[-1] and len(folder.editions()) == 3
+    stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh")
+    assert len(folder.editions()) == 4
+
+
+def test_a_retry_that_was_stopped_goes_on_where_it_was(operated: SmallSeason, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage = operated.damage_one_tile()
+    with_another_model(operated)
+    operated.configure(publish__most_failed_share=1.0)
+    words = (operated.config, "--year", operated.year, "--quiet")
+    assert stook("map", *words).event("run_finished")["published"]
+    damage.mend()
+    with monkeypatch.context() as patched, pytest.raises(UnreachableError):
+        patched.setattr("pipelines.map.run_tiles", gives_up)
+        stook("retry", *words)
+    assert stook("retry", *words).event("run_finished")["computed"] == 1
+    with pytest.raises(InputError, match="no tile has failed"):
+        stook("retry", *words)
+
+
+def gives_up(*_: object) -> None:
+    """Stands for a store that does not answer."""
+    raise UnreachableError("it does not answer")
 
 
 def test_nothing_is_deleted_unless_it_is_meant(operated: SmallSeason) -> None:
@@ -141,6 +216,19 @@ def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
     assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 0
     with pytest.raises(InputError, match="no edition of this season is open"):
         stook("cancel", operated.config, "--year", operated.year)
+
+
+def test_the_edition_of_the_run_is_discarded_and_no_other(operated: SmallSeason) -> None:
+    """Of a run that has not opened one yet, none is."""
+    folder = folder_of(operated)
+    older = Edition(shutil.copytree(folder.editions()[0].folder, folder.folder / "20990101T000000Z-000000"))
+    words = (operated.configuration, operated.year, True, 60.0)
+    with ThreadPoolExecutor(1) as beside, folder.lease():
+        stopped = beside.submit(run_cancel, *words)
+        while not asked_to_stop(folder.folder):
+            assert not stopped.done()
+            time.sleep(0.02)
+    assert stopped.result() is None and older in folder.editions()
 
 
 def test_a_run_that_does_not_stop_is_told_and_a_given_up_edition_is_discarded(operated: SmallSeason) -> None:
