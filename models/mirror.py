@@ -27,7 +27,7 @@ def on_this_machine(path: str) -> Path:
     options = {"token": "anon"} if os.environ.get("STORAGE_EMULATOR_HOST") else {}
     try:
         store, name = fsspec.url_to_fs(path, use_listings_cache=False, **options)
-        found = store.find(name, detail=True)
+        found = {each: facts for each, facts in store.find(name, detail=True).items() if not each.endswith("/")}
         if not found:
             raise InputError(f"{path}: no such model, or no permission to read it")
         versions = sorted((each, str(facts.get("generation", facts["size"]))) for each, facts in found.items())
@@ -50,7 +50,10 @@ def _fetch(store: fsspec.AbstractFileSystem, name: str, files: list[str], copy: 
             target = scratch / file.removeprefix(f"{name.rpartition('/')[0]}/")
             target.parent.mkdir(parents=True, exist_ok=True)
             store.get_file(file, str(target))
-        if not copy.exists():  # another process was not faster
+        try:
             scratch.rename(copy)
+        except OSError:
+            if not copy.exists():  # else another process was faster
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from models.errors import InputError, StookError, without_secrets
+from models.errors import InputError, StookError, UnreachableError, without_secrets
 from pipelines.configuration import MapConfiguration
 from pipelines.explain import describe
 from pipelines.figures import commands as figures
@@ -23,6 +23,7 @@ from pipelines.options import Anew, Config, Provisional, Quiet, Refresh, Year
 from pipelines.progress import Reporter, complain, reporter
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
+from transforms.store import CLOUD_FAILURES, reason_of
 
 if TYPE_CHECKING:
     from pipelines.map import MapResult
@@ -71,13 +72,14 @@ def embed(
     year: Year,
     provisional: Provisional = False,
     refresh: Refresh = False,
+    anew: Anew = False,
     quiet: Quiet = False,
 ) -> None:
     """Store the feature vectors of a season, so that further heads need no encoding."""
     from pipelines.map import run_embed
 
     report = reporter(quiet)
-    _finish(run_embed(load(config, MapConfiguration), year, report, provisional, refresh), report)
+    _finish(run_embed(load(config, MapConfiguration), year, report, provisional, refresh, anew), report)
 
 
 def _finish(result: "MapResult", report: Reporter) -> None:
@@ -159,6 +161,9 @@ def main() -> None:
             complain("stook: stopped; run the same command again to continue")
             os._exit(STOPPED)  # tiles in flight cannot be interrupted, and need not be: they have no record yet
         raise
+    except CLOUD_FAILURES as failure:
+        complain(f"stook: a bucket does not answer: {without_secrets(reason_of(failure))}; what is done is kept")
+        sys.exit(UnreachableError.exit_status)
     except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
         Console(stderr=True).print(without_secrets(traceback.format_exc()), markup=False, highlight=False)
         complain(f"stook: a fault in Stook: {without_secrets(repr(fault))}; please report it with the lines above")

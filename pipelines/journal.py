@@ -11,7 +11,7 @@ from pipelines.stage import Tally
 from transforms.editions.edition import Edition, now
 from transforms.editions.run_summary import RunSummary
 from transforms.editions.signals import Signals
-from transforms.store import STORE_FAILURES
+from transforms.store import CLOUD_FAILURES, STORE_FAILURES
 
 OUTPUT = "output: "  # how an UnreachableError of the output begins, see ``transforms.store.writing``
 
@@ -89,9 +89,10 @@ class Journal:
 
 def outcome_of(end: BaseException) -> str:
     """What ends a run, see ``RunSummary``."""
-    kinds: tuple[tuple[type[BaseException], str], ...] = (
+    kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (CancelledError, "cancelled"),
         (UnreachableError, "unreachable"),
+        (CLOUD_FAILURES, "unreachable"),
         (InputError, "refused"),
         (KeyboardInterrupt, "stopped"),
     )

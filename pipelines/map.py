@@ -109,15 +109,21 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapRes
             raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
         reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
         if published:
-            edition = open_edition(folder, plan, region, reporter, frozen=edition, backoff=config.run.backoff())
+            backoff = config.run.backoff()
+            edition = open_edition(folder, plan, region, reporter, frozen=edition, backoff=backoff, lease=lease)
         return fill(folder, lease, edition, config, reporter)
 
 
 def run_embed(
-    config: MapConfiguration, year: int, reporter: Reporter, provisional: bool = False, refresh: bool = False
+    config: MapConfiguration,
+    year: int,
+    reporter: Reporter,
+    provisional: bool = False,
+    refresh: bool = False,
+    anew: bool = False,
 ) -> MapResult:
     """Store the feature vectors of a season; see ``run_map``."""
-    return run(config, year, embeddings_folder(config, year), embedding_products, reporter, provisional, refresh)
+    return run(config, year, embeddings_folder(config, year), embedding_products, reporter, provisional, refresh, anew)
 
 
 def run(
@@ -143,7 +149,14 @@ def run(
         edition = begun_refresh(folder, plan, anew) if refresh else folder.find(plan.key)
         if edition is None:
             edition = open_edition(
-                folder, plan, region, reporter, refreshes=refresh, carries=not anew, backoff=config.run.backoff()
+                folder,
+                plan,
+                region,
+                reporter,
+                refreshes=refresh,
+                carries=not anew,
+                backoff=config.run.backoff(),
+                lease=lease,
             )
         else:
             reporter.say("edition_continued", f"continuing edition {edition.id}", edition=edition.id)

@@ -8,6 +8,7 @@ from pipelines.progress import Reporter
 from transforms.backoff import BackOff
 from transforms.editions import map_store
 from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.lease import Lease
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from transforms.encoding.encodings import PictureEncoding, Quantisation
 from transforms.ground.geodesy import widened
@@ -29,6 +30,7 @@ def open_edition(
     refreshes: bool = False,
     carries: bool = True,
     backoff: BackOff | None = None,
+    lease: Lease | None = None,
 ) -> Edition:
     """Freeze the inputs of a new edition and create its empty maps.
 
@@ -41,6 +43,10 @@ def open_edition(
         refreshes: Whether it was asked for by name; kept with the edition, so that a run that was stopped can go on.
         carries: Whether unchanged tiles are taken over from the published edition.
         backoff: How patiently archives are asked.
+        lease: Of the season; None where nobody else knows of the folder.
+
+    Raises:
+        UnreachableError: If another run has taken the season over meanwhile, see ``Lease.say``.
     """
     tiles = region.tiles(plan.grid)
     if frozen is None:
@@ -71,6 +77,8 @@ def open_edition(
             "refreshes": refreshes,
             "carries": carries,
         }
+        if lease is not None:
+            lease.say()  # the run that has taken over sweeps this folder, and a manifest would make it an edition
     if absent:
         names = ", ".join(sorted(absent))
         reporter.say("bands_absent", f"the archives lack {names}: masked for the encoder", bands=sorted(absent))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -169,7 +170,7 @@ class TerminalReporter:
 
             with repeating(unless_the_store_fails(show), LOOKS_EVERY_S, "progress"):
                 yield
-            show(at_once=True)
+            unless_the_store_fails(partial(show, at_once=True))()
 
     def list_failed(self, failed: Mapping[str, str]) -> None:
         """Print a line for each."""
@@ -218,7 +219,7 @@ class JsonReporter:
 
         with repeating(unless_the_store_fails(show), LOOKS_EVERY_S, "progress"):
             yield
-        show(at_once=True)
+        unless_the_store_fails(partial(show, at_once=True))()
 
     def _tell(self, record: TileRecord, names: Sequence[str], after: Sequence[str]) -> None:
         """Report a tile of which the products ``names`` are decided."""

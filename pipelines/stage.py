@@ -156,7 +156,9 @@ def run_stage(
         if suspects or before:
             with writing(edition.folder):
                 sweep(scraps_below(edition.folder))  # what the dead left half-written; nobody is at work now
-    except KeyboardInterrupt:
+    except (UnreachableError, CancelledError):
+        raise  # after every worker came to an end of its own: the markers that are left are of deaths
+    except BaseException:
         with suppress(*STORE_FAILURES):
             for tile in ledger.begun():
                 ledger.mark(tile, before.get(tile))  # these did not die by themselves
@@ -182,8 +184,8 @@ def run_together(
     workers = workers_of(Settling(stage.signals, stage.job), stage.processes)  # made once, not by several threads
     try:
         metrics = pipeline.run().metrics()
-    except KeyboardInterrupt:
-        stage.signals.halt("stopped")  # threads end with this process; they should begin nothing more
+    except BaseException:
+        stage.signals.halt("stopped")  # Beam's other threads go on for a while; they should begin nothing more
         workers.close(at_once=True)
         raise
     finally:

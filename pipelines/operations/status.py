@@ -10,7 +10,7 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from transforms.editions.edition import season_folders
 from transforms.editions.lease import told
-from transforms.editions.state import EditionState, state_of
+from transforms.editions.state import EditionState, states_in
 from transforms.store import address_of
 
 CAUSES_SHOWN = 5
@@ -25,7 +25,7 @@ def run_status(config: MapConfiguration, year: int | None) -> list[EditionState]
     output = address_of(config.output)
     seasons = season_folders(output, config.name, config.season.name)
     folders = [folder for each, folder in seasons.items() if year in (None, each)]
-    states = [state_of(folder, edition) for folder in folders for edition in folder.editions()]
+    states = [state for folder in folders for state in states_in(folder)]
     if not states:
         where = output / config.name
         raise InputError(f"{where}: there is no edition{f' of {year}' if year else ''}; make one with 'stook map'")

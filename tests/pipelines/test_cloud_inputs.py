@@ -1,9 +1,11 @@
 """Configuration, units and bundle are read from Google Cloud Storage as from a folder (an emulator speaks for it)."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.cloud import storage
 
 from models.errors import InputError
 from models.mirror import on_this_machine
@@ -56,3 +58,27 @@ def test_what_is_not_there_is_named(uploaded: SmallSeason) -> None:
     write_bytes(address_of(f"{HOME}/{uploaded.config.name}"), uploaded.config.read_bytes().replace(b"districts", b"no"))
     with pytest.raises(InputError, match=f"{HOME}/no.geojson: no such file"):
         region_of(load(f"{HOME}/{uploaded.config.name}", MapConfiguration))
+
+
+def test_an_object_that_stands_for_a_folder_is_none_of_the_model(uploaded: SmallSeason) -> None:
+    files = {path.name for path in (uploaded.folder / "bundle").iterdir()}
+    bucket = storage.Client().bucket(BUCKET)
+    for name in ("inputs/bundle/", "inputs/bundle/empty/"):
+        bucket.blob(name).upload_from_string(b"")  # as the console does
+    assert {path.name for path in on_this_machine(f"{HOME}/bundle").iterdir()} == files
+
+
+def test_of_processes_that_copy_a_model_at_once_none_fails(
+    uploaded: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def overtaken(scratch: Path, copy: Path) -> Path:
+        shutil.copytree(scratch, copy)
+        return rename(scratch, copy)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", overtaken)
+        copy = on_this_machine(f"{HOME}/bundle")
+    assert {path.name for path in copy.iterdir()} == {path.name for path in (uploaded.folder / "bundle").iterdir()}
+    assert [path.name for path in copy.parent.parent.iterdir()] == [copy.parent.name]  # and no scratch is left

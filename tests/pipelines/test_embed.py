@@ -23,6 +23,7 @@ from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundl
 from transforms.editions.edition import Edition
 from transforms.encoding.encodings import Storage
 from transforms.tiles import from_composites
+from transforms.tiles.embeddings import EmbeddingStore
 from transforms.values import NODATA
 
 TILES = 2
@@ -181,6 +182,45 @@ def test_where_a_scene_has_changed_since_the_tile_is_encoded_anew(
     item.write_text(json.dumps(content))
     assert_same_maps(stook_map(season), mapped)  # the pixels are the old ones, but nobody could know
     assert len(reads) == TILES  # footprints are taken 2 km wider than they are, so the scene touches both
+
+
+def test_what_is_computed_anew_reads_imagery_and_no_stored_vectors(
+    season: SmallSeason, mapped: Edition, reads: list[object]
+) -> None:
+    told = stook("map", season.config, "--year", season.year, "--quiet", "--anew")
+    assert told.event("run_finished")["computed"] == TILES == len(reads)
+    edition = published_edition(season.configuration, season.year)
+    assert all(record.products["cropland"].batch >= 1 for record in edition.ledger.records())
+    assert_same_maps(edition, mapped)
+
+
+def test_vectors_can_be_stored_anew(season: SmallSeason, reads: list[object]) -> None:
+    first = vectors_of(season)
+    told = stook("embed", season.config, "--year", season.year, "--quiet", "--anew").event("run_finished")
+    second = vectors_of(season)
+    assert second != first and (told["computed"], told["carried"], len(reads)) == (TILES, 0, TILES)
+    assert_same_maps(second, first)
+
+
+def test_vectors_that_are_removed_while_they_are_read_make_no_map(
+    season: SmallSeason, mapped: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, vectors = EmbeddingStore.read, vectors_of(season)
+
+    def removed_meanwhile(*arguments: Any) -> Any:
+        (vectors.folder / "edition.json").unlink(missing_ok=True)
+        for shard in vectors.maps.rglob("embedding/c/*/*/*"):
+            shard.unlink(missing_ok=True)
+        return read(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddingStore, "read", removed_meanwhile)
+        with pytest.raises(UnreachableError, match="the feature vectors were removed while they were read"):
+            stook("map", season.config, "--year", season.year, "--quiet")
+    folder = season_folder(season.configuration, season.year)
+    assert folder.current() is None and list(folder.editions()[-1].ledger.records()) == []
+    known = arrays(mapped)["32637/10m/cropland"] != NODATA
+    assert ((arrays(stook_map(season))["32637/10m/cropland"] != NODATA) == known).all()  # from imagery
 
 
 def test_an_embed_that_was_interrupted_goes_on_where_it_stopped(

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from gcsfs.retry import HttpError
+from google.api_core.exceptions import ServiceUnavailable
 
 from pipelines import cli
+from pipelines.journal import outcome_of
 from pipelines.sections import RunSection
 from tests.evidence.archive_faults import ONLY_TILES, served, signed_archive
 from tests.evidence.case import PUBLISHED, SECRET, Case, UnavailableError, look, observe
@@ -17,6 +20,7 @@ from tests.evidence.failures import CASES, full_disk
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
 from tests.transforms.imagery.faulty_server import Fault
+from transforms.editions.edition import SeasonFolder
 
 
 class Terminal:
@@ -106,3 +110,35 @@ def test_a_fault_of_ours_is_told_as_one(
     status, text = terminal.run(["map", str(Path(season.config)), "--year", "2023"])
     assert status == 1
     assert text.splitlines()[-1].startswith("stook: a fault in Stook: ZeroDivisionError('in our own code')")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ServiceUnavailable("503 backend, token=hidden"),  # type: ignore[no-untyped-call]
+        HttpError({"code": 503, "message": "backend, token=hidden"}),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_bucket_that_does_not_answer_is_told_in_a_line_wherever_it_is_asked(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, season: SmallSeason, failure: Exception
+) -> None:
+    def down(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(SeasonFolder, "find", down)
+    status, text = terminal.run(["map", str(season.config), "--year", str(season.year)])
+    assert status == 4 and outcome_of(failure) == "unreachable"
+    [line] = text.splitlines()
+    assert line.startswith("stook: a bucket does not answer: ") and "backend" in line and "hidden" not in line
+
+
+def test_a_file_of_this_machine_that_is_absent_stays_a_fault_of_ours(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, season: SmallSeason
+) -> None:
+    def faulty(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file", "ours")
+
+    monkeypatch.setattr(cli, "load", faulty)
+    status, text = terminal.run(["map", str(season.config), "--year", "2023"])
+    assert status == 1 and "a fault in Stook: FileNotFoundError" in text

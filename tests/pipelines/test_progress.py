@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
 
-from pipelines.progress import Count, JsonReporter, LedgerFollower
+from pipelines.progress import Count, JsonReporter, LedgerFollower, TerminalReporter
 from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord, TileRecord
+from transforms.editions.ledger import Ledger, ProductRecord, TileRecord
 from transforms.ground.grid import Tile
 from transforms.store import write_json
 
@@ -94,3 +95,16 @@ def test_a_ledger_that_takes_long_to_look_at_is_looked_at_less_often(
     clock[0] = 34.0
     assert [record.tile for record in follower.look()] == [TILES[2]]
     assert list(follower.look(at_once=True)) == []
+
+
+def test_a_store_that_is_down_at_the_last_look_does_not_make_a_failure_of_what_is_done(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> dict[str, str]:
+        raise ServiceUnavailable("503 backend")  # type: ignore[no-untyped-call]
+
+    for reporter in (JsonReporter(), TerminalReporter()):
+        with monkeypatch.context() as patched, reporter.following(edition, ["cropland"]):
+            patched.setattr(Ledger, "marks", down)
+            worked = True
+    assert worked

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 
 from models.errors import CancelledError, UnreachableError
-from pipelines.stage import Worked, alone, noted, require_decided, suspected
+from pipelines import stage as stage_module
+from pipelines.progress import SilentReporter
+from pipelines.stage import Worked, alone, noted, require_decided, run_stage, suspected
+from tests.pipelines.small_season import SmallSeason
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import Begun, TileRecord
-from transforms.editions.signals import ask_to_stop
+from transforms.editions.signals import Signals, ask_to_stop
 from transforms.ground.grid import Tile
 from transforms.store import write_json
+from transforms.tiles.map_tiles import JobMaker, TileStage
 from transforms.tiles.tile_job import TileSummary
+from transforms.tiles.workers import Workers
 
 TILES = [f"32637_0_{number}" for number in range(3)]
 TILE = Tile.parse(TILES[0])
@@ -130,3 +135,33 @@ def test_what_parts_of_a_run_did_adds_up() -> None:
     carried = Worked.of_tile(TileSummary("c", "carried"))
     total = done + failed + carried + Worked.of_tile(TileSummary("d", "unchanged"))
     assert total == Worked(2, 1, 1, {"read": 1.5, "write": 1.0}, {"assets": 2}, frozenset({"cpu", "cuda"}))
+
+
+def test_a_fault_of_ours_ends_what_others_are_at_and_lets_them_begin_nothing(
+    edition: Edition, tmp_path: Path, pristine_season: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    closed: list[bool] = []
+    monkeypatch.setattr(Workers, "close", lambda _, at_once=False: closed.append(at_once))
+    monkeypatch.setattr("apache_beam.Pipeline.run", faulty)
+    stage = TileStage(Signals(tmp_path, "run"), JobMaker(Stage, ()), processes=2)
+    with pytest.raises(ZeroDivisionError):
+        run_stage(stage, TILES, edition, pristine_season.configuration, SilentReporter())
+    assert closed[0] and stage.signals.halted() == "stopped"
+
+
+@pytest.mark.parametrize(("end", "kept"), [(RuntimeError("ours"), False), (UnreachableError("an archive"), True)])
+def test_markers_are_taken_back_unless_every_worker_came_to_its_end(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch, end: Exception, kept: bool
+) -> None:
+    def ended(*_: object) -> dict[str, str]:
+        edition.ledger.mark(TILES[1], Begun(1))
+        raise end
+
+    monkeypatch.setattr(stage_module, "run_together", ended)
+    untyped: Any = Stage(), None
+    with pytest.raises(type(end)):
+        run_stage(untyped[0], TILES, edition, untyped[1], SilentReporter())
+    assert edition.ledger.begun() == ({TILES[1]: Begun(1)} if kept else {})

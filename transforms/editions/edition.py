@@ -16,7 +16,7 @@ from typing import Any
 from models.errors import InputError
 from transforms.editions import signals
 from transforms.editions.lease import Lease, now
-from transforms.editions.ledger import Ledger
+from transforms.editions.ledger import Ledger, RemovedError
 from transforms.editions.plan import Plan, digest
 from transforms.editions.run_summary import RUN_SUMMARY, RunSummary
 from transforms.editions.signals import Signals
@@ -93,8 +93,11 @@ class Edition:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Content of ``edition.json``."""
-        return read_json(self.folder / MANIFEST)
+        """Content of ``edition.json``; raises RemovedError where there is none, or none any more."""
+        manifest: dict[str, Any] | None = read_json(self.folder / MANIFEST)
+        if manifest is None:
+            raise RemovedError(f"{self.folder}: there is no such edition any more")
+        return manifest
 
     @property
     def plan(self) -> Plan:
@@ -191,8 +194,12 @@ class SeasonFolder:
 
     def find(self, key: str) -> Edition | None:
         """The newest edition made from the same plan that was not superseded, or None."""
-        same = [e for e in self.editions() if e.manifest["key"] == key and self.status(e) != "superseded"]
-        return same[-1] if same else None
+        newest = None
+        for edition in self.editions():
+            with suppress(RemovedError):
+                if edition.manifest["key"] == key and self.status(edition) != "superseded":
+                    newest = edition
+        return newest
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:

@@ -165,7 +165,7 @@ def boot_id() -> str:
 def process_numbers() -> str:
     """Identifies the namespace that numbers of processes belong to: containers of one machine have each their own."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

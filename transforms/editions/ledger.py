@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
+from models.errors import InputError
 from transforms.ground.grid import Tile
 from transforms.store import (
     STORE_FAILURES,
@@ -27,6 +28,10 @@ from transforms.store import (
     swap,
     write_json,
 )
+
+
+class RemovedError(InputError):
+    """An edition was removed while somebody read it."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,11 @@ class Ledger:
         return files_in(self.folder, ".json")
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[TileRecord]:
-        """Every record, ordered by tile name, or those in the files ``names``; some at a time are held."""
+        """Every record, ordered by tile name, or those in the files ``names``; some at a time are held.
+
+        Raises:
+            RemovedError: If one is not there any more.
+        """
         names = list(self.marks()) if names is None else names
         if not is_cloud(self.folder):
             yield from map(self._record, names)
@@ -218,7 +227,10 @@ class Ledger:
                 yield from pool.map(self._record, names[start : start + AT_A_TIME])
 
     def _record(self, name: str) -> TileRecord:
-        return RECORD.validate_json(read_bytes(self.folder / name) or b"null")
+        content = read_bytes(self.folder / name)
+        if content is None:
+            raise RemovedError(f"{self.folder}: was removed while it was read")
+        return RECORD.validate_json(content)
 
     def compact(self, target: Address) -> None:
         """Write all records as a Parquet table ``target``: one row per tile and product, areas as JSON."""

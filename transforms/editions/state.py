@@ -1,10 +1,13 @@
 """What an edition's ledger and lease say of it: what is done, failed and left, and who is at work."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from transforms.editions.edition import Edition, SeasonFolder
 from transforms.editions.lease import holder
+from transforms.editions.ledger import RemovedError
 from transforms.editions.run_summary import RunSummary
 
 
@@ -59,8 +62,19 @@ class EditionState:
         return not any(product.left for product in self.products.values())
 
 
+def states_in(folder: SeasonFolder) -> Iterator[EditionState]:
+    """The state of every edition of a season, oldest first, but for those that somebody removes meanwhile."""
+    for edition in folder.editions():
+        with suppress(RemovedError):
+            yield state_of(folder, edition)
+
+
 def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
-    """The state of an edition now; reads every record of its ledger, one at a time."""
+    """The state of an edition now; reads every record of its ledger, one at a time.
+
+    Raises:
+        RemovedError: If somebody removes it meanwhile.
+    """
     manifest, plan = edition.manifest, edition.plan
     names = [product.product for product in plan.all_products]
     done, failed = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
@@ -85,5 +99,5 @@ def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
         products={name: ProductState(done[name], failed[name], tiles - done[name] - failed[name]) for name in names},
         failed=causes,
         holder=held if held and held.get("edition") == edition.id else None,
-        last_run=runs[-1] if (runs := edition.runs) else None,
+        last_run=runs[-1] if (runs := edition.runs) else None,  # read last: a manifest there vouches for the records
     )

@@ -4,7 +4,7 @@ Everything that decides something (pointer, lease, ledger, edition) goes through
 """
 
 from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, on_this_machine, zarr_store
-from transforms.store.failures import STORE_FAILURES, ChangedError, reason_of, writing
+from transforms.store.failures import CLOUD_FAILURES, STORE_FAILURES, ChangedError, reason_of, writing
 from transforms.store.files import (
     SCRAP,
     bytes_below,
@@ -30,6 +30,7 @@ from transforms.store.swapping import Version, read_versioned, swap
 
 __all__ = [
     "CLOUD",
+    "CLOUD_FAILURES",
     "SCRAP",
     "STORE_FAILURES",
     "ChangedError",

@@ -9,15 +9,15 @@ from gcsfs.retry import ChecksumError, HttpError
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption
+from requests import RequestException
 from urllib3.exceptions import HTTPError as TransportError
 
 from models.errors import StookError, UnreachableError
 from transforms.store.addresses import Address
 
-# What reading and writing raise: of the disk, of Google's client, of the one that Zarr uses, and of what these two
-# stand on where they pass it through. requests' are OSErrors.
-STORE_FAILURES = (
-    OSError,
+# What reading and writing in a bucket raises: Google's client, the one that Zarr uses, and what these two stand on
+# where they pass it through.
+CLOUD_FAILURES = (
     GoogleAPIError,
     GoogleAuthError,
     DataCorruption,
@@ -26,7 +26,9 @@ STORE_FAILURES = (
     ClientError,
     HTTPException,
     TransportError,
+    RequestException,
 )
+STORE_FAILURES = (OSError, *CLOUD_FAILURES)  # and on a disk
 
 
 class ChangedError(StookError):

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from google.api_core.exceptions import Forbidden, Unauthorized
+from google.api_core.exceptions import Forbidden
 from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
@@ -204,7 +204,7 @@ def require_writable(folder: Address) -> None:
     if isinstance(folder, GCSPath):
         try:
             found = cloud.bucket_exists(folder)
-        except (Forbidden, Unauthorized) as error:
+        except Forbidden as error:
             raise InputError(
                 f"output: {folder}: no permission to list its objects; the account needs the role Storage Object User"
             ) from error

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import zarr
 
+from models.errors import StookError
 from transforms.editions import map_store
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import ProductRecord
@@ -14,8 +15,9 @@ from transforms.editions.products import Layer, layers_of
 from transforms.editions.tile_records import done_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
-from transforms.store import Address
+from transforms.store import STORE_FAILURES, Address, exists
 from transforms.tiles.answers import covered_of
+from transforms.tiles.claim import Claim
 from transforms.tiles.map_reader import MapReader
 
 
@@ -33,11 +35,18 @@ class Predecessor:
 
     @classmethod
     def of(cls, successor: Edition) -> "Predecessor | None":
-        """The predecessor of an edition; None if it has none, takes over nothing of it, or it was deleted."""
+        """The predecessor of an edition; None if it has none or takes over nothing of it.
+
+        Nothing is taken over from one that was deleted, or its maps, or that another version of the computation made:
+        its records may have a form of their own.
+        """
         manifest = successor.manifest
         name = manifest["predecessor"] if manifest.get("carries", True) else None
         edition = Edition(successor.folder.parent / name) if name else None
-        return cls(edition, successor) if edition and edition.exists else None
+        if edition is None or not edition.exists or not exists(edition.maps / "zarr.json"):
+            return None
+        same = edition.manifest["plan"].get("processing") == manifest["plan"]["processing"]
+        return cls(edition, successor) if same else None
 
     @cached_property
     def before(self) -> MapReader:
@@ -60,7 +69,7 @@ class Predecessor:
         return {}
 
     def carried(
-        self, product: ProductPlan | DerivedPlan, ground: TileCoverage, fingerprint: str
+        self, product: ProductPlan | DerivedPlan, ground: TileCoverage, fingerprint: str, claim: Claim
     ) -> ProductRecord | None:
         """Take over a product of a tile, its shards as hard links; where units are others, areas are counted anew.
 
@@ -68,13 +77,27 @@ class Predecessor:
             product: Of the successor.
             ground: The tile.
             fingerprint: Of everything that the product of the tile would be made from.
+            claim: On the tile.
 
         Returns:
             The record to keep, or None where the predecessor has nothing made from the very same.
 
         Raises:
             UnreachableError: If the store does not take it.
+            STORE_FAILURES: The same.
+            ChangedError: If the tile is no longer this worker's.
         """
+        try:
+            return self._taken(product, ground, fingerprint, claim)
+        except (StookError, *STORE_FAILURES):
+            raise
+        except Exception:  # noqa: BLE001  a record that cannot be read, or a fault of ours: what is made anew is right
+            return None
+
+    def _taken(
+        self, product: ProductPlan | DerivedPlan, ground: TileCoverage, fingerprint: str, claim: Claim
+    ) -> ProductRecord | None:
+        """The same; may raise anything."""
         tile, name = ground.tile, product.product
         record = self.edition.ledger.read(tile)
         if record is None or not record.settles(name, fingerprint):
@@ -82,6 +105,7 @@ class Predecessor:
         if name == EMBEDDING and not self.same_units:
             return None  # which cells have a vector is not kept apart from the vectors
         own = self.before.product(name)
+        claim.require()
         for before, after in zip(layers_of(own), layers_of(product), strict=True):
             self._layer(self.after, product, after, tile).link(self._layer(self.before, own, before, tile))
         if not self.edition.exists:
@@ -102,9 +126,8 @@ class Predecessor:
     def _counted_anew(
         self, product: ProductPlan | DerivedPlan, ground: TileCoverage, made: ProductRecord
     ) -> ProductRecord:
-        """The record with areas, shares and cells of the successor's units."""
-        own = self.before.product(product.product)
-        shares = self.before.shares(own, ground.tile)
+        """The record with areas, shares and cells of the successor's units, from its own maps: those stay."""
+        shares = self.after.shares(product, ground.tile)
         covered = covered_of(ground, shares) if shares is not None else None
-        classes = self.before.made_classes(product.product, ground.tile)
+        classes = self.after.made_classes(product.product, ground.tile)
         return done_record(product, made.fingerprint, ground, classes, covered, made.batch)

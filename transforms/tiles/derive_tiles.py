@@ -17,8 +17,9 @@ from transforms.editions.signals import Signals
 from transforms.editions.tile_records import cause_of, done_record, failed_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
-from transforms.store import STORE_FAILURES, Version
+from transforms.store import STORE_FAILURES, ChangedError
 from transforms.tiles.carrying import Predecessor
+from transforms.tiles.claim import Claim
 from transforms.tiles.derived import derive, reach_px
 from transforms.tiles.map_reader import MapReader, in_pixels
 from transforms.tiles.map_tiles import JobMaker, TileStage
@@ -70,9 +71,10 @@ class DeriveJob:
             InputError: If the tile is not mapped yet.
             UnreachableError: If the store does not answer; the tile then has no new record.
             STORE_FAILURES: The same, where it is the ledger that does not answer.
+            ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
         ledger, start = self.edition.ledger, time.perf_counter()
-        before, version = self._held(tile)
+        before, claim = self._held(tile)
         with ExitStack() as work:
             record, ground, begun, taken = before, None, 0, True
             for product in self.plan.derived:
@@ -81,14 +83,14 @@ class DeriveJob:
                     continue
                 begun = begun or work.enter_context(ledger.attempt(tile))
                 ground = ground or self.maps.ground(tile)
-                made = self.predecessor.carried(product, ground, wanted) if self.predecessor else None
+                made = self.predecessor.carried(product, ground, wanted, claim) if self.predecessor else None
                 taken = taken and made is not None
-                made = made or self._make(product, wanted, ground, record.products)
+                made = made or self._make(product, wanted, ground, record.products, claim)
                 record = replace(record, products={**record.products, product.product: made})
             if record is before:
                 return TileSummary(tile.name, "unchanged")
             seconds = {"derive": round(time.perf_counter() - start, 3)}
-            self._commit(record, before, version, begun, seconds)
+            self._commit(record, before, claim, begun, seconds)
         outcome = "failed" if record.failed else "carried" if taken else "done"
         return TileSummary(tile.name, outcome, seconds)
 
@@ -104,33 +106,34 @@ class DeriveJob:
             InputError: If the tile is not mapped yet.
             UnreachableError: If the store does not answer.
             STORE_FAILURES: The same.
+            ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
-        before, version = self._held(tile)
+        before, claim = self._held(tile)
         record, ground = before, self.maps.ground(tile)
         for product in self.plan.derived:
             wanted = self._fingerprint(product, tile, record.products)
             if not record.settles(product.product, wanted):
-                made = self._failed(product, wanted, ground, cause)
+                made = self._failed(product, wanted, ground, cause, claim)
                 record = replace(record, products={**record.products, product.product: made})
         if record is before:
             return TileSummary(tile.name, "unchanged")
-        self._commit(record, before, version, attempts, {})
+        self._commit(record, before, claim, attempts, {})
         return TileSummary(tile.name, "failed")
 
-    def _held(self, tile: Tile) -> tuple[TileRecord, Version]:
-        """The record of a tile, and what stands for it."""
-        before, version = self.edition.ledger.held(tile)
-        if before is None:
+    def _held(self, tile: Tile) -> tuple[TileRecord, Claim]:
+        """The record of a tile, and what must hold while something is made of it."""
+        claim = Claim.on(self.edition, tile)
+        if claim.before is None:
             raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
-        return before, version
+        return claim.before, claim
 
     def _commit(
-        self, record: TileRecord, before: TileRecord, version: Version, begun: int, seconds: Mapping[str, float]
+        self, record: TileRecord, before: TileRecord, claim: Claim, begun: int, seconds: Mapping[str, float]
     ) -> None:
         """Commit the record of a tile that was mapped by ``before.attempts``."""
         attempts = before.attempts + begun - 1
         record = replace(record, attempts=attempts, seconds=before.seconds | dict(seconds), finished=now())
-        self.edition.ledger.commit(record, version)
+        claim.commit(record)
 
     def _fingerprint(self, product: DerivedPlan, tile: Tile, own: Records) -> str:
         """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
@@ -158,12 +161,15 @@ class DeriveJob:
             }
         )
 
-    def _make(self, product: DerivedPlan, wanted: str, ground: TileCoverage, records: Records) -> ProductRecord:
+    def _make(
+        self, product: DerivedPlan, wanted: str, ground: TileCoverage, records: Records, claim: Claim
+    ) -> ProductRecord:
         """Make and write one product; returns what the ledger keeps of it.
 
         Raises:
             UnreachableError: If the store does not answer.
             STORE_FAILURES: The same.
+            ChangedError: If the tile is no longer this worker's.
         """
         tile = ground.tile
         window = self.maps.window(product, tile)
@@ -172,17 +178,21 @@ class DeriveJob:
         if not missing:
             try:
                 image = self._image(product, tile)
+                claim.require()
                 map_store.write_images(self.edition.maps, self.plan, product, tile, window, (image,))
                 return done_record(product, wanted, ground, self.maps.made_classes(product.product, tile))
-            except (UnreachableError, *STORE_FAILURES):  # of the store: all that is read here is our own
+            except (UnreachableError, ChangedError, *STORE_FAILURES):  # of the store: all that is read here is our own
                 raise
             except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
                 error = cause_of(failure)
-        return self._failed(product, wanted, ground, error)
+        return self._failed(product, wanted, ground, error, claim)
 
-    def _failed(self, product: DerivedPlan, wanted: str, ground: TileCoverage, error: str) -> ProductRecord:
+    def _failed(
+        self, product: DerivedPlan, wanted: str, ground: TileCoverage, error: str, claim: Claim
+    ) -> ProductRecord:
         """Make a product nodata; returns what the ledger keeps of it."""
         window = self.maps.window(product, ground.tile)
+        claim.require()
         map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
         return failed_record(product, wanted, ground, error)
 

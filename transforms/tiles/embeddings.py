@@ -1,6 +1,6 @@
 """Feature vectors kept: how they are rounded, written, and given to heads as if they had just been encoded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -100,8 +100,14 @@ class EmbeddingStore:
         self.extents = map_store.extents(Tile.parse(name) for name in edition.manifest["tiles"])
         self.mode = mode
 
-    def write(self, tile: Tile, parts: Iterator[Features]) -> np.ndarray:
-        """Write the vectors of a tile; returns the cells that have one, bool [cell row, cell column]."""
+    def write(self, tile: Tile, parts: Iterator[Features], require: Callable[[], None]) -> np.ndarray:
+        """Write the vectors of a tile; returns the cells that have one, bool [cell row, cell column].
+
+        Args:
+            tile: The tile.
+            parts: Its vectors, strip by strip, which may take their time.
+            require: Called directly before each shard is written; what it raises ends the writing.
+        """
         layers = layers_of(self.product)[:-1]  # observations are the tile job's
         encoding = self.encoding
         side, width = self.cells.tile_px, encoding.width
@@ -114,11 +120,13 @@ class EmbeddingStore:
             block = np.full((width, strip.stop - strip.start, side), layers[0].nodata, layers[0].dtype)
             block[:, part.rows - strip.start, part.columns] = packed.values.numpy().T
             place = slice(window[0].start + strip.start, window[0].start + strip.stop)
+            require()
             map_store.write_shard(arrays[0], (slice(0, width), place, window[1]), block)
             known[part.rows, part.columns] = True
             if packed.scale is not None:
                 scales[part.rows, part.columns] = packed.scale.numpy()
         if len(arrays) == 2:
+            require()
             map_store.write_shard(arrays[1], window, scales)
         return known
 

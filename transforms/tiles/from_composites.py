@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from models.errors import UnreachableError
 from transforms.amounts import Amounts
 from transforms.editions.plan import EMBEDDING, ProductPlan
 from transforms.encoding.cutting import TileSeason
@@ -14,6 +15,7 @@ from transforms.ground.grid import Tile
 from transforms.imagery.composite import CompositeSettings, composite
 from transforms.stopwatch import Stopwatch
 from transforms.tiles.answers import Answer, Result, class_image, enough
+from transforms.tiles.claim import Claim
 from transforms.tiles.embeddings import EmbeddingStore
 from transforms.tiles.fingerprints import encoding_fingerprint
 from transforms.tiles.materials import Materials
@@ -24,7 +26,7 @@ Planned = dict[Encoding, list[ProductPlan]]
 
 
 def composite_results(
-    materials: Materials, ground: TileCoverage, planned: Planned, watch: Stopwatch
+    materials: Materials, ground: TileCoverage, planned: Planned, claim: Claim, watch: Stopwatch
 ) -> Iterator[Result]:
     """The results of products that read the same periods in the same way.
 
@@ -32,11 +34,14 @@ def composite_results(
         materials: Of the edition.
         ground: The tile.
         planned: The products by how they are encoded.
+        claim: On the tile; feature vectors are written on the way.
         watch: Takes the time.
 
     Raises:
         TileError: If an asset is missing or corrupt, or a model answers with something that is not a number.
-        UnreachableError: If an archive does not answer.
+        UnreachableError: If an archive does not answer, or stored vectors are removed while they are read.
+        STORE_FAILURES: If the store does not answer.
+        ChangedError: If the tile is no longer this worker's.
     """
     season = None
     for encoding, products in planned.items():
@@ -51,9 +56,11 @@ def composite_results(
             embedder, absent = materials.embedder(encoding), materials.absent(encoding)
             view = encoded_view(season, embedder, encoding.layout, ground.owned, absent, rounding)
         if products[0].product == EMBEDDING:
-            yield _stored(materials, ground.tile, products[0], view, watch)
+            yield _stored(materials, claim, products[0], view, watch)
         else:
             answers = _answers(materials, products, view, watch)
+            if not fresh:
+                _require_stored(materials)
             # Only now is it known what the memory held.
             batch = materials.embedder(encoding).batch if fresh else None
             yield from (answer.result(view.clear, batch) for answer in answers)
@@ -75,7 +82,7 @@ def composite_settings(materials: Materials, encodings: list[Encoding]) -> Compo
 def is_stored(materials: Materials, ground: TileCoverage, encoding: Encoding) -> bool:
     """Whether vectors that were made of the very same are stored."""
     store = materials.stored
-    if store is None or encoding.storage is None or store.edition == materials.edition:
+    if store is None or encoding.storage is None or store.edition == materials.edition or not store.edition.exists:
         return False
     record = store.edition.ledger.read(ground.tile)
     return record is not None and record.settles(EMBEDDING, encoding_fingerprint(materials, ground, encoding))
@@ -97,6 +104,13 @@ def _stored_view(materials: Materials, ground: TileCoverage, encoding: Encoding,
         return materials.stored.view(ground.tile)
 
 
+def _require_stored(materials: Materials) -> None:
+    """Raise UnreachableError if the vectors that were read are gone: a shard that is gone reads as no vectors."""
+    store = materials.stored
+    if store is not None and not store.edition.exists:
+        raise UnreachableError(f"{store.edition.folder}: the feature vectors were removed while they were read")
+
+
 def _answers(materials: Materials, products: list[ProductPlan], view: TileView, watch: Stopwatch) -> list[Answer]:
     """What the heads of one encoding say of its vectors."""
     answers = [Answer(product, materials.bundles[product.product], len(view.clear)) for product in products]
@@ -107,10 +121,10 @@ def _answers(materials: Materials, products: list[ProductPlan], view: TileView, 
     return answers
 
 
-def _stored(materials: Materials, tile: Tile, product: ProductPlan, view: TileView, watch: Stopwatch) -> Result:
+def _stored(materials: Materials, claim: Claim, product: ProductPlan, view: TileView, watch: Stopwatch) -> Result:
     """Feature vectors, written strip by strip; areas are of cells that have one, as 100 percent."""
     embedder = materials.embedder(product.encoding)
     with encoding_with(embedder, watch):
         store = EmbeddingStore(materials.edition, materials.plan, mode="r+")
-        known = store.write(tile, view.features(enough(product, view.clear)))
+        known = store.write(claim.tile, view.features(enough(product, view.clear)), claim.require)
     return Result(product, (view.clear,), class_image(np.where(known, 100, NODATA), view.clear), batch=embedder.batch)

@@ -49,7 +49,7 @@ class Materials:
     Attributes:
         bundles: Product -> its model; none for feature vectors.
         embedders: The encoders; products with the same one share it.
-        stored: Vectors that were encoded before, if the plan uses any.
+        stored: Vectors that were encoded before, if the plan uses any and the edition takes over what there is.
 
     Raises:
         InputError: If a model is not the one the edition was opened with.
@@ -68,7 +68,7 @@ class Materials:
         for product in self.plan.products:
             self._load(product)
         rounded = any(isinstance(each.encoding, Encoding) and each.encoding.storage for each in self.plan.products)
-        stored = edition.embeddings if rounded else None
+        stored = edition.embeddings if rounded and edition.manifest.get("carries", True) else None
         self.stored = EmbeddingStore(stored, stored.plan) if stored else None
 
     def embedder(self, encoding: Encoding | PictureEncoding) -> Embedder:

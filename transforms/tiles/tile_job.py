@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from models.errors import UnreachableError
+from models.errors import StookError, UnreachableError
 from transforms.editions import map_store
 from transforms.editions.edition import Edition, now
 from transforms.editions.ledger import ProductRecord, TileRecord
@@ -14,9 +14,10 @@ from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
 from transforms.stopwatch import Stopwatch
-from transforms.store import Version
+from transforms.store import STORE_FAILURES, ChangedError
 from transforms.tiles.answers import Result
 from transforms.tiles.carrying import Predecessor
+from transforms.tiles.claim import Claim
 from transforms.tiles.fingerprints import product_fingerprint
 from transforms.tiles.from_composites import composite_results
 from transforms.tiles.from_pictures import picture_results
@@ -52,14 +53,12 @@ class Due:
     Attributes:
         products: To be made.
         wanted: Product -> fingerprint that its record must have.
-        before: The record as it is, None where there is none.
-        version: Of that record.
+        claim: The tile as it is.
     """
 
     products: list[ProductPlan]
     wanted: dict[str, str]
-    before: TileRecord | None
-    version: Version
+    claim: Claim
 
 
 class TileJob:
@@ -86,10 +85,16 @@ class TileJob:
 
         Raises:
             UnreachableError: If an archive or the store does not answer; what was made before is recorded.
-            ChangedError: If another worker has recorded the tile meanwhile.
+            STORE_FAILURES: The same, in the store's own words.
+            ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
-        ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
-        due = self._due(ground)
+        try:
+            ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
+            due = self._due(ground)
+        except (StookError, *STORE_FAILURES):
+            raise
+        except Exception as fault:  # noqa: BLE001  of ours: there is no record to be made of it, but other tiles go on
+            return TileSummary(tile.name, "undecided", reason=f"tile {tile.name}: {cause_of(fault)}")
         if not due.products:
             return TileSummary(tile.name, "unchanged")
         with self.edition.ledger.attempt(tile) as attempts:
@@ -105,15 +110,16 @@ class TileJob:
 
         Raises:
             UnreachableError: If the store does not answer.
-            ChangedError: If another worker has recorded the tile meanwhile.
+            STORE_FAILURES: The same, in the store's own words.
+            ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
         due = self._due(ground)
         if not due.products:
             return TileSummary(tile.name, "unchanged")
         record = self._blank_record(due, tile, attempts)
-        failed = self._failed(due.products, due.wanted, ground, cause)
-        self._commit(replace(record, products=record.products | failed), due.version, Stopwatch())
+        failed = self._failed(due.products, due, ground, cause)
+        self._commit(replace(record, products=record.products | failed), due.claim, Stopwatch())
         return TileSummary(tile.name, "failed")
 
     def _due(self, ground: TileCoverage) -> "Due":
@@ -121,19 +127,21 @@ class TileJob:
         wanted = {
             product.product: product_fingerprint(self.materials, ground, product) for product in self.plan.products
         }
-        before, version = self.edition.ledger.held(ground.tile)
+        claim = Claim.on(self.edition, ground.tile)
         due = [
             product
             for product in self.plan.products
-            if before is None or not before.settles(product.product, wanted[product.product])
+            if claim.before is None or not claim.before.settles(product.product, wanted[product.product])
         ]
-        return Due(due, wanted, before, version)
+        return Due(due, wanted, claim)
 
     def _blank_record(self, due: "Due", tile: Tile, attempts: int) -> TileRecord:
-        """The record of a tile before anything is made."""
+        """The record of a tile before anything is made: of what is due it says nothing, for its seal would vouch."""
+        before = {} if due.claim.before is None else due.claim.before.products
+        lacking = {product.product for product in due.products}
         return TileRecord(
             tile=tile.name,
-            products={} if due.before is None else due.before.products,
+            products={name: made for name, made in before.items() if name not in lacking},
             attempts=attempts,
             seconds={},
             finished=now(),
@@ -146,37 +154,40 @@ class TileJob:
         watch = Stopwatch()
         try:
             with watch.step("carry"):
-                taken = self._carried(due.products, due.wanted, ground)
+                taken = self._carried(due, ground)
             record = replace(record, products=record.products | taken)
             left = [product for product in due.products if product.product not in taken]
             for group in read_together(left):
-                made = self._records(group, due.wanted, ground, watch)
+                made = self._records(group, due, ground, watch)
                 record = replace(record, products=record.products | made)
-        except UnreachableError:
+        except (UnreachableError, *STORE_FAILURES):
             if record.products:  # what one archive gave is kept although another does not answer
-                self._commit(record, due.version, watch)
+                self._commit(record, due.claim, watch)
             raise
-        record = self._commit(record, due.version, watch)
+        record = self._commit(record, due.claim, watch)
         failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
         outcome = "failed" if failed else "done" if left else "carried"
         return TileSummary(record.tile, outcome, record.seconds, record.amounts, record.device)
 
-    def _carried(
-        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage
-    ) -> dict[str, ProductRecord]:
+    def _carried(self, due: "Due", ground: TileCoverage) -> dict[str, ProductRecord]:
         """What the predecessor has made from the very same."""
         if self.predecessor is None:
             return {}
-        found = {each.product: self.predecessor.carried(each, ground, wanted[each.product]) for each in products}
+        found = {
+            each.product: self.predecessor.carried(each, ground, due.wanted[each.product], due.claim)
+            for each in due.products
+        }
         return {name: record for name, record in found.items() if record is not None}
 
-    def _commit(self, record: TileRecord, before: Version, watch: Stopwatch) -> TileRecord:
+    def _commit(self, record: TileRecord, claim: Claim, watch: Stopwatch) -> TileRecord:
         seconds = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
         record = replace(record, seconds=seconds, finished=now(), amounts=watch.amounts.counts())
-        self.edition.ledger.commit(record, before)
+        claim.commit(record)
         return record
 
-    def _results(self, products: list[ProductPlan], ground: TileCoverage, watch: Stopwatch) -> Iterator[Result]:
+    def _results(
+        self, products: list[ProductPlan], claim: Claim, ground: TileCoverage, watch: Stopwatch
+    ) -> Iterator[Result]:
         """Make the products of a group, one after the other."""
         first = products[0].encoding
         if isinstance(first, PictureEncoding):
@@ -184,42 +195,46 @@ class TileJob:
         planned: dict[Encoding, list[ProductPlan]] = {}
         for product in products:
             planned.setdefault(cast(Encoding, product.encoding), []).append(product)
-        return composite_results(self.materials, ground, planned, watch)
+        return composite_results(self.materials, ground, planned, claim, watch)
 
     def _records(
-        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage, watch: Stopwatch
+        self, products: list[ProductPlan], due: "Due", ground: TileCoverage, watch: Stopwatch
     ) -> dict[str, ProductRecord]:
         """Make and write the products of a group; what fails takes those with it that are not made yet.
 
         Raises:
             UnreachableError: If an archive or the store does not answer.
+            STORE_FAILURES: If it is the store; archives fail in words of ours.
+            ChangedError: If the tile is no longer this worker's.
         """
         records: dict[str, ProductRecord] = {}
         tile, error = ground.tile, ""
         try:
-            for result in self._results(products, ground, watch):
+            for result in self._results(products, due.claim, ground, watch):
                 product = result.product
                 with watch.step("write"):
                     window = self._window(tile, product)
+                    due.claim.require()
                     map_store.write_images(self.edition.maps, self.plan, product, tile, window, result.images)
                 with watch.step("areas"):
-                    covered, fingerprint = result.covered(ground), wanted[product.product]
+                    covered, fingerprint = result.covered(ground), due.wanted[product.product]
                     made = done_record(product, fingerprint, ground, result.classes, covered, result.batch)
                     records[product.product] = made
-        except UnreachableError:
+        except (UnreachableError, ChangedError, *STORE_FAILURES):
             raise
         except Exception as failure:  # noqa: BLE001  a fault of ours in one tile must not end a country's run
             error = cause_of(failure)
-        return records | self._failed([each for each in products if each.product not in records], wanted, ground, error)
+        return records | self._failed([each for each in products if each.product not in records], due, ground, error)
 
     def _failed(
-        self, products: list[ProductPlan], wanted: Mapping[str, str], ground: TileCoverage, error: str
+        self, products: list[ProductPlan], due: "Due", ground: TileCoverage, error: str
     ) -> dict[str, ProductRecord]:
         """Make products nodata; also shards that an earlier step may have written."""
         for product in products:
             window = self._window(ground.tile, product)
+            due.claim.require()
             map_store.write_blank(self.edition.maps, self.plan, product, ground.tile, window)
-        return {each.product: failed_record(each, wanted[each.product], ground, error) for each in products}
+        return {each.product: failed_record(each, due.wanted[each.product], ground, error) for each in products}
 
     def _window(self, tile: Tile, product: ProductPlan) -> tuple[slice, slice]:
         """Where a tile lies in a product's arrays."""

@@ -19,8 +19,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from models.errors import UnreachableError
+from models.errors import StookError, UnreachableError
 from transforms.ground.grid import Tile
+from transforms.store import STORE_FAILURES, reason_of
 from transforms.tiles.tile_job import TileSummary
 
 # A fresh interpreter: threads and locks of Beam and torch do not outlive a fork.
@@ -48,7 +49,8 @@ class Worker:
         work: Gives the work; called once, in the process.
 
     Raises:
-        UnreachableError: If the process ends before it can begin.
+        UnreachableError: If the process ends before it can begin, or the store does not answer it.
+        StookError: As ``work`` does where it cannot begin, e.g. of a model that has changed.
         RuntimeError: If a fault of ours keeps it from beginning.
     """
 
@@ -63,6 +65,8 @@ class Worker:
             raise UnreachableError(
                 f"a worker process ended by {death} before it began a tile; is there enough memory for run.workers?"
             ) from None
+        if isinstance(answer, StookError):
+            raise answer
         if isinstance(answer, Fault):
             raise RuntimeError(f"a worker process cannot begin:\n{answer.text}")
 
@@ -124,7 +128,7 @@ class Workers:
         """Do the work on a tile in a process that is free; the outcome is ``died`` where that process ended meanwhile.
 
         Raises:
-            UnreachableError: If no process can be started.
+            UnreachableError: If no process can be started; as of ``Worker``.
             RuntimeError: If a fault of ours ended the work.
         """
         worker = self.free.get()
@@ -179,6 +183,10 @@ def _serve(connection: Connection, work: bytes) -> None:
         connection.send(None)
         while (tile := connection.recv()) is not None:
             connection.send(run(tile))
+    except StookError as error:
+        connection.send(error)
+    except STORE_FAILURES as error:  # theirs are not all made to be sent
+        connection.send(UnreachableError(f"output: cannot be read by a worker process: {reason_of(error)}"))
     except Exception:  # noqa: BLE001  told by the parent, as a fault of ours
         connection.send(Fault(traceback.format_exc()))
 

@@ -1,8 +1,11 @@
 """A successor takes over every map whose inputs, model and settings are unchanged, and computes only the others."""
 
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
@@ -13,9 +16,11 @@ from models.errors import InputError
 from pipelines.season import season_folder
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions.edition import Edition
+from transforms.editions.edition import MANIFEST, Edition
+from transforms.editions.ledger import ProductRecord
 from transforms.editions.map_store import TileOfLayer
 from transforms.statistics.table import statistics
+from transforms.tiles.carrying import Predecessor
 
 
 def stook_map(season: SmallSeason, *options: str) -> Told:
@@ -126,6 +131,66 @@ def test_other_units_count_areas_anew_and_map_nothing(again: SmallSeason) -> Non
     assert set(new[new["level"] == "unit"]["id"]) == {f"renamed {name}" for name in old[old["level"] == "unit"]["id"]}
     columns = [name for name in old.columns if name.endswith("_dm2") or name.startswith("cells")]
     pd.testing.assert_frame_equal(old[columns], new[columns])
+
+
+def test_areas_are_counted_although_the_edition_before_is_removed_meanwhile(
+    again: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, count = edition_of(again), Predecessor._counted_anew
+    old = statistics(before, {"cropland": 50, "harvest_piles": 50})
+    districts = gpd.read_file(again.folder / "districts.geojson")
+    districts["unit_id"] = [f"renamed {name}" for name in districts["unit_id"]]
+    districts.to_file(again.folder / "districts.geojson", driver="GeoJSON")
+
+    def removed_meanwhile(self: Predecessor, *arguments: Any) -> ProductRecord:
+        (before.folder / MANIFEST).unlink(missing_ok=True)
+        for shard in shards(before):
+            (before.maps / shard).unlink(missing_ok=True)
+        return count(self, *arguments)
+
+    monkeypatch.setattr(Predecessor, "_counted_anew", removed_meanwhile)
+    assert stook_map(again).event("run_finished")["published"]
+    assert carried(edition_of(again))  # what was linked before; the rest is made anew
+    new = statistics(edition_of(again), {"cropland": 50, "harvest_piles": 50})
+    columns = [name for name in old.columns if name.endswith("_dm2") or name.startswith("cells")]
+    pd.testing.assert_frame_equal(old[columns], new[columns])
+
+
+def older(edition: Edition) -> None:
+    """Make an edition one of an older version, with records of another form."""
+    manifest = edition.manifest
+    manifest["plan"]["processing"] -= 1
+    (edition.folder / MANIFEST).write_text(json.dumps(manifest))
+    spoil_records(edition)
+
+
+def spoil_records(edition: Edition) -> None:
+    for record in edition.ledger.folder.glob("*.json"):
+        record.write_text('{"tile": "in another form"}')
+
+
+def remove_maps(edition: Edition) -> None:
+    shutil.rmtree(edition.maps)
+
+
+@pytest.mark.parametrize("spoil", [older, spoil_records, remove_maps])
+def test_what_cannot_be_taken_over_is_made_anew(spoil: Callable[[Edition], None], again: SmallSeason) -> None:
+    before = edition_of(again)
+    maps = arrays(before)
+    spoil(before)
+    told = stook_map(again, "--refresh").event("run_finished")
+    after = edition_of(again)
+    assert after != before and (told["computed"], told["carried"]) == (2, 0)
+    assert all((arrays(after)[path] == values).all() for path, values in maps.items())
+
+
+def test_nothing_is_taken_over_from_an_older_version(again: SmallSeason) -> None:
+    first = edition_of(again)
+    stook_map(again, "--refresh")
+    after = edition_of(again)
+    assert Predecessor.of(after) is not None
+    older(first)
+    assert Predecessor.of(after) is None
 
 
 @contextmanager

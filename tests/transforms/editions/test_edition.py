@@ -12,6 +12,7 @@ from models.source import ModelSource
 from transforms.editions import edition as edition_module
 from transforms.editions.edition import POINTER, Edition, SeasonFolder
 from transforms.editions.plan import Plan, ProductPlan
+from transforms.editions.state import states_in
 from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Grid
 from transforms.imagery.season import Season, Window
@@ -202,3 +203,18 @@ def test_an_output_that_cannot_be_a_folder_is_refused_and_one_that_is_not_there_
         SeasonFolder(tmp_path / "file" / "out", "place", "main-2019").require_writable()
     SeasonFolder(tmp_path / "not" / "there", "place", "main-2019").require_writable()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_edition_that_is_removed_while_they_are_listed_is_passed_over(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan()
+    first, second = opened(folder, plan), opened(folder, plan)
+    listed = folder.editions()
+    folder.remove(second)
+    with monkeypatch.context() as patched:
+        patched.setattr(SeasonFolder, "editions", lambda _: listed)
+        assert folder.find(plan.key) == first
+        assert [state.edition for state in states_in(folder)] == [first.id]
+    with pytest.raises(InputError, match=f"{second.folder}: there is no such edition any more"):
+        _ = second.manifest

@@ -2,9 +2,13 @@
 
 import os
 import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -12,9 +16,16 @@ import pytest
 from models.errors import InputError, UnreachableError
 from transforms.editions import lease as lease_module
 from transforms.editions.edition import SeasonFolder
-from transforms.editions.lease import LEASE, boot_id, holder, started
+from transforms.editions.lease import (
+    LEASE,
+    boot_id,
+    holder,
+    process_exists,
+    process_numbers,
+    started,
+)
 from transforms.editions.signals import HALTED, ask_to_stop, asked_to_stop
-from transforms.store import Address, exists, read_json, write_json
+from transforms.store import Address, Version, exists, read_json, swap, write_json
 
 RUNS = 8
 
@@ -28,8 +39,8 @@ def folder(home: Address) -> SeasonFolder:
 def abandoned_lease(**changes: object) -> dict[str, object]:
     """What a run of this machine that is no more left."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": 2**22 + 1, "run": "r", "since": time}
-    return {**lease, "renewed": time, **changes}
+    here = {"host": socket.gethostname(), "boot": boot_id(), "processes": process_numbers()}
+    return {**here, "pid": 2**22 + 1, "run": "r", "since": time, "renewed": time, **changes}
 
 
 def long_ago() -> str:
@@ -146,3 +157,44 @@ def test_a_worker_that_met_a_store_that_is_down_stops_its_own_run_and_no_other(f
     assert exists(folder.folder / HALTED)
     with folder.lease() as lease:
         assert not folder.signals(lease).halted()
+
+
+def test_the_process_of_another_container_of_this_machine_is_not_looked_for_among_ours(folder: SeasonFolder) -> None:
+    elsewhere = abandoned_lease(processes="pid:[1]")
+    write_json(folder.folder / LEASE, elsewhere)
+    with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+        pass
+    write_json(folder.folder / LEASE, elsewhere | {"pid": os.getpid(), "renewed": long_ago()})
+    with folder.lease():
+        assert read_json(folder.folder / LEASE)["processes"] == process_numbers() != ""
+
+
+def test_a_dead_process_that_its_parent_has_not_noticed_holds_no_lease(folder: SeasonFolder) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        born = started(process.pid)
+        assert process_exists(process.pid)
+        process.kill()
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        write_json(folder.folder / LEASE, abandoned_lease(pid=process.pid, started=born))
+        with folder.lease():
+            assert read_json(folder.folder / LEASE)["pid"] == os.getpid()
+
+
+def test_a_renewal_whose_answer_was_lost_does_not_cost_a_run_its_lease(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unanswered(path: Address, content: bytes, version: Version) -> Version:
+        swap(path, content, version)
+        raise ConnectionResetError("reset")
+
+    with folder.lease() as lease:
+        with monkeypatch.context() as patched, pytest.raises(UnreachableError, match="reset"):
+            patched.setattr(lease_module, "swap", unanswered)
+            lease.say(edition="e")
+        lease.say(edition="f")
+        held = holder(folder.folder)
+        assert held is not None and (held["run"], held["edition"]) == (lease.run, "f")
+    assert "ended" in read_json(folder.folder / LEASE)

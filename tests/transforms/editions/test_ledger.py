@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import UnreachableError
-from transforms.editions.ledger import Begun, Ledger, ProductRecord, TileRecord
+from transforms.editions.ledger import Begun, Ledger, ProductRecord, RemovedError, TileRecord
 from transforms.ground.grid import Tile
-from transforms.store import Address, ChangedError, fetched, files_in, write_json
+from transforms.store import Address, ChangedError, fetched, files_in, remove_folder, write_json
 
 TILE = Tile.parse("32637_12_345")
 RECORD = TileRecord(
@@ -126,3 +126,12 @@ def test_the_compact_ledger_of_many_tiles_is_in_few_pieces(home: Address, monkey
     found = pq.ParquetFile(fetched(home / "ledger.parquet"))
     groups = [found.metadata.row_group(index).num_rows for index in range(found.metadata.num_row_groups)]
     assert groups == [5, 5, 2]  # two products a tile
+
+
+def test_records_that_go_while_they_are_read_are_no_fault_of_ours(home: Address) -> None:
+    ledger = Ledger(home / "ledger")
+    ledger.commit(RECORD, None)
+    listed = list(ledger.marks())
+    remove_folder(ledger.folder)
+    with pytest.raises(RemovedError, match="ledger: was removed while it was read"):
+        list(ledger.records(listed))

@@ -13,6 +13,8 @@ from typing import Any
 import gcsfs.retry
 import numpy as np
 import pytest
+import requests
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from models.errors import InputError, UnreachableError
@@ -36,6 +38,7 @@ from transforms.store import (
     read_versioned,
     remove,
     replacing,
+    require_writable,
     swap,
     write_bytes,
 )
@@ -285,3 +288,51 @@ def test_a_lease_that_cannot_be_renewed_is_kept_in_mind_until_the_store_is_back(
         front.faults.clear()
         lease.say(edition="e")
         assert read_json(folder.folder / LEASE)["edition"] == "e"
+
+
+def test_whoever_may_read_and_write_objects_need_not_see_the_bucket(place: Address, front: Front) -> None:
+    front.faults[:] = [Fault("refused", rf"^(GET|HEAD) /storage/v1/b/{BUCKET}(\?|\n)", FOR_EVER, status=403)]
+    folder, plan = season(place), make_plan()
+    folder.require_writable()
+    with folder.lease():
+        edition = opened(folder, plan)
+        map_store.create(edition.maps, replace(plan, grid=GRID), TILES)
+        folder.publish(edition)
+    assert folder.current() == edition
+
+
+def test_an_account_without_permission_is_told_so_in_a_line(place: Address, front: Front) -> None:
+    front.faults[:] = [Fault("refused", times=FOR_EVER, status=403)]
+    with pytest.raises(InputError, match=f"output: {place}: no permission to list its objects"):
+        require_writable(place)
+
+
+def test_taking_a_lease_does_not_list_what_is_in_the_editions(place: Address, front: Front) -> None:
+    folder = season(place)
+    edition = opened(folder, make_plan())
+    write_bytes(edition.maps / "10m/c/0", b"shard")
+    write_bytes(edition.ledger.folder / "attempts/0.json", b"{}")
+    everything = Fault("slow", rf"GET /storage/v1/b/{BUCKET}/o\?(?!.*delimiter=)", FOR_EVER)
+    front.faults[:] = [everything]
+    with folder.lease():
+        assert edition.ledger.marks() == {}
+    assert everything.met == 0
+
+
+def test_what_may_be_replaced_is_kept_by_no_cache(place: Address, front: Front) -> None:
+    version = swap(place / "current.json", b"1", None)
+    swap(place / "current.json", b"2", version)
+    write_bytes(place / "edition.json", b"{}")
+    bucket, _, home = str(place).removeprefix("gs://").partition("/")
+    listed = requests.get(f"{front.target}/storage/v1/b/{bucket}/o", params={"prefix": home}, timeout=20).json()
+    assert [each.get("cacheControl") for each in listed["items"]] == ["no-store", "no-store"]
+
+
+def test_missing_credentials_are_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without() -> None:
+        raise DefaultCredentialsError("Your default credentials were not found.")  # type: ignore[no-untyped-call]
+
+    cloud.client.cache_clear()
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="no credentials of Google Cloud were found"):
+        patched.setattr(cloud.storage, "Client", without)
+        require_writable(address_of("gs://maps/out"))

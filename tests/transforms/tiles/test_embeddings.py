@@ -157,7 +157,7 @@ def test_vectors_come_back_strip_by_strip_as_if_they_had_just_been_encoded(
     store = make_store(tmp_path, storage, layout)
     written = {tile: tile_vectors(store, seed) for seed, tile in enumerate(TILES)}
     for tile, (known, values) in written.items():
-        assert (store.write(tile, iter(parts_of(known, values))) == known).all()
+        assert (store.write(tile, iter(parts_of(known, values)), lambda: None) == known).all()
     for tile, (known, values) in written.items():
         everything = np.ones_like(known)
         found, expected = list(store.read(tile, everything)), parts_of(known, values)
@@ -175,7 +175,7 @@ def test_only_wanted_cells_are_given_and_a_strip_without_any_is_given_empty(
     monkeypatch.setattr(cells, "STRIP_VALUES", 250)
     store, tile = make_store(tmp_path, "int8", PIXELS), TILES[0]
     known, values = tile_vectors(store)
-    store.write(tile, iter(parts_of(known, values)))
+    store.write(tile, iter(parts_of(known, values)), lambda: None)
     wanted = np.zeros_like(known)
     wanted[7:9, 3:12] = True
     found = list(store.read(tile, wanted))
@@ -191,7 +191,7 @@ def test_what_is_written_again_takes_the_place_of_what_was_there(tmp_path: Path)
     store, tile = make_store(tmp_path, "float16", PIXELS), TILES[1]
     for seed in (1, 2):
         known, values = tile_vectors(store, seed)
-        store.write(tile, iter(parts_of(known, values)))
+        store.write(tile, iter(parts_of(known, values)), lambda: None)
     [part] = store.read(tile, np.ones_like(known))
     assert len(part.rows) == known.sum()
     assert torch.equal(part.vectors, values[part.rows, part.columns].half().float())
@@ -213,7 +213,7 @@ def test_heads_see_the_stored_observations_and_nothing_where_the_store_does_not_
 def test_any_reader_of_zarr_opens_the_vectors(storage: Storage, tmp_path: Path) -> None:
     store, tile = make_store(tmp_path, storage, CELLS_OF_A_CHIP), TILES[2]
     known, values = tile_vectors(store)
-    store.write(tile, iter(parts_of(known, values)))
+    store.write(tile, iter(parts_of(known, values)), lambda: None)
     opened = xr.open_zarr(store.edition.maps, group="32737/50m", consolidated=False)
     assert opened[EMBEDDING].dims == ("feature", "y", "x")
     found = opened[EMBEDDING]
@@ -232,7 +232,7 @@ def test_any_reader_of_zarr_opens_the_vectors(storage: Storage, tmp_path: Path) 
 def test_a_tile_that_was_given_up_has_no_vectors(storage: Storage, tmp_path: Path) -> None:
     store, tile = make_store(tmp_path, storage, PIXELS), TILES[0]
     known, values = tile_vectors(store)
-    store.write(tile, iter(parts_of(known, values)))
+    store.write(tile, iter(parts_of(known, values)), lambda: None)
     window = store.extents[tile.zone].slices(store.cells, tile)
     map_store.write_blank(store.edition.maps, store.plan, store.product, tile, window)
     assert sum(len(part.rows) for part in store.read(tile, np.ones_like(known))) == 0

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gcsfs.retry import HttpError
 
-from models.errors import UnreachableError
+from models.errors import InputError, UnreachableError
 from transforms.editions.lease import process_exists
 from transforms.ground.grid import Tile
 from transforms.tiles.tile_job import TileSummary
@@ -39,6 +40,16 @@ def unable() -> Work:
     """A process that the kernel kills while it loads its models."""
     os.kill(os.getpid(), signal.SIGKILL)
     return run
+
+
+def changed() -> Work:
+    """A process that finds another model than the edition was opened with."""
+    raise InputError("bundle: the model has changed")
+
+
+def cut_off() -> Work:
+    """A process that cannot read its edition."""
+    raise HttpError({"code": 503, "message": "backend"})
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +109,10 @@ def test_the_end_of_a_process_is_told_in_words() -> None:
     assert told_exit(-9) == "signal 9 (killed, possibly out of memory)"
     assert told_exit(-11) == "signal 11 (Segmentation fault)"
     assert told_exit(1) == "exit status 1"
+
+
+def test_what_keeps_a_process_from_beginning_is_told_as_what_it_is() -> None:
+    with pytest.raises(InputError, match="the model has changed"):
+        Workers(changed, 1).run(GOOD)
+    with pytest.raises(UnreachableError, match="output: cannot be read by a worker process: .*backend"):
+        Workers(cut_off, 1).run(GOOD)

@@ -1,0 +1,53 @@
+"""A tile as it was when work on it began, so that work that has become stale writes over nothing that is newer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.editions.edition import Edition
+from transforms.editions.lease import LEASE
+from transforms.editions.ledger import TileRecord
+from transforms.ground.grid import Tile
+from transforms.store import ChangedError, Version, read_json
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What must still hold whenever something of a tile is written.
+
+    Attributes:
+        edition: An open edition.
+        tile: The tile.
+        run: That had the season, see ``Lease.run``; None where no run has.
+        before: The record of the tile, None where there was none.
+        version: Of that record.
+    """
+
+    edition: Edition
+    tile: Tile
+    run: str | None
+    before: TileRecord | None
+    version: Version
+
+    @classmethod
+    def on(cls, edition: Edition, tile: Tile) -> "Claim":
+        """The tile as it is now."""
+        return cls(edition, tile, _run_at_work(edition), *edition.ledger.held(tile))
+
+    def require(self) -> None:
+        """Ask directly before maps are written: between the question and the writing nothing else may take its time.
+
+        Raises:
+            ChangedError: If another run has taken over the season, or another worker has recorded the tile.
+        """
+        if _run_at_work(self.edition) != self.run or self.edition.ledger.held(self.tile)[1] != self.version:
+            raise ChangedError(f"{self.edition.folder}: tile {self.tile.name} was taken over by somebody else")
+
+    def commit(self, record: TileRecord) -> None:
+        """Write the record of the tile; see ``Ledger.commit``."""
+        self.edition.ledger.commit(record, self.version)
+
+
+def _run_at_work(edition: Edition) -> str | None:
+    """The run that has the season of an edition."""
+    lease: dict[str, Any] = read_json(edition.folder.parent / LEASE) or {}
+    return lease.get("run")
