@@ -10,7 +10,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from transforms.store import (
     Version,
     read_json,
     read_versioned,
+    remove,
     swap,
     writing,
 )
@@ -127,10 +128,12 @@ class Lease:
             return  # tiles and publication find out by themselves, and stop the run
 
     def _give_back(self) -> None:
-        try:
-            self.say(ended=now())
-        except (UnreachableError, *STORE_FAILURES):
-            return  # it is another run's, or will expire
+        with suppress(*STORE_FAILURES):  # what cannot be given back expires
+            try:
+                self.say(ended=now())
+            except UnreachableError:
+                if (read_json(self.path) or {}).get("run") == self.run:
+                    remove(self.path)  # a full disk has no room for a last word
 
 
 def holder(folder: Address) -> dict[str, Any] | None:

@@ -119,7 +119,7 @@ def test_a_refresh_copies_in_the_cloud_and_is_taken_back_and_cleared_away(operat
     assert_same_maps(old, new)
     stook("publish", operated.config, "--year", operated.year, "--edition", old.id)
     assert folder.current() == old
-    stook("publish", operated.config, "--year", operated.year)
+    stook("publish", operated.config, "--year", operated.year, "--edition", new.id)
     words = ("remove", operated.config, "--year", operated.year, "--keep", 0)
     assert f"would delete {old.folder}" in stook(*words).output and names(str(old.folder))
     stook(*words, "--really")

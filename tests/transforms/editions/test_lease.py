@@ -198,3 +198,14 @@ def test_a_renewal_whose_answer_was_lost_does_not_cost_a_run_its_lease(
         held = holder(folder.folder)
         assert held is not None and (held["run"], held["edition"]) == (lease.run, "f")
     assert "ended" in read_json(folder.folder / LEASE)
+
+
+def test_a_lease_that_a_full_disk_cannot_take_back_is_removed(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Version:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, folder.lease():
+        patched.setattr(lease_module, "swap", full)
+    assert holder(folder.folder) is None and not exists(folder.folder / LEASE)
