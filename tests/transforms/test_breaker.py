@@ -55,6 +55,7 @@ def test_an_answer_in_between_shows_that_only_the_link_is_broken(breaker: Breake
     breaker.answered()
     give_up(breaker, since)
     breaker.require()
+    assert not breaker.is_down
 
 
 def test_after_the_pause_one_is_let_through_and_its_failure_closes_the_way(breaker: Breaker, clock: Clock) -> None:
@@ -74,8 +75,9 @@ def test_an_answer_to_the_one_opens_the_way_for_all(breaker: Breaker, clock: Clo
     clock.now += 61
     breaker.require()
     breaker.answered()
-    breaker.require()
-    breaker.require()
+    assert not breaker.is_down
+    for _ in range(2):
+        breaker.require()
 
 
 def test_those_that_wait_are_woken_when_it_opens(clock: Clock) -> None:
