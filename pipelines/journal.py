@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from models.errors import CancelledError, InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.stage import Tally
-from transforms.editions.edition import Edition, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.run_summary import RunSummary
 from transforms.editions.signals import Signals
 from transforms.store import CLOUD_FAILURES, STORE_FAILURES

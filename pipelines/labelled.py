@@ -12,7 +12,7 @@ from models.inference import Embedder
 from models.seen import SeenGround
 from pipelines.progress import Reporter
 from pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
-from transforms.editions.edition import SeasonFolder
+from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.chips import ChipLayout
 from transforms.encoding.encode import TileView
 from transforms.encoding.encodings import Encoding

@@ -21,10 +21,11 @@ from pipelines.season import (
     thresholds_of,
 )
 from pipelines.stage import run_stage
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import Lease
 from transforms.editions.plan import Plan
 from transforms.editions.run_summary import RunSummary
+from transforms.editions.season_folder import SeasonFolder
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
 from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of

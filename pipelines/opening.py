@@ -7,9 +7,10 @@ from models.inference import Embedder
 from pipelines.progress import Reporter
 from transforms.backoff import BackOff
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import Lease
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.encodings import PictureEncoding, Quantisation
 from transforms.ground.geodesy import widened
 from transforms.ground.region import Region

@@ -20,7 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from transforms.editions.edition import Edition, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.ledger import TileRecord
 from transforms.repeating import repeating
 from transforms.store import STORE_FAILURES

@@ -12,8 +12,9 @@ from models.source import ModelSource
 from models.tasks import QuantileTask
 from pipelines.configuration import ClassSection, EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
 from pipelines.sections import ProductName
-from transforms.editions.edition import EMBEDDINGS, Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.region import Region, read_region
 from transforms.imagery.season import Season
@@ -227,7 +228,7 @@ def figures_folder(config: MapConfiguration, year: int) -> Path:
 
 def embeddings_folder(config: MapConfiguration, year: int) -> SeasonFolder:
     """Where the editions that hold a season's feature vectors are."""
-    return SeasonFolder(config.output, config.name, f"{Season(config.season.name, year)}/{EMBEDDINGS}")
+    return season_folder(config, year).embeddings
 
 
 def published_edition(config: MapConfiguration, year: int) -> Edition:

@@ -13,7 +13,7 @@ from pipelines.figures.configuration import AnswersSection, SampleSection
 from pipelines.figures.printing import print_estimates, print_points, print_settled
 from pipelines.figures.sample import DECIDING
 from pipelines.season import figures_folder, published_edition, thresholds_of
-from transforms.editions.edition import now
+from transforms.editions.lease import now
 from transforms.estimators.accuracy import NOT_MAPPED
 from transforms.estimators.agreement import accuracy_at_points, design_for_areas
 from transforms.sampling.answer_files import Answers, Form, read_answers

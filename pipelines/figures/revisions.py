@@ -11,7 +11,8 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.notes import Notes, require_suffix, write_figures
 from pipelines.season import season_folder
-from transforms.editions.edition import POINTER, Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.reporting.made import Made
 from transforms.reporting.revisions import Revisions, revisions
 from transforms.store import read_json

@@ -13,7 +13,8 @@ from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import SampleSection
 from pipelines.season import figures_folder, published_edition, season_folder, thresholds_of
-from transforms.editions.edition import Edition, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.plan import DerivedPlan, ProductPlan, digest
 from transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
 from transforms.sampling.classes import SHARES

@@ -8,8 +8,9 @@ from pipelines.journal import Journal
 from pipelines.map import announced, conclude
 from pipelines.progress import SilentReporter
 from pipelines.season import season_folder
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import LEASE, holder, told
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.signals import ask_to_stop, forget
 from transforms.editions.state import state_of
 from transforms.store import read_json, writing

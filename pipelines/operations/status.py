@@ -8,8 +8,8 @@ from rich.table import Table
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from transforms.editions.edition import season_folders
 from transforms.editions.lease import told
+from transforms.editions.season_folder import season_folders
 from transforms.editions.state import EditionState, states_in
 from transforms.store import address_of
 

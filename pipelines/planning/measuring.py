@@ -9,9 +9,10 @@ from pipelines.configuration import MapConfiguration
 from pipelines.opening import open_edition
 from pipelines.planning.grown import KINDS, Grown
 from pipelines.progress import SilentReporter
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.plan import Plan, ProductPlan
 from transforms.editions.products import layers_of
+from transforms.editions.season_folder import SeasonFolder
 from transforms.ground.grid import Tile
 from transforms.tiles.calibration import Measured, key_of, measure, sample_of, undemanding
 from transforms.tiles.materials import Machine, Materials

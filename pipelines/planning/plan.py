@@ -15,8 +15,10 @@ from pipelines.planning.machines import MachineSection
 from pipelines.planning.measuring import Measurer, bytes_per_tile, machine_of
 from pipelines.progress import SilentReporter
 from pipelines.season import plan_of, region_of, season_folder
-from transforms.editions.edition import EMBEDDINGS, Edition, SeasonFolder, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.plan import Plan
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.state import state_of
 from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Tile
@@ -197,7 +199,7 @@ def materials_of(edition: Edition, folder: SeasonFolder, config: MapConfiguratio
     materials = Materials(edition, machine_of(config))
     encodings = (product.encoding for product in materials.plan.products)
     rounded = any(isinstance(encoding, Encoding) and encoding.storage for encoding in encodings)
-    stored = SeasonFolder.at(folder.folder / EMBEDDINGS).current() if rounded else None
+    stored = folder.embeddings.current() if rounded else None
     materials.stored = EmbeddingStore(stored, stored.plan) if stored else None
     return materials
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import SeasonFolder
+from transforms.editions.season_folder import SeasonFolder
 from transforms.store.swapping import LOCK
 
 ROOT = Path(__file__).resolve().parents[2]

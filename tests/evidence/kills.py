@@ -33,9 +33,10 @@ from pipelines.season import season_folder
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import SmallSeason, write_random_bundle, write_small_season
 from transforms.editions import map_store
-from transforms.editions.edition import MANIFEST, POINTER, Edition, SeasonFolder
+from transforms.editions.edition import MANIFEST, Edition
 from transforms.editions.lease import LEASE, process_exists
 from transforms.editions.ledger import Ledger
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.store import Address, cloud, fetched, read_bytes, read_json, swapping, zarr_store
 from transforms.store.addresses import EMULATOR
 from transforms.store.swapping import LOCK

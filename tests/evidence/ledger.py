@@ -24,8 +24,9 @@ import shapely
 from tests.evidence.figure import Experiment, Figure
 from tests.transforms.editions.test_edition import make_plan
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import RECORD, ProductRecord, TileRecord
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.state import state_of
 from transforms.ground.grid import Tile, Zone
 from transforms.ground.region import Region

@@ -16,7 +16,8 @@ from models.resnet import ResNet, ResNetSize
 from models.tasks import QuantileTask
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import SeasonFolder
 from transforms.values import NODATA, WIDE_NODATA
 
 DRY = Conditions(start_month=1, months=2, stride_px=10)  # without a cloud

@@ -18,10 +18,11 @@ from pipelines.progress import JsonReporter, SilentReporter
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from tests.pipelines.test_piles import published, run
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.farmed import COLOURS, LEGEND, farmed
 from transforms.editions.map_store import open_layer
 from transforms.editions.plan import FarmedRule, SmoothingRule
+from transforms.editions.season_folder import SeasonFolder
 from transforms.tiles import map_tiles
 from transforms.tiles.materials import Machine
 from transforms.tiles.smoothing import smoothed

@@ -20,7 +20,7 @@ from tests.evidence.failures import CASES, full_disk
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
 from tests.transforms.imagery.faulty_server import Fault
-from transforms.editions.edition import SeasonFolder
+from transforms.editions.season_folder import SeasonFolder
 
 
 class Terminal:

@@ -19,7 +19,8 @@ from pipelines.season import plan_of, published_edition, region_of, season_folde
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import SeasonFolder
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Tile
 from transforms.store import read_json

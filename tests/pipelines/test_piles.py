@@ -12,8 +12,9 @@ import pytest
 from models.errors import InputError, UnreachableError
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.map_store import open_layer
+from transforms.editions.season_folder import SeasonFolder
 from transforms.values import NODATA
 
 ZONE = "32636"

@@ -18,7 +18,8 @@ from tests.pipelines.command import stook
 from tests.pipelines.estimated import keep_estimates
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
-from transforms.editions.edition import MANIFEST, Edition, SeasonFolder
+from transforms.editions.edition import MANIFEST, Edition
+from transforms.editions.season_folder import SeasonFolder
 from transforms.reporting.observations import observations
 from transforms.reporting.tables import areas_table, estimates_table
 

@@ -17,7 +17,8 @@ from pipelines.figures.series import run_series
 from tests.pipelines.command import stook
 from tests.pipelines.estimated import keep_estimates
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions.edition import MANIFEST, POINTER, Edition, SeasonFolder
+from transforms.editions.edition import MANIFEST, Edition
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.reporting.columns import REVISIONS, SERIES
 
 MONTHS = 2

@@ -18,7 +18,8 @@ from pipelines.figures import sample as sample_pipeline
 from pipelines.sections import load
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import SeasonFolder
 from transforms.sampling.files import INTERPRETERS_FILES
 from transforms.sampling.lookup import values_at
 from transforms.sampling.sample import SAMPLES, Sample

@@ -11,9 +11,10 @@ from scipy import ndimage
 from models.resnet import ResNet, ResNetSize
 from tests.transforms.editions.test_edition import make_plan
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import TileRecord
 from transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.tile_records import done_record, failed_record
 from transforms.encoding.chips import ChipLayout
 from transforms.encoding.encodings import PictureEncoding

@@ -5,10 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import holder
 from transforms.editions.ledger import RemovedError
 from transforms.editions.run_summary import RunSummary
+from transforms.editions.season_folder import SeasonFolder
 
 
 @dataclass(frozen=True)

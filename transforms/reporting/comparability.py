@@ -20,8 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.edition import season_folders
 from transforms.editions.plan import ProductPlan
+from transforms.editions.season_folder import season_folders
 from transforms.ground.region import Region
 from transforms.imagery.footprint import BoundingBox
 from transforms.imagery.inputs import Inputs

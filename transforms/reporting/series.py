@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.edition import season_folders
+from transforms.editions.season_folder import season_folders
 from transforms.ground.region import Region
 from transforms.reporting.columns import SERIES
 from transforms.reporting.made import Made

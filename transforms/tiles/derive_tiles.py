@@ -10,7 +10,8 @@ import numpy as np
 
 from models.errors import InputError, UnreachableError
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.ledger import ProductRecord, TileRecord
 from transforms.editions.plan import DerivedPlan, digest
 from transforms.editions.signals import Signals

@@ -13,6 +13,7 @@ from models.inference import Embedder, default_device
 from transforms.backoff import BackOff
 from transforms.editions.edition import Edition
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from transforms.editions.season_folder import vectors_of
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.geodesy import lonlat_bounds
 from transforms.ground.grid import Tile
@@ -68,7 +69,7 @@ class Materials:
         for product in self.plan.products:
             self._load(product)
         rounded = any(isinstance(each.encoding, Encoding) and each.encoding.storage for each in self.plan.products)
-        stored = edition.embeddings if rounded and edition.manifest.get("carries", True) else None
+        stored = vectors_of(edition) if rounded and edition.manifest.get("carries", True) else None
         self.stored = EmbeddingStore(stored, stored.plan) if stored else None
 
     def embedder(self, encoding: Encoding | PictureEncoding) -> Embedder:

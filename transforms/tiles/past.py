@@ -4,9 +4,10 @@ import socket
 from datetime import datetime
 from itertools import islice
 
-from transforms.editions.edition import Edition, SeasonFolder, season_folders
+from transforms.editions.edition import Edition
 from transforms.editions.plan import Plan
 from transforms.editions.run_summary import RunSummary
+from transforms.editions.season_folder import SeasonFolder, season_folders
 from transforms.store import bytes_below
 from transforms.tiles.rates import Past
 

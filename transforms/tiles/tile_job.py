@@ -6,7 +6,8 @@ from typing import cast
 
 from models.errors import StookError, UnreachableError
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, now
+from transforms.editions.edition import Edition
+from transforms.editions.lease import now
 from transforms.editions.ledger import ProductRecord, TileRecord
 from transforms.editions.plan import ProductPlan
 from transforms.editions.tile_records import cause_of, done_record, failed_record

@@ -15,7 +15,8 @@ from pipelines.operations.backfill import SeasonOutcome, years_of
 from pipelines.season import season_folder
 from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import POINTER, Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.reporting.columns import COMPARABILITY
 from transforms.statistics.observed import kept_at
 from transforms.store import address_of, read_bytes

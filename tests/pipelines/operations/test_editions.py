@@ -16,8 +16,9 @@ from pipelines.operations.editions import run_cancel
 from pipelines.season import season_folder
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import holder
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.signals import asked_to_stop
 
 

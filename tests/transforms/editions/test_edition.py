@@ -9,9 +9,10 @@ import torch
 from models.errors import InputError
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
-from transforms.editions import edition as edition_module
-from transforms.editions.edition import POINTER, Edition, SeasonFolder
+from transforms.editions import season_folder as season_folder_module
+from transforms.editions.edition import Edition
 from transforms.editions.plan import Plan, ProductPlan
+from transforms.editions.season_folder import POINTER, SeasonFolder, vectors_of
 from transforms.editions.state import states_in
 from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Grid
@@ -68,14 +69,14 @@ def test_a_plan_is_read_back_from_its_edition(folder: SeasonFolder) -> None:
 
 def test_vectors_of_the_season_are_found_until_somebody_deletes_them(folder: SeasonFolder) -> None:
     edition = opened(folder, make_plan())
-    assert edition.embeddings is None
+    assert vectors_of(edition) is None
     home = SeasonFolder(folder.output, "place", "main-2019/embeddings")
     vectors = opened(home, make_plan("c" * 64))
-    assert edition.embeddings is None  # not published yet
+    assert vectors_of(edition) is None  # not published yet
     home.publish(vectors)
-    assert edition.embeddings == vectors
+    assert vectors_of(edition) == vectors
     remove_folder(vectors.folder)
-    assert edition.embeddings is None
+    assert vectors_of(edition) is None
 
 
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
@@ -140,12 +141,12 @@ def test_readers_are_never_pointed_at_an_edition_that_is_being_removed(
     path, told = folder.folder / POINTER, []
 
     def publish_first_then(where: Address, content: bytes, version: Version) -> Version:
-        monkeypatch.setattr(edition_module, "swap", swap)
+        monkeypatch.setattr(season_folder_module, "swap", swap)
         folder.publish(first)  # between the look of whoever removes it and the move of the pointer
         told.append(folder.current())
         return swap(where, content, version)
 
-    monkeypatch.setattr(edition_module, "swap", publish_first_then)
+    monkeypatch.setattr(season_folder_module, "swap", publish_first_then)
     with pytest.raises(InputError, match="is published; publish another one first"):
         folder.remove(first)
     assert told == [first] and folder.current() == first and read_json(path)["previous"] == [second.id]
@@ -159,7 +160,7 @@ def test_a_removal_that_was_killed_is_finished_by_another_and_is_never_continued
     def die(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(edition_module, "remove", die)
+    monkeypatch.setattr(season_folder_module, "remove", die)
     with pytest.raises(KeyboardInterrupt):
         folder.remove(edition)
     monkeypatch.undo()

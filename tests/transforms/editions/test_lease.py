@@ -15,7 +15,6 @@ import pytest
 
 from models.errors import InputError, UnreachableError
 from transforms.editions import lease as lease_module
-from transforms.editions.edition import SeasonFolder
 from transforms.editions.lease import (
     LEASE,
     boot_id,
@@ -24,6 +23,7 @@ from transforms.editions.lease import (
     process_numbers,
     started,
 )
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.signals import HALTED, ask_to_stop, asked_to_stop
 from transforms.store import Address, Version, exists, read_json, swap, write_json
 

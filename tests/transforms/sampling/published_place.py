@@ -8,10 +8,11 @@ import numpy as np
 from models.presto import Presto, PrestoSize
 from models.source import ModelSource
 from transforms.editions import map_store
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import TileRecord
 from transforms.editions.plan import Plan, ProductPlan
 from transforms.editions.products import PRODUCTS
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.tile_records import done_record, failed_record
 from transforms.encoding.encodings import Encoding
 from transforms.ground.areas import TileCoverage

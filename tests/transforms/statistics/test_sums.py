@@ -9,9 +9,10 @@ from shapely import box
 
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.ground.test_areas import region
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import TileRecord
 from transforms.editions.plan import Plan
+from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.tile_records import done_record
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Grid, Tile

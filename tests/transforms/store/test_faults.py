@@ -19,8 +19,9 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from models.errors import InputError, UnreachableError
 from transforms.editions import map_store
-from transforms.editions.edition import POINTER, Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.lease import LEASE, holder
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.ground.grid import Grid
 from transforms.store import (
     Address,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions.edition import Edition, SeasonFolder
+from transforms.editions.edition import Edition
 from transforms.editions.ledger import ProductRecord, TileRecord
+from transforms.editions.season_folder import SeasonFolder
 from transforms.store import write_bytes
 from transforms.tiles.due import due_tiles
 

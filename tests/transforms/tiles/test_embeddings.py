@@ -18,8 +18,8 @@ from models.errors import TileError
 from models.source import ModelSource
 from tests.transforms.editions.test_edition import make_plan
 from transforms.editions import map_store
-from transforms.editions.edition import SeasonFolder
 from transforms.editions.plan import EMBEDDING, ProductPlan
+from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.chips import ChipLayout
 from transforms.encoding.encode import Features
 from transforms.encoding.encodings import Encoding, Quantisation, Storage
