@@ -23,6 +23,7 @@ from pipelines.demo.place import WINDOW
 from tests.evidence.archive_faults import ARCHIVE_CASES
 from tests.evidence.case import OPEN, ROOT, Case, Observation, UnavailableError, edit_items, observe
 from tests.evidence.figure import Experiment, Figure
+from tests.evidence.memory_faults import MEMORY_CASES
 from tests.pipelines.small_season import (
     PILES,
     SmallSeason,
@@ -241,6 +242,7 @@ CASES = (
     Case("no-pictures", "harvest piles: no picture in the window", no_pictures, 2,
          r"imagery\.rgb: .* has no scene of highres-rgb over .* from 2022-11-01 to 2023-01-01"),
     *ARCHIVE_CASES,
+    *MEMORY_CASES,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from models.errors import StookError, UnreachableError
 from transforms.ground.grid import Tile
+from transforms.memory import be_ended_first
 from transforms.store import STORE_FAILURES, reason_of
 from transforms.tiles.tile_job import TileSummary
 
@@ -177,6 +178,7 @@ def _serve(connection: Connection, work: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.basicConfig(level=logging.ERROR)
+    be_ended_first()  # a run survives the death of a worker, not its own
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         run = pickle.loads(work)()  # noqa: S301  our own; importing what it needs is quiet only now

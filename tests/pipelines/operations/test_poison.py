@@ -1,6 +1,7 @@
 """A tile that kills its worker fails alone, after the others; one that only seemed to is done. SIGKILL stands for the
-kernel's, which it sends to whatever takes the last of the memory."""
+kernel's, which it sends to whatever takes the last of the memory; one test has the kernel send it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from models.errors import InputError
 from pipelines.season import region_of, season_folder
+from tests.evidence.case import UnavailableError
+from tests.evidence.memory_faults import CONTAINER_BYTES, add_vast_block, container
 from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.operations.poison import FILE
 from tests.pipelines.small_season import SmallSeason
@@ -75,6 +78,26 @@ def test_a_worker_that_is_killed_does_not_end_the_run(small: SmallSeason, tmp_pa
         stook("publish", small.config, "--year", small.year)
     stook("publish", small.configure(publish__most_failed_share=1.0).config, "--year", small.year)
     assert season_folder(small.configuration, small.year).current() == edition
+
+
+def test_the_kernel_ends_the_worker_that_takes_the_last_memory_and_not_the_run(
+    season: SmallSeason, tmp_path: Path
+) -> None:
+    small = season.hurried()
+    calm = small.copy(tmp_path / "calm")
+    greedy = add_vast_block(small)
+    try:
+        with container(CONTAINER_BYTES) as enclosed, enclosed.around(os.getpid()):
+            told = mapped(small.configure(run__mode="processes", run__workers=2))
+            assert enclosed.kills == 3
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    assert told.status == 3
+    assert told.event("tile_failed")["tile"] == greedy and told.event("tile_failed")["cause"].startswith(CAUSE)
+    assert stook("map", calm.config, "--year", calm.year, "--quiet").status == 0
+    assert_same_but_for(Tile.parse(greedy), edition_of(small), edition_of(calm))
+    told = stook("retry", small.config, "--year", small.year, "--quiet")  # where there is more memory
+    assert told.status == 0 and edition_of(small).ledger.begun() == {}
 
 
 def assert_same_but_for(tile: Tile, edition: Edition, calm: Edition) -> None:

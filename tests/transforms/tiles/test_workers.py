@@ -15,6 +15,7 @@ from gcsfs.retry import HttpError
 from models.errors import InputError, UnreachableError
 from transforms.editions.lease import process_exists
 from transforms.ground.grid import Tile
+from transforms.memory import MOST_PREFERRED, PREFERRED_BY
 from transforms.tiles.tile_job import TileSummary
 from transforms.tiles.workers import Work, Workers, told_exit
 
@@ -71,6 +72,14 @@ def test_a_death_is_told_and_the_next_tile_gets_another_process(workers: Workers
         time.sleep(0.01)
     assert workers.run(GOOD).outcome == "done"
     assert list(workers.deaths) == [FATAL.name]
+
+
+def test_the_kernel_is_told_to_end_workers_before_the_run(workers: Workers) -> None:
+    worker = Path(f"/proc/{workers.run(GOOD).reason}/oom_score_adj")
+    if not worker.exists():
+        pytest.skip("this kernel does not ask")
+    run = int(Path("/proc/self/oom_score_adj").read_text())
+    assert int(worker.read_text()) == min(run + PREFERRED_BY, MOST_PREFERRED)
 
 
 def test_a_fault_of_ours_is_no_death_and_comes_with_its_trace(workers: Workers) -> None:
