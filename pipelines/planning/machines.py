@@ -14,7 +14,7 @@ class MachineSection(Section):
     tiles_in_flight: int = Field(description="Of one machine: run.workers of the runs there.", ge=1, le=64)
     reading: float = Field(
         description="How many times faster it reads a tile than the machine on which 'stook plan' is run; compare the "
-        "seconds of 'read' in the ledgers of both.",
+        "seconds of 'read' and 'composite' in the ledgers of both.",
         gt=0,
     )
     encoding: float = Field(description="The same of encoding, seconds of 'encode'.", gt=0)

@@ -80,7 +80,7 @@ class TileRecord:
         tile: Name of the tile.
         products: By name.
         attempts: How often the tile was begun, this time included.
-        seconds: Time by step: read, encode, write, areas.
+        seconds: Time by step: read, composite, encode, write, areas, carry, derive.
         finished: UTC, ISO 8601.
         device: Where encoders ran.
         seal: Of the inputs of the edition that it was made in, see ``Edition.seal``; empty if it was made by an older

@@ -13,7 +13,6 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
 from models.errors import InputError, TileError
-from transforms.amounts import Amounts
 from transforms.backoff import BackOff
 from transforms.imagery import reading as imagery
 from transforms.imagery.plausibility import too_dark
@@ -28,6 +27,7 @@ from transforms.imagery.sources import (
     Source,
 )
 from transforms.memory import keep_little_freed
+from transforms.stopwatch import Stopwatch
 
 MOST_OBSERVATIONS = 254  # 255 is the nodata value of the published count
 NO_DATA_CLASS = 0
@@ -85,7 +85,7 @@ def composite(
     geobox: GeoBox,
     settings: CompositeSettings,
     backoff: BackOff | None = None,
-    amounts: Amounts | None = None,
+    watch: Stopwatch | None = None,
 ) -> Composite:
     """Monthly median of clear Sentinel-2 and monthly mean (of linear power) of Sentinel-1 over one tile.
 
@@ -103,7 +103,8 @@ def composite(
         geobox: The tile with its halo.
         settings: Bands, periods, mask.
         backoff: How patiently assets are opened.
-        amounts: What is read is counted there.
+        watch: Takes the time, and counts what is read. ``read`` is waiting for pixels, ``composite`` what is done with
+            them while more are being read.
 
     Raises:
         InputError: A band that no configured source has.
@@ -112,6 +113,7 @@ def composite(
     """
     _refuse_bands_without_source(settings, sources)
     keep_little_freed()
+    watch = watch or Stopwatch()
     tile = _Tile(geobox, settings, radar_observes="sentinel2" not in sources)
     steps = [
         _Step(sources[name], scenes, index, rows)
@@ -124,10 +126,12 @@ def composite(
     wanted = chain.from_iterable(tile.wanted(step) for step in steps)
     with (
         ThreadPoolExecutor(settings.readers) as pool,
-        closing(imagery.read(wanted, pool, settings.resampling, backoff, amounts)) as stacks,
+        closing(imagery.read(wanted, pool, settings.resampling, backoff, watch.amounts)) as stacks,
+        watch.step("composite"),
     ):
+        arriving = watch.each("read", stacks)
         for step in steps:
-            tile.add(step, stacks)
+            tile.add(step, arriving)
     counts = np.minimum(tile.clear_count, MOST_OBSERVATIONS).astype("uint8")
     return Composite(tile.values, settings.bands, settings.periods, counts, tile.observed)
 

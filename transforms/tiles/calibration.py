@@ -27,7 +27,7 @@ from transforms.imagery.inputs import Inputs
 from transforms.store import bytes_below
 from transforms.tiles.forecast import Key, need_of
 from transforms.tiles.materials import Materials
-from transforms.tiles.rates import Cost
+from transforms.tiles.rates import IMAGERY_STEPS, Cost
 from transforms.tiles.tile_job import TileJob
 
 MOST_BATCHES, LEAST_BATCHES = 24, 4  # of chips that are shown to each encoder
@@ -187,8 +187,8 @@ def measure(job: TileJob, sample: Sample) -> Measured:
         causes = [product.error or "" for product in record.products.values()] if record else []
         raise TileError(f"{sample.tile.name}: {next(iter(causes), 'nothing was made')}")
     rest = sum((each.spent.times(-1) for each in timed.values()), spent)
-    read = min(rest.busy, record.seconds.get("read", 0.0))
-    steps = sum(seconds for step, seconds in record.seconds.items() if step not in ("read", "encode"))
+    read = min(rest.busy, sum(record.seconds.get(step, 0.0) for step in IMAGERY_STEPS))
+    steps = sum(seconds for step, seconds in record.seconds.items() if step not in (*IMAGERY_STEPS, "encode"))
     shown = {
         key: each.per_chip().times(1 / each.encoder.specification.chip_px**2)
         for key, each in timed.items()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.errors import UnreachableError
-from transforms.amounts import Amounts
 from transforms.editions.plan import EMBEDDING, ProductPlan
 from transforms.encoding.cutting import TileSeason
 from transforms.encoding.encode import TileView, encoding_with
@@ -49,8 +48,7 @@ def composite_results(
         fresh = view is None
         if view is None:
             if season is None:
-                with watch.step("read"):
-                    season = _read(materials, ground.tile, list(planned), watch.amounts)
+                season = _read(materials, ground.tile, list(planned), watch)
             # What goes into the store is rounded there.
             rounding = None if products[0].product == EMBEDDING else encoding
             embedder, absent = materials.embedder(encoding), materials.absent(encoding)
@@ -88,11 +86,12 @@ def is_stored(materials: Materials, ground: TileCoverage, encoding: Encoding) ->
     return record is not None and record.settles(EMBEDDING, encoding_fingerprint(materials, ground, encoding))
 
 
-def _read(materials: Materials, tile: Tile, encodings: list[Encoding], amounts: Amounts) -> TileSeason:
+def _read(materials: Materials, tile: Tile, encodings: list[Encoding], watch: Stopwatch) -> TileSeason:
     plan, settings = materials.plan, composite_settings(materials, encodings)
     halo_px = max(encoding.halo_px for encoding in encodings)
-    items, geobox = materials.near(tile, halo_px), plan.grid.geobox(tile, halo_px)
-    season = composite(items, plan.sources, geobox, settings, materials.machine.backoff, amounts)
+    with watch.step("read"):
+        items, geobox = materials.near(tile, halo_px), plan.grid.geobox(tile, halo_px)
+    season = composite(items, plan.sources, geobox, settings, materials.machine.backoff, watch)
     return TileSeason(plan.grid, tile, season, halo_px)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+IMAGERY_STEPS = ("read", "composite")  # of a tile's seconds, both as many as files are opened
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -165,7 +167,7 @@ class Past:
             encoders: Encoders there are to use; all at the same rate per pixel, as mixed as they were.
         """
         stretch = self.seconds * min(self.in_flight, self.tiles) / sum(self.steps.values())
-        read, shown = self.steps.get("read", 0.0), self.steps.get("encode", 0.0)
+        read, shown = sum(self.steps.get(step, 0.0) for step in IMAGERY_STEPS), self.steps.get("encode", 0.0)
         rest = sum(self.steps.values()) - read - shown
         opened = Cost(busy=stretch * read / max(1, self.assets))
         pixel = Cost(busy=stretch * shown / max(1, self.pixels), alone=shown / max(1, self.pixels))
