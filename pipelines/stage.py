@@ -25,6 +25,7 @@ from transforms.ground.grid import Tile
 from transforms.store import STORE_FAILURES, scraps_below, sweep, writing
 from transforms.tiles.map_tiles import (
     DEVICES,
+    FAULTS,
     HALT_REASONS,
     MILLISECONDS,
     NAMESPACE,
@@ -37,6 +38,10 @@ from transforms.tiles.workers import Workers, workers_of
 
 MOST_DEATHS = 2  # after so many a tile is done alone
 MOST_ALONE = 2  # whole runs that may end, without a word, while such a tile is all that they work on
+
+
+class TileFaultError(RuntimeError):
+    """A fault of ours left tiles without a record."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,11 @@ class Tally:
 
     Attributes:
         worked: In all.
+        faults: Of ours, each of which left a tile without a record; of many, some.
     """
 
     worked: Worked = field(default_factory=Worked)
+    faults: list[str] = field(default_factory=list)
 
     def add(self, worked: Worked) -> None:
         """Add a part."""
@@ -136,6 +143,7 @@ def run_stage(
     Raises:
         UnreachableError: If some tiles were left undecided.
         CancelledError: If somebody asked the run to stop.
+        TileFaultError: If a fault of ours left a tile without a record; the others are done.
     """
     tally, ledger = tally or Tally(), edition.ledger
     with writing(edition.folder):
@@ -156,7 +164,9 @@ def run_stage(
         if suspects or before:
             with writing(edition.folder):
                 sweep(scraps_below(edition.folder))  # what the dead left half-written; nobody is at work now
-    except (UnreachableError, CancelledError):
+        if tally.faults:
+            raise TileFaultError(f"{min(tally.faults)}; what other tiles came to is kept")
+    except (UnreachableError, CancelledError, TileFaultError):
         raise  # after every worker came to an end of its own: the markers that are left are of deaths
     except BaseException:
         with suppress(*STORE_FAILURES):
@@ -196,6 +206,8 @@ def run_together(
         reasons = [halted]
     undecided = counts_of(metrics).get("tiles_undecided", 0) > 0
     require_decided(edition, reasons, undecided)
+    if faults := counts_of(metrics).get("tiles_fault", 0):
+        tally.faults += words_of(metrics, FAULTS) or [f"{edition.folder}: faults of ours in {faults} tiles"]
     if counts_of(metrics).get("tiles_died", 0) != len(workers.deaths):
         raise RuntimeError(f"workers of {len(workers.deaths)} tiles are known to have died, Beam counts another number")
     return dict(sorted(workers.deaths.items()))
@@ -218,7 +230,9 @@ def run_alone(
             work = partial(alone, stage, workers, edition, begun)
             summary = settled(stage.signals, work, Tile.parse(name))
             tally.add(Worked.of_tile(summary))
-            require_decided(edition, [summary.reason] if summary.reason else [], summary.outcome == "undecided")
+            tally.faults += [summary.reason] * (summary.outcome == "fault")
+            undecided = summary.outcome == "undecided"
+            require_decided(edition, [summary.reason] if undecided and summary.reason else [], undecided)
     except KeyboardInterrupt:
         workers.close(at_once=True)
         raise
@@ -242,7 +256,7 @@ def alone(stage: TileStage, workers: Workers, edition: Edition, begun: Begun, ti
             after = Begun(begun.attempts + 1)
             told = f"the worker died {after.attempts} times on this tile, last by {summary.reason}"
             summary = stage.job().fail(tile, f"{told}, when nothing else was at work", after.attempts)
-        elif summary.outcome != "undecided":
+        elif summary.outcome not in ("undecided", "fault"):
             after = None
     finally:
         ledger.mark(tile.name, after)  # deaths are kept, so that the next run that tries it does so alone

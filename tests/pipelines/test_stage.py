@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from transforms.editions.edition import Edition
 from transforms.editions.ledger import Begun, TileRecord
 from transforms.editions.signals import Signals, ask_to_stop
 from transforms.ground.grid import Tile
-from transforms.store import write_json
-from transforms.tiles.map_tiles import JobMaker, TileStage
+from transforms.store import ChangedError, write_json
+from transforms.tiles.map_tiles import JobMaker, TileStage, attempted
 from transforms.tiles.tile_job import TileSummary
 from transforms.tiles.workers import Workers
 
@@ -99,7 +100,10 @@ def test_a_suspect_that_dies_alone_is_given_up_and_remembered(edition: Edition) 
     assert edition.ledger.begun() == {TILE.name: Begun(3)}
 
 
-@pytest.mark.parametrize("end", [TileSummary(TILE.name, "undecided"), UnreachableError("no memory for models")])
+@pytest.mark.parametrize(
+    "end",
+    [TileSummary(TILE.name, "undecided"), TileSummary(TILE.name, "fault"), UnreachableError("no memory for models")],
+)
 def test_a_suspect_that_was_not_decided_is_no_more_suspect_than_before(
     edition: Edition, end: TileSummary | Exception
 ) -> None:
@@ -127,6 +131,21 @@ def test_what_ends_a_run_is_told(edition: Edition) -> None:
     ask_to_stop(edition.folder.parent)
     with pytest.raises(CancelledError):
         require_decided(edition, [])
+
+
+def test_only_a_fault_of_ours_is_the_outcome_of_a_tile() -> None:
+    def ending(end: Exception) -> Any:
+        def run(_: Tile) -> TileSummary:
+            raise end
+
+        job: Any = SimpleNamespace(run=run)
+        return attempted(job, TILE)
+
+    summary = ending(ZeroDivisionError("in our own code"))
+    assert summary.outcome == "fault" and summary.reason.startswith(f"tile {TILE.name}: fault in Stook: ZeroDivision")
+    for end in (UnreachableError("an archive"), ChangedError("another run"), OSError(28, "No space left on device")):
+        with pytest.raises(type(end)):
+            ending(end)
 
 
 def test_what_parts_of_a_run_did_adds_up() -> None:

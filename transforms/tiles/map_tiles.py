@@ -11,13 +11,14 @@ from apache_beam.metrics import Metrics
 from models.errors import StookError
 from transforms.editions.edition import Edition
 from transforms.editions.signals import Signals
+from transforms.editions.tile_records import cause_of
 from transforms.ground.grid import Tile
 from transforms.store import STORE_FAILURES, ChangedError, reason_of
 from transforms.tiles.materials import Machine
 from transforms.tiles.tile_job import TileJob, TileSummary
 from transforms.tiles.workers import Work, workers_of
 
-HALT_REASONS, DEVICES = "halt_reasons", "devices"
+HALT_REASONS, FAULTS, DEVICES = "halt_reasons", "faults", "devices"
 NAMESPACE = "stook"  # of the metrics
 MILLISECONDS = "_ms"  # ends the name of a step's distribution
 
@@ -71,7 +72,7 @@ class Settling:
 
     def __call__(self) -> Work:
         """What a process does with its tiles, once it has its job."""
-        return partial(settled, self.signals, self.job().run)
+        return partial(settled, self.signals, partial(attempted, self.job()))
 
 
 class TileStage(beam.PTransform):
@@ -143,7 +144,17 @@ class RunTile(beam.DoFn):
     def _run(self, tile: Tile) -> TileSummary:
         if self.processes:
             return workers_of(Settling(self.signals, self.job), self.processes).run(tile)
-        return self.job().run(tile)
+        return attempted(self.job(), tile)
+
+
+def attempted(job: Job, tile: Tile) -> TileSummary:
+    """Run one tile; where a fault of ours leaves it without a record, that is its outcome, and the others go on."""
+    try:
+        return job.run(tile)
+    except (StookError, ChangedError, *STORE_FAILURES):
+        raise
+    except Exception as fault:  # noqa: BLE001  it ends the run, once the others are done
+        return TileSummary(tile.name, "fault", reason=f"tile {tile.name}: {cause_of(fault)}")
 
 
 def settled(signals: Signals, run: Work, tile: Tile) -> TileSummary:
@@ -174,5 +185,6 @@ def count(summary: TileSummary) -> None:
         Metrics.counter(NAMESPACE, name).inc(amount)
     if summary.device:
         Metrics.string_set(NAMESPACE, DEVICES).add(summary.device)
-    if summary.outcome == "undecided" and summary.reason:
-        Metrics.string_set(NAMESPACE, HALT_REASONS).add(summary.reason)
+    for outcome, told in (("undecided", HALT_REASONS), ("fault", FAULTS)):
+        if summary.outcome == outcome and summary.reason:
+            Metrics.string_set(NAMESPACE, told).add(summary.reason)

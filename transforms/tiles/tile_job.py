@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from models.errors import StookError, UnreachableError
+from models.errors import UnreachableError
 from transforms.editions import map_store
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
@@ -32,11 +32,12 @@ class TileSummary:
 
     Attributes:
         tile: Its name.
-        outcome: ``done``, ``failed``, ``carried``, ``unchanged``, ``undecided``, or ``died`` with its worker.
+        outcome: ``done``, ``failed``, ``carried``, ``unchanged``; without a record of it ``undecided``, ``fault``, or
+            ``died`` with its worker.
         seconds: See ``TileRecord``.
         amounts: The same.
         device: The same; empty where nothing was made.
-        reason: Why it is undecided, where that stops the run, or how its worker died.
+        reason: Why it is undecided, where that stops the run; which fault of ours it was; how its worker died.
     """
 
     tile: str
@@ -89,13 +90,8 @@ class TileJob:
             STORE_FAILURES: The same, in the store's own words.
             ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
-        try:
-            ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
-            due = self._due(ground)
-        except (StookError, *STORE_FAILURES):
-            raise
-        except Exception as fault:  # noqa: BLE001  of ours: there is no record to be made of it, but other tiles go on
-            return TileSummary(tile.name, "undecided", reason=f"tile {tile.name}: {cause_of(fault)}")
+        ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
+        due = self._due(ground)
         if not due.products:
             return TileSummary(tile.name, "unchanged")
         with self.edition.ledger.attempt(tile) as attempts:

@@ -206,8 +206,10 @@ def test_a_fault_of_ours_before_a_tile_is_begun_leaves_the_others_their_turn(
         return fingerprint(*arguments)
 
     monkeypatch.setattr(tile_job, "product_fingerprint", faulty)
-    with pytest.raises(UnreachableError, match=r"fault in Stook: ZeroDivisionError\('in our own code'\)"):
-        run(small)
+    told = stook("map", small.config, "--year", small.year, "--quiet")
+    assert told.status == 1 and told.event("halted")["outcome"] == "fault"
+    assert "fault in Stook: ZeroDivisionError('in our own code')" in told.event("halted")["reason"]
     edition = season_folder(small.configuration, small.year).editions()[-1]
     assert len(list(edition.ledger.records())) == len(edition.manifest["tiles"]) - 1 > 0
+    assert [summary.outcome for summary in edition.runs] == ["fault"] and edition.ledger.begun() == {}
     assert run(small).event("run_finished")["published"] and arrays(edition)
