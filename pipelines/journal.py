@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from models.errors import CancelledError, InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
-from pipelines.stage import Tally
+from pipelines.tally import Tally
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
 from transforms.editions.run_summary import RunSummary

@@ -7,32 +7,22 @@ too, it is recorded as failed. Deaths are counted by the markers of the ledger, 
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
 from models.errors import CancelledError, UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
+from pipelines.tally import Tally, Worked, counts_of, words_of
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import Begun
 from transforms.editions.signals import asked_to_stop
 from transforms.ground.grid import Tile
 from transforms.store import STORE_FAILURES, scraps_below, sweep, writing
-from transforms.tiles.map_tiles import (
-    DEVICES,
-    FAULTS,
-    HALT_REASONS,
-    MILLISECONDS,
-    NAMESPACE,
-    Settling,
-    TileStage,
-    settled,
-)
+from transforms.tiles.map_tiles import FAULTS, HALT_REASONS, Settling, TileStage, settled
 from transforms.tiles.tile_job import TileSummary
 from transforms.tiles.workers import Workers, workers_of
 
@@ -42,84 +32,6 @@ MOST_ALONE = 2  # whole runs that may end, without a word, while such a tile is 
 
 class TileFaultError(RuntimeError):
     """A fault of ours left tiles without a record."""
-
-
-@dataclass(frozen=True)
-class Worked:
-    """What a run did, or a part of it.
-
-    Attributes:
-        computed: Tiles of which it made something, or failed to.
-        carried: Tiles of which it took everything over from the edition before.
-        failed: Of ``computed``, those that failed.
-        seconds: By step, summed over tiles.
-        amounts: See ``transforms.amounts.Amounts``; summed over tiles.
-        devices: Where encoders ran.
-    """
-
-    computed: int = 0
-    carried: int = 0
-    failed: int = 0
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    amounts: Mapping[str, int] = field(default_factory=dict)
-    devices: frozenset[str] = frozenset()
-
-    def __add__(self, other: "Worked") -> "Worked":
-        """Both together."""
-        return Worked(
-            self.computed + other.computed,
-            self.carried + other.carried,
-            self.failed + other.failed,
-            _sum(self.seconds, other.seconds),
-            _sum(self.amounts, other.amounts),
-            self.devices | other.devices,
-        )
-
-    @classmethod
-    def of_tile(cls, summary: TileSummary) -> "Worked":
-        """What was done for one tile."""
-        failed = summary.outcome == "failed"
-        return cls(
-            int(failed or summary.outcome == "done"),
-            int(summary.outcome == "carried"),
-            int(failed),
-            summary.seconds,
-            summary.amounts,
-            frozenset([summary.device]) - {""},
-        )
-
-    @classmethod
-    def of_metrics(cls, metrics: MetricResults) -> "Worked":
-        """What the metrics of a pipeline add up to, see ``transforms.tiles.map_tiles.count``."""
-        found, counts = metrics.query(MetricsFilter().with_namespace(NAMESPACE)), counts_of(metrics)
-        outcomes = {name: counts.pop(name) for name in list(counts) if name.startswith("tiles_")}
-        failed = outcomes.get("tiles_failed", 0)
-        times = {each.key.metric.name: each.result.sum / 1000 for each in found["distributions"]}
-        return cls(
-            outcomes.get("tiles_done", 0) + failed,
-            outcomes.get("tiles_carried", 0),
-            failed,
-            {name.removesuffix(MILLISECONDS): seconds for name, seconds in times.items()},
-            counts,
-            frozenset(words_of(metrics, DEVICES)),
-        )
-
-
-@dataclass
-class Tally:
-    """What a stage has done so far; kept also where it is stopped.
-
-    Attributes:
-        worked: In all.
-        faults: Of ours, each of which left a tile without a record; of many, some.
-    """
-
-    worked: Worked = field(default_factory=Worked)
-    faults: list[str] = field(default_factory=list)
-
-    def add(self, worked: Worked) -> None:
-        """Add a part."""
-        self.worked += worked
 
 
 def run_stage(
@@ -293,19 +205,3 @@ def require_decided(edition: Edition, reasons: Sequence[str], undecided: bool = 
         raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
     if undecided:
         raise UnreachableError(f"{edition.folder}: another run has taken over; what is done is kept")
-
-
-def counts_of(metrics: MetricResults) -> dict[str, int]:
-    """The counters of a pipeline by name."""
-    found = metrics.query(MetricsFilter().with_namespace(NAMESPACE))["counters"]
-    return {each.key.metric.name: each.result for each in found}
-
-
-def words_of(metrics: MetricResults, name: str) -> list[str]:
-    """What a string set of the metrics holds; of several bundles Beam may keep those of one only."""
-    found: list[Any] = metrics.query(MetricsFilter().with_name(name))["string_sets"]
-    return [word for each in found for word in each.result]
-
-
-def _sum(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in dict.fromkeys((*one, *other))}

@@ -14,8 +14,8 @@ from pipelines.figures.printing import print_estimates, print_points, print_sett
 from pipelines.figures.sample import DECIDING
 from pipelines.season import figures_folder, published_edition, thresholds_of
 from transforms.editions.lease import now
-from transforms.estimators.accuracy import NOT_MAPPED
 from transforms.estimators.agreement import accuracy_at_points, design_for_areas
+from transforms.estimators.error_matrix import NOT_MAPPED
 from transforms.sampling.answer_files import Answers, Form, read_answers
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimates import Estimates, name_of

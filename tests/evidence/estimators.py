@@ -12,10 +12,11 @@ import numpy as np
 
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.independent import NotInstalled, measured
-from transforms.estimators.accuracy import NOT_MAPPED, assessed
+from transforms.estimators.accuracy import assessed
 from transforms.estimators.change import changed
 from transforms.estimators.design import Design, Stratum
 from transforms.estimators.domain import domain_area
+from transforms.estimators.error_matrix import NOT_MAPPED
 from transforms.estimators.interval import Estimate, Interval
 from transforms.estimators.shares import difference, domain_difference, regression
 

@@ -10,7 +10,8 @@ import pytest
 from models.errors import CancelledError, UnreachableError
 from pipelines import stage as stage_module
 from pipelines.progress import SilentReporter
-from pipelines.stage import Worked, alone, noted, require_decided, run_stage, suspected
+from pipelines.stage import alone, noted, require_decided, run_stage, suspected
+from pipelines.tally import Worked
 from tests.pipelines.small_season import SmallSeason
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import Begun, TileRecord

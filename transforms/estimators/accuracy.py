@@ -8,22 +8,9 @@ import pandas as pd
 
 from models.errors import InputError
 from transforms.estimators.design import Design
-from transforms.estimators.interval import (
-    Ends,
-    Estimate,
-    Interval,
-    clopper_pearson,
-    estimated,
-    exact_of_mean,
-    exact_of_ratio,
-    few,
-    proportion,
-    ratio,
-    unknown,
-)
+from transforms.estimators.error_matrix import NOT_MAPPED, ErrorMatrix
+from transforms.estimators.interval import Estimate, Interval, proportion, ratio
 
-NOT_MAPPED = -1  # class of the map where there is none
-STRATIFIED = "stratified estimator, strata are the map's classes (Olofsson et al. 2014)"
 INDICATOR = "indicator estimator, strata are not the map's classes (Stehman 2014)"
 
 
@@ -91,11 +78,7 @@ def stratified(
     classes: Sequence[str],
     interval: Interval = "chosen",
 ) -> Assessment:
-    """Areas and accuracies from the error matrix where stratum i is map class i.
-
-    Olofsson et al. 2014: equations 4 (shares of the matrix), 5 to 7 (variances of overall, user's and producer's
-    accuracy), 9 to 11 (areas); with the finite population correction where strata have sizes. Strata after those of the
-    classes are ground without a map. Arguments and errors as of ``assessed``.
+    """Areas and accuracies where stratum i is map class i, see ``ErrorMatrix``; arguments as of ``assessed``.
 
     Raises:
         InputError: If strata are not the map's classes, or a number is of no class.
@@ -103,67 +86,15 @@ def stratified(
     _check(design, mapped, reference, classes)
     if not strata_are_classes(design, mapped, classes):
         raise InputError("sample: a point's stratum is not its class of the map; use the indicator estimators")
-    size, n, weights = len(classes), design.counts, design.shares
-    counts = np.zeros((len(design.strata), size))
-    np.add.at(counts, (design.stratum, reference), 1)
-    found = counts / n[:, None]
-    shares = weights[:, None] * found
-    binomial = design.unsampled[:, None] * found * (1 - found) / (n[:, None] - 1)
-
-    # Shares of the mapped area are of these rows alone, whose weights then add up to one.
-    row = weights[:size] / weights[:size].sum()
-    right, somewhere = mapped == reference, mapped != NOT_MAPPED
-    has_map = np.arange(len(n)) < size
-    overall = estimated(
-        float(row @ np.diag(found[:size])),
-        float(np.sqrt(row**2 @ np.diag(binomial[:size]))),
-        exact_of_ratio(design, right, somewhere & ~right, has_map),
-        (0, 1),
-        few(design, right, possible=has_map),
-        STRATIFIED,
-        interval,
+    matrix, numbered = ErrorMatrix(design, mapped, reference, len(classes), interval), list(enumerate(classes))
+    return Assessment(
+        classes=tuple(classes),
+        matrix=matrix.shares[: len(classes)],
+        areas={name: matrix.area(k).times(design.area) for k, name in numbered},
+        overall=matrix.overall(),
+        users={name: matrix.users(k) for k, name in numbered},
+        producers={name: matrix.producers(k) for k, name in numbered},
     )
-    areas, users, producers = {}, {}, {}
-    for k, name in enumerate(classes):
-        here, own = reference == k, np.arange(len(n)) == k
-        error = float(np.sqrt(weights**2 @ binomial[:, k]))
-        area = estimated(
-            float(shares[:, k].sum()),
-            error,
-            exact_of_mean(design, here),
-            (0, 1),
-            few(design, here),
-            STRATIFIED,
-            interval,
-        )
-        areas[name] = area.times(design.area)
-        low, high = clopper_pearson(found[:, k], design)
-        users[name] = estimated(
-            float(found[k, k]),
-            float(np.sqrt(binomial[k, k])),
-            Ends(float(low[k]), float(high[k])),
-            (0, 1),
-            few(design, here, possible=own),
-            STRATIFIED,
-            interval,
-        )
-        mapped_area = float(shares[:size, k].sum())
-        if mapped_area == 0:
-            producers[name] = unknown(STRATIFIED)
-            continue
-        producer = float(shares[k, k]) / mapped_area
-        # Equation 7: the class's own row errs by what the map has wrongly, the others by what they hide.
-        terms = weights**2 * binomial[:, k] * np.where(own, 1 - producer, producer) ** 2
-        producers[name] = estimated(
-            producer,
-            float(np.sqrt(terms[:size].sum())) / mapped_area,
-            exact_of_ratio(design, here & right, here & somewhere & ~right, has_map),
-            (0, 1),
-            few(design, here & right, here & ~right, possible=has_map),
-            STRATIFIED,
-            interval,
-        )
-    return Assessment(tuple(classes), shares[:size], areas, overall, users, producers)
 
 
 def indicator(

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from transforms.estimators.accuracy import STRATIFIED, Assessment, assessed, indicator
+from transforms.estimators.accuracy import Assessment, assessed, indicator
 from transforms.estimators.design import Design
 from transforms.estimators.domain import domain_area
+from transforms.estimators.error_matrix import STRATIFIED
 from transforms.estimators.shares import MappedRange, difference, domain_difference, regression
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.estimate_rows import estimate_row, estimates_of, refused_row

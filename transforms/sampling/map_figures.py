@@ -8,7 +8,7 @@ import numpy as np
 from models.errors import InputError
 from transforms.editions.edition import Edition
 from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.estimators.accuracy import NOT_MAPPED
+from transforms.estimators.error_matrix import NOT_MAPPED
 from transforms.ground.region import Region
 from transforms.sampling.classes import CLASSES, SHARES
 from transforms.sampling.sample import DM2_PER_HA

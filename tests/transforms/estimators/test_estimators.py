@@ -10,10 +10,11 @@ from scipy.stats import beta, binom
 
 from models.errors import InputError
 from tests.evidence import olofsson
-from transforms.estimators.accuracy import NOT_MAPPED, Assessment, assessed, indicator, stratified
+from transforms.estimators.accuracy import Assessment, assessed, indicator, stratified
 from transforms.estimators.change import changed
 from transforms.estimators.design import Design, Stratum
 from transforms.estimators.domain import domain_area
+from transforms.estimators.error_matrix import NOT_MAPPED
 from transforms.estimators.interval import REACH, Estimate, proportion
 from transforms.estimators.shares import MappedRange, difference, domain_difference, regression, stringer
 

@@ -11,7 +11,7 @@ import shapely
 from tests.transforms.sampling.published_place import Painter, publish_place
 from transforms.editions import map_store
 from transforms.editions.edition import Edition
-from transforms.estimators.accuracy import NOT_MAPPED
+from transforms.estimators.error_matrix import NOT_MAPPED
 from transforms.ground.areas import TileCoverage
 from transforms.ground.grid import Grid
 from transforms.ground.region import Region
