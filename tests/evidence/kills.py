@@ -12,32 +12,27 @@ tells which edition it belongs to; the reader follows ``current.json`` all the t
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import zarr
 
 from models.bundle import Conditions
 from pipelines.season import season_folder
 from tests.evidence.figure import Experiment, Figure
+from tests.evidence.kill_points import be_stook, points_of
+from tests.evidence.kill_readers import Expected, contents, differing_bytes, watch
 from tests.pipelines.small_season import SmallSeason, write_random_bundle, write_small_season
-from transforms.editions import map_store
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.lease import LEASE, process_exists
-from transforms.editions.ledger import Ledger
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.store import Address, cloud, fetched, read_bytes, read_json, swapping, zarr_store
+from transforms.editions.edition import Edition
+from transforms.editions.lease import process_exists
+from transforms.editions.season_folder import SeasonFolder
 from transforms.store.addresses import EMULATOR
 from transforms.store.swapping import LOCK
 
@@ -46,124 +41,9 @@ KILLS_OF_AN_EDITION = 4
 SEED = 20
 TILE_PX = 16
 MODELS = (5, 97)  # seeds of random weights
-SHARD_OF_DEATH = 5  # two shards a tile: in the middle of a tile, after some others have their records
-RECORD_OF_DEATH = 3
 PATIENCE_S = 180.0
 ORPHANS_END_S = 30.0
-SHARDS_A_LOOK = 3
 MARK = "STOOK_KILL"  # in the environment of a run and of all its workers
-
-
-def die() -> None:
-    """Kill -9 this process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def before(home: Any, name: str, fatal: Callable[..., bool], last_act: Callable[..., None] = lambda *_: None) -> None:
-    """Make the call of ``home.name`` for which ``fatal`` is true end the process instead."""
-    original = getattr(home, name)
-
-    def replacement(*arguments: Any, **keywords: Any) -> Any:
-        if fatal(*arguments):
-            last_act(*arguments)
-            die()
-        return original(*arguments, **keywords)
-
-    setattr(home, name, replacement)
-
-
-def after(home: Any, name: str, fatal: Callable[..., bool] = lambda *_: True) -> None:
-    """End the process as soon as a call of ``home.name`` for which ``fatal`` is true has returned."""
-    original = getattr(home, name)
-
-    def replacement(*arguments: Any, **keywords: Any) -> Any:
-        returned = original(*arguments, **keywords)
-        if fatal(*arguments):
-            die()
-        return returned
-
-    setattr(home, name, replacement)
-
-
-def nth(which: int, meant: Callable[..., bool] = lambda *_: True) -> Callable[..., bool]:
-    """Whether a call is the nth of those that are meant."""
-    number = count(1)
-    return lambda *arguments: meant(*arguments) and next(number) == which
-
-
-def of(*names: str) -> Callable[..., bool]:
-    """Whether the first argument is a file with one of these names, or in a folder with one of them."""
-    return lambda path, *_: path.name in names or path.parent.name in names
-
-
-def of_shard(path: Address, *_: Any) -> bool:
-    """Whether a file is a shard of the map."""
-    return "/cropland/c/" in str(path)
-
-
-def half_a_file(path: Path, content: bytes) -> None:
-    """Leave what ``transforms.store`` leaves when it dies while writing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (path.parent / f".{path.name}-{'0' * 32}.partial").write_bytes(content[: len(content) // 2])
-
-
-def torn(path: Path, content: bytes) -> None:
-    """Leave half a file under its own name, as a disk does that lost its power."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content[: len(content) // 2])
-
-
-# What the run's own process does; with the tiles in processes that is all but the tiles.
-ANYWHERE: dict[str, Callable[[], None]] = {
-    "while the edition is opened": lambda: after(map_store, "create"),
-    "between statistics and pointer": lambda: before(SeasonFolder, "publish", lambda *_: True),
-    "after the pointer": lambda: after(SeasonFolder, "publish"),
-}
-TILES: dict[str, Callable[[], None]] = {
-    "between shard and record": lambda: before(Ledger, "commit", nth(RECORD_OF_DEATH))
-}
-# A disk has scratch files that stay, and half a shard after a power cut.
-ON_A_DISK: dict[str, Callable[[], None]] = {
-    "in the middle of the lease": lambda: before(swapping, "write_bytes", nth(2, of(LEASE)), half_a_file),
-    "in the middle of the pointer": lambda: before(swapping, "write_bytes", of(POINTER), half_a_file),
-}
-TILES_ON_A_DISK: dict[str, Callable[[], None]] = {
-    "in the middle of a shard": lambda: before(map_store, "write_bytes", nth(SHARD_OF_DEATH, of_shard), half_a_file),
-    "in the middle of a shard, torn": lambda: before(map_store, "write_bytes", nth(SHARD_OF_DEATH, of_shard), torn),
-    "in the middle of a record": lambda: before(
-        swapping, "write_bytes", nth(RECORD_OF_DEATH, of("ledger")), half_a_file
-    ),
-}
-# Objects appear whole; what can be lost is the answer.
-IN_A_BUCKET: dict[str, Callable[[], None]] = {
-    "before the answer on the lease": lambda: after(cloud, "put", nth(2, of(LEASE))),
-    "before the answer on the manifest": lambda: after(cloud, "put", of(MANIFEST)),
-    "before the answer on the pointer": lambda: after(cloud, "put", of(POINTER)),
-}
-TILES_IN_A_BUCKET: dict[str, Callable[[], None]] = {
-    "before the answer on a record": lambda: after(cloud, "put", nth(RECORD_OF_DEATH, of("ledger")))
-}
-POINTS = ANYWHERE | TILES | ON_A_DISK | TILES_ON_A_DISK | IN_A_BUCKET | TILES_IN_A_BUCKET
-
-
-def points_of(bucket: bool, mode: str) -> list[str]:
-    """The named points of a store and a mode."""
-    own = (IN_A_BUCKET, TILES_IN_A_BUCKET) if bucket else (ON_A_DISK, TILES_ON_A_DISK)
-    return [*ANYWHERE, *own[0], *([*TILES, *own[1]] if mode == "threads" else [])]
-
-
-def be_stook(words: list[str], point: str | None, environment: dict[str, str], log: str) -> None:
-    """Be ``stook``, until the point."""
-    with Path(log).open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.environ.update(environment)
-    from pipelines.cli import main as stook
-
-    if point is not None:
-        POINTS[point]()
-    sys.argv = ["stook", *words]
-    stook()
 
 
 def context() -> multiprocessing.context.ForkServerContext:
@@ -209,80 +89,6 @@ class Came:
     looks: int = 0
     scraps: list[str] = field(default_factory=list)
     orphans: int = 0
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What an edition of one model must hold.
-
-    Attributes:
-        files: Shards and tables by their path in the edition.
-        tiles: Number of tiles.
-    """
-
-    files: dict[str, bytes]
-    tiles: int
-
-
-def contents(edition: Edition) -> dict[str, bytes]:
-    """Shards and tables of an edition, by path."""
-    paths = [edition.folder / "statistics.csv", edition.folder / "statistics.parquet"]
-    for _, array in arrays(edition):
-        everything = map_store.TileOfLayer(edition.maps, array, tuple(slice(0, size) for size in array.shape[-2:]))  # type: ignore[arg-type]
-        paths += everything.shards() if array.shards else []
-    found = {str(path).removeprefix(f"{edition.folder}/"): read_bytes(path) for path in paths}
-    return {name: content for name, content in found.items() if content is not None}
-
-
-def arrays(edition: Edition) -> Iterator[tuple[str, zarr.Array]]:
-    """Every array of the maps."""
-    for path, member in sorted(zarr.open_group(zarr_store(edition.maps), mode="r").members(max_depth=None)):
-        if isinstance(member, zarr.Array):
-            yield path, member
-
-
-def differing_bytes(one: dict[str, bytes], other: dict[str, bytes]) -> int:
-    """Bytes that differ, and those that only one of both has."""
-    return sum(difference(one.get(name, b""), other.get(name, b"")) for name in one.keys() | other.keys())
-
-
-def difference(one: bytes, other: bytes) -> int:
-    """Bytes that differ, and those that only one of both has."""
-    common = min(len(one), len(other))
-    a, b = (np.frombuffer(content[:common], np.uint8) for content in (one, other))
-    return int(np.count_nonzero(a != b)) + abs(len(one) - len(other))
-
-
-def look(folder: Address, expected: dict[str, Expected], chance: np.random.Generator) -> str | None:
-    """What a reader who follows the pointer finds wrong; None for nothing."""
-    pointer = read_json(folder / POINTER)
-    if pointer is None:
-        return None
-    edition = Edition(folder / pointer["edition"])
-    manifest = read_json(edition.folder / MANIFEST)
-    if manifest is None or manifest["edition"] != edition.id:
-        return f"{edition.id}: no {MANIFEST}, or another's"
-    wanted = expected[manifest["plan"]["products"][0]["model_hash"]]
-    names = ["statistics.csv", "statistics.parquet", *chance.choice(sorted(wanted.files), SHARDS_A_LOOK)]
-    for name in names:
-        if read_bytes(edition.folder / name) != wanted.files[name]:
-            return f"{edition.id}: {name} is not that of its model"
-    rows = pq.read_table(fetched(edition.folder / "ledger.parquet"), columns=["status"])["status"].to_pylist()
-    return None if rows == ["done"] * wanted.tiles else f"{edition.id}: its ledger is not complete"
-
-
-def watch(folder: str, expected: dict[str, Expected], environment: dict[str, str], ended: Any, told: Any) -> None:
-    """Look until ``ended``; tells how often, and what was wrong."""
-    os.environ.update(environment)
-    from transforms.store import address_of
-
-    looks, wrong, chance = 0, [], np.random.default_rng(SEED)
-    while not ended.is_set():
-        if (found := look(address_of(folder), expected, chance)) is not None:
-            wrong.append(found)
-        looks += 1
-        time.sleep(0.02)
-    told.put((looks, wrong))
 
 
 class Arm:

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.kills import Arm, Kill, be_stook, contents, differing_bytes
+from tests.evidence.kill_points import be_stook
+from tests.evidence.kill_readers import contents, differing_bytes
+from tests.evidence.kills import Arm, Kill
 from tests.pipelines.small_season import SmallSeason, write_small_season
 from transforms.store.addresses import EMULATOR
 
