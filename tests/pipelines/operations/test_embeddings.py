@@ -251,6 +251,15 @@ def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeaso
     assert "feature vectors of" in output and "disk for vectors" in output
 
 
+def test_rates_are_of_a_run_that_stored_the_same_kind_of_vectors_in_whatever_season(season: SmallSeason) -> None:
+    other = season.year - 1
+    season.repeat_in(other)
+    told = stook("plan", season.config, "--year", other, "--embeddings", "--json")
+    assert json.loads(told.output)["rates"].startswith(f"the run of edition {vectors_folder(season).editions()[0].id}")
+    season.configure(embeddings__storage="float32")  # takes four times the disk
+    assert planned(season, "--embeddings")["rates"].startswith("a sample of 1 tile")
+
+
 def test_a_plan_of_maps_reads_stored_vectors_unless_the_edition_takes_nothing_over(season: SmallSeason) -> None:
     write_random_bundle(season.folder / "new", season_conditions(season), seed=9, encoder=encoder_of(season))
     season.configure(products__cropland__bundle="new")
