@@ -251,6 +251,16 @@ def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeaso
     assert "feature vectors of" in output and "disk for vectors" in output
 
 
+def test_vectors_of_other_units_on_the_same_ground_are_planned_and_made_again(season: SmallSeason) -> None:
+    units = season.folder / "districts.geojson"
+    units.write_text(units.read_text().replace('"unit_id": "west"', '"unit_id": "occident"'))
+    plan = planned(season, "--embeddings")
+    assert plan["predecessor"] == vectors_of(season).id
+    assert plan["fates"]["embedding"] == {"new": 0, "again": TILES, "carried": 0, "unchanged": 0}
+    told = stook_embed(season).event("run_finished")
+    assert (told["computed"], told["carried"]) == (TILES, 0)
+
+
 def test_rates_are_of_a_run_that_stored_the_same_kind_of_vectors_in_whatever_season(season: SmallSeason) -> None:
     other = season.year - 1
     season.repeat_in(other)
