@@ -19,7 +19,7 @@ from pipelines.explain import describe
 from pipelines.figures import commands as figures
 from pipelines.models import app as models_app
 from pipelines.operations import commands as operations
-from pipelines.options import Anew, Config, Provisional, Quiet, Refresh, Year
+from pipelines.options import Anew, Config, Embeddings, Provisional, Quiet, Refresh, Year
 from pipelines.progress import Reporter, complain, reporter
 from pipelines.sections import load
 from pipelines.training_configuration import TrainConfiguration
@@ -58,12 +58,13 @@ def map_command(
 
 
 @app.command()
-def retry(config: Config, year: Year, quiet: Quiet = False) -> None:
+def retry(config: Config, year: Year, embeddings: Embeddings = False, quiet: Quiet = False) -> None:
     """Do the failed tiles of a season's newest edition again, and publish."""
+    from pipelines.kind import kind_of
     from pipelines.map import run_retry
 
-    report = reporter(quiet)
-    _finish(run_retry(load(config, MapConfiguration), year, report), report)
+    loaded, report = load(config, MapConfiguration), reporter(quiet)
+    _finish(run_retry(loaded, year, report, kind_of(loaded, embeddings)), report)
 
 
 @app.command()

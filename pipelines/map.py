@@ -2,24 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import InputError, without_secrets
 from pipelines.configuration import MapConfiguration
 from pipelines.journal import Journal, outcome_of
+from pipelines.kind import MAPS, VECTORS, Kind
 from pipelines.opening import open_edition
 from pipelines.progress import Reporter
 from pipelines.runner import worker_processes
-from pipelines.season import (
-    Planner,
-    embedding_products,
-    embeddings_folder,
-    map_products,
-    plan_of,
-    region_of,
-    season_folder,
-    thresholds_of,
-)
+from pipelines.season import plan_of, region_of, thresholds_of
 from pipelines.stage import run_stage
 from transforms.editions.edition import Edition
 from transforms.editions.lease import Lease
@@ -87,32 +79,51 @@ def run_map(
         InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
-    return run(config, year, season_folder(config, year), map_products, reporter, provisional, refresh, anew)
+    return run(config, year, MAPS, reporter, provisional, refresh, anew)
 
 
-def run_retry(config: MapConfiguration, year: int, reporter: Reporter) -> MapResult:
+def run_retry(config: MapConfiguration, year: int, reporter: Reporter, kind: Kind = MAPS) -> MapResult:
     """Do the failed tiles of a season's newest edition again, from the scenes that it was opened with.
 
     A published edition never changes: a successor takes over all but the failed tiles.
+
+    Args:
+        config: The configuration.
+        year: Harvest year.
+        reporter: Told what happens.
+        kind: Whether it is of maps or of feature vectors.
 
     Raises:
         InputError: If no edition is of this configuration, nothing failed, or as of ``run_map``.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
-    folder, region = season_folder(config, year), region_of(config)
-    plan = plan_of(config, year, region, provisional=True)
+    folder, region = kind.folder(config, year), region_of(config)
+    plan = plan_of(config, year, region, True, kind.planned)
     with announced(folder, config, reporter) as lease:
         edition = folder.find(plan.key)
         if edition is None:
-            raise InputError(f"{folder.folder}: no edition of this configuration is open or published; run 'stook map'")
+            raise InputError(
+                f"{folder.folder}: no edition of this configuration is open or published; run '{kind.makes}'"
+            )
         failed, published = failures(edition), folder.status(edition) == "published"
         if published and not failed:
             raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")
         reporter.say("retry_started", f"{len(failed)} tiles failed in edition {edition.id}", tiles=len(failed))
         if published:
             backoff = config.run.backoff()
-            edition = open_edition(folder, plan, region, reporter, frozen=edition, backoff=backoff, lease=lease)
+            again = rounded_as_made(plan, edition)
+            edition = open_edition(folder, again, region, reporter, frozen=edition, backoff=backoff, lease=lease)
         return fill(folder, lease, edition, config, reporter)
+
+
+def rounded_as_made(plan: Plan, edition: Edition) -> Plan:
+    """A plan with the rounding that an edition of its key has, whatever vectors were stored since.
+
+    With another rounding none of its tiles could be taken over.
+    """
+    made = Plan.from_json(edition.manifest["plan"])
+    pairs = zip(plan.products, made.products, strict=True)
+    return replace(plan, products=tuple(replace(product, encoding=before.encoding) for product, before in pairs))
 
 
 def run_embed(
@@ -124,30 +135,29 @@ def run_embed(
     anew: bool = False,
 ) -> MapResult:
     """Store the feature vectors of a season; see ``run_map``."""
-    return run(config, year, embeddings_folder(config, year), embedding_products, reporter, provisional, refresh, anew)
+    return run(config, year, VECTORS, reporter, provisional, refresh, anew)
 
 
 def run(
     config: MapConfiguration,
     year: int,
-    folder: SeasonFolder,
-    planned: Planner,
+    kind: Kind,
     reporter: Reporter,
     provisional: bool,
     refresh: bool,
     anew: bool = False,
 ) -> MapResult:
-    """Make the products that ``planned`` gives, as an edition in ``folder``."""
-    region = region_of(config)
-    plan = plan_of(config, year, region, provisional, planned)
+    """Make an edition of a kind; see ``run_map``."""
+    folder, region = kind.folder(config, year), region_of(config)
+    plan = plan_of(config, year, region, provisional, kind.planned)
     folder.require_writable()
     refresh = refresh or anew
     if not refresh and (edition := done_already(folder, plan)):
-        return nothing_to_do(edition, config, reporter)
+        return nothing_to_do(folder, edition, config, reporter)
     with announced(folder, config, reporter) as lease:
         if not refresh and (edition := done_already(folder, plan)):  # by a run that had the lease until now
-            return nothing_to_do(edition, config, reporter)
-        edition = begun_refresh(folder, plan, anew) if refresh else folder.find(plan.key)
+            return nothing_to_do(folder, edition, config, reporter)
+        edition = folder.begun_refresh(plan.key, anew) if refresh else folder.find(plan.key)
         if edition is None:
             edition = open_edition(
                 folder,
@@ -170,26 +180,16 @@ def done_already(folder: SeasonFolder, plan: Plan) -> Edition | None:
     return edition if edition is not None and folder.status(edition) == "published" else None
 
 
-def begun_refresh(folder: SeasonFolder, plan: Plan, anew: bool) -> Edition | None:
-    """The successor that an earlier run with the same option has opened and not finished, if there is one."""
-    edition, current = folder.find(plan.key), folder.current()
-    if edition is None or folder.status(edition) != "open":
-        return None
-    opened = edition.manifest
-    asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
-    return edition if asked and opened["predecessor"] == (current.id if current else None) else None
-
-
 @contextmanager
 def announced(folder: SeasonFolder, config: MapConfiguration, reporter: Reporter) -> Iterator[Lease]:
     """Have the lease of a season for the length of the block, and tell that a run begins, or how it breaks off."""
-    with reporter.about(season=folder.folder.name):
+    with reporter.about(season=folder.season, kind=folder.kind):
         known: dict[str, str] = {}
         try:
             with folder.lease() as lease, reporter.about(run=lease.run):
                 known = {"run": lease.run}
                 host, run = lease.content["host"], config.run
-                text = f"{folder.folder.name}: run {lease.run} on {host}"
+                text = f"{folder.title}: run {lease.run} on {host}"
                 reporter.log("run_started", text, host=host, mode=run.mode, workers=run.workers)
                 try:
                     yield lease
@@ -198,19 +198,20 @@ def announced(folder: SeasonFolder, config: MapConfiguration, reporter: Reporter
         except BaseException as end:
             if not isinstance(end, SystemExit | GeneratorExit):
                 outcome, reason = outcome_of(end), without_secrets(" ".join(str(end).split())) or "Ctrl-C or SIGTERM"
-                text = f"{folder.folder.name}: {outcome}: {reason}"
+                text = f"{folder.title}: {outcome}: {reason}"
                 reporter.log("halted", text, **known, outcome=outcome, reason=reason)
             raise
 
 
-def nothing_to_do(edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
+def nothing_to_do(folder: SeasonFolder, edition: Edition, config: MapConfiguration, reporter: Reporter) -> MapResult:
     """The result of a run that finds the edition published."""
     failed = failures(edition)
     reporter.say(
         "nothing_to_do",
-        f"{edition.plan.season} is published as {edition.id}{', with failed tiles' if failed else ''}; a published "
+        f"{folder.title} is published as {edition.id}{', with failed tiles' if failed else ''}; a published "
         "edition never changes, --refresh makes a successor",
-        season=str(edition.plan.season),
+        season=folder.season,
+        kind=folder.kind,
         edition=edition.id,
         failed=len(failed),
     )
@@ -324,6 +325,7 @@ def tell(result: MapResult, reporter: Reporter) -> None:
         f"{result.edition.folder}: {result.computed} tiles computed, {carried}{derived}{len(result.failed)} failed",
         **told,
         season=str(result.edition.plan.season),
+        kind=SeasonFolder.at(result.edition.folder.parent).kind,
         edition=result.edition.id,
         computed=result.computed,
         derived=result.derived,

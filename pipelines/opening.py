@@ -60,7 +60,7 @@ def open_edition(
     for derived in plan.derived:
         told[derived.product] = joined([told[name] for name in derived.inputs])
     licences = {name: facts.licence for name, facts in told.items()}
-    quantisation = quantisation_of(plan, region, inputs, absent, backoff)
+    quantisation = quantisation_of(plan, region, inputs, absent, backoff, frozen)
     with folder.opening(plan) as (edition, manifest):
         if quantisation is not None:
             manifest["quantisation"] = asdict(quantisation)
@@ -89,13 +89,21 @@ def open_edition(
 
 
 def quantisation_of(
-    plan: Plan, region: Region, inputs: Inputs, absent: frozenset[str], backoff: BackOff | None = None
+    plan: Plan,
+    region: Region,
+    inputs: Inputs,
+    absent: frozenset[str],
+    backoff: BackOff | None = None,
+    frozen: Edition | None = None,
 ) -> Quantisation | None:
-    """How vectors are brought to eight bits, if this edition stores them so."""
+    """How vectors are brought to eight bits, if this edition stores them so: as those that it takes over are."""
     [first, *_] = plan.products
     encoding = first.encoding
     if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
         return None
+    found = frozen.manifest.get("quantisation") if frozen is not None else None
+    if found is not None:
+        return Quantisation(tuple(found["offset"]), tuple(found["spread"]))
     return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()), backoff)
 
 

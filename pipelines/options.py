@@ -14,4 +14,7 @@ Anew = Annotated[
     bool,
     typer.Option(help="As --refresh, and take over nothing: for an archive that replaces files without telling."),
 ]
+Embeddings = Annotated[
+    bool, typer.Option("--embeddings", help="Of the editions of feature vectors ('stook embed'), not of the maps.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard output, for schedulers; no progress bar.")]

@@ -202,6 +202,6 @@ def require_decided(edition: Edition, reasons: Sequence[str], undecided: bool = 
     if reasons:
         raise UnreachableError(f"{min(reasons)}; what is done is kept, run the same command again")
     if asked_to_stop(edition.folder.parent):
-        raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; 'stook map' continues it")
+        raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; the same command continues it")
     if undecided:
         raise UnreachableError(f"{edition.folder}: another run has taken over; what is done is kept")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.configuration import MapConfiguration
-from pipelines.options import Config, Provisional, Quiet, Refresh, Year
+from pipelines.options import Anew, Config, Embeddings, Provisional, Quiet, Refresh, Year
 from pipelines.sections import load
 
 
@@ -24,8 +24,10 @@ def status(
 def plan(
     config: Config,
     year: Year,
+    embeddings: Embeddings = False,
     provisional: Provisional = False,
     refresh: Refresh = False,
+    anew: Anew = False,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object; keep it for --beside.")] = False,
     machine: Annotated[
         str | None, typer.Option(help="One of machines in the configuration; default: this one.")
@@ -33,27 +35,32 @@ def plan(
     look_at: Annotated[int, typer.Option(help="Tiles to look at; of more, so many are chosen by lot.", min=1)] = 1000,
     beside: Annotated[Path | None, typer.Option(help="A kept plan: show what came of it, side by side.")] = None,
 ) -> None:
-    """Tell what 'stook map' would do, read, take and cost, without doing it."""
+    """Tell what 'stook map', or 'stook embed', would do, read, take and cost, without doing it."""
+    from pipelines.kind import kind_of
     from pipelines.planning import beside as comparing
     from pipelines.planning.plan import run_plan
     from pipelines.planning.printing import print_comparison, print_forecast
 
     loaded = load(config, MapConfiguration)
+    kind = kind_of(loaded, embeddings)
     if beside is not None:
-        print_comparison(comparing.run_beside(loaded, year, beside), as_json)
+        print_comparison(comparing.run_beside(loaded, year, beside, kind), as_json)
     else:
-        print_forecast(run_plan(loaded, year, provisional, refresh, look_at, machine), as_json)
+        print_forecast(run_plan(loaded, year, provisional, refresh, look_at, machine, anew, kind), as_json)
 
 
 def publish(
     config: Config,
     year: Year,
     edition: Annotated[str | None, typer.Option(help="Its name; an older one rolls back. Default: the newest.")] = None,
+    embeddings: Embeddings = False,
 ) -> None:
     """Point readers at an edition; naming an older one takes a publication back."""
+    from pipelines.kind import kind_of
     from pipelines.operations.editions import run_publish
 
-    print(f"published {run_publish(load(config, MapConfiguration), year, edition).folder}")
+    loaded = load(config, MapConfiguration)
+    print(f"published {run_publish(loaded, year, edition, kind_of(loaded, embeddings)).folder}")
 
 
 def cancel(
@@ -61,11 +68,14 @@ def cancel(
     year: Year,
     discard: Annotated[bool, typer.Option(help="Delete the open edition too; otherwise it can be continued.")] = False,
     patience: Annotated[float, typer.Option(help="Seconds to wait for the run to stop.", min=0)] = 600.0,
+    embeddings: Embeddings = False,
 ) -> None:
     """Stop the run that fills a season's open edition, on whatever machine it is."""
+    from pipelines.kind import kind_of
     from pipelines.operations.editions import run_cancel
 
-    edition = run_cancel(load(config, MapConfiguration), year, discard, patience)
+    loaded = load(config, MapConfiguration)
+    edition = run_cancel(loaded, year, discard, patience, kind_of(loaded, embeddings))
     what = "it had not opened an edition" if edition is None else str(edition.folder)
     print(f"stopped{' and deleted' if discard and edition else ''}: {what}")
 
@@ -76,17 +86,20 @@ def remove(
     keep: Annotated[int, typer.Option(help="How many superseded editions stay.", min=0)] = 1,
     open_too: Annotated[bool, typer.Option("--open", help="Open ones older than the published one too.")] = False,
     really: Annotated[bool, typer.Option("--really", help="Delete; otherwise only tell what would go.")] = False,
+    embeddings: Embeddings = False,
 ) -> None:
     """Delete editions that readers no longer see; without --really nothing is deleted."""
+    from pipelines.kind import kind_of
     from pipelines.operations.editions import run_remove
     from transforms.store import bytes_below
 
     loaded = load(config, MapConfiguration)
-    for edition in run_remove(loaded, year, keep, open_too, really=False):
+    kind = kind_of(loaded, embeddings)
+    for edition in run_remove(loaded, year, keep, open_too, really=False, kind=kind):
         size = bytes_below(edition.folder) / 2**20
         print(f"{'deleting' if really else 'would delete'} {edition.folder} ({size:.1f} MiB)")
     if really:
-        run_remove(loaded, year, keep, open_too, really=True)
+        run_remove(loaded, year, keep, open_too, really=True, kind=kind)
 
 
 def backfill(

@@ -9,7 +9,7 @@ from typing import Any
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from pipelines.season import season_folder
+from pipelines.kind import MAPS, Kind
 from transforms.editions.edition import Edition
 from transforms.editions.run_summary import RunSummary
 from transforms.tiles.past import seconds_of
@@ -55,25 +55,28 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def run_beside(config: MapConfiguration, year: int, file: Path) -> Comparison:
+def run_beside(config: MapConfiguration, year: int, file: Path, kind: Kind = MAPS) -> Comparison:
     """Hold a plan that was kept against the edition that was made since.
 
     Args:
         config: The configuration.
         year: Harvest year.
         file: What ``stook plan --json`` printed.
+        kind: Whether it is of maps or of feature vectors.
 
     Raises:
-        InputError: If the file is no plan, or of another season, or no edition was worked on since.
+        InputError: If the file is no plan, or of another season or kind, or no edition was worked on since.
     """
     planned = read_plan(file)
-    folder = season_folder(config, year)
-    if (planned["name"], planned["season"]) != (config.name, folder.folder.name):
+    folder = kind.folder(config, year)
+    if (planned["name"], planned["season"]) != (config.name, folder.season):
         raise InputError(f"--beside {file}: is of {planned['name']} {planned['season']}, not of {folder.folder}")
+    if (of := planned.get("kind", MAPS.name)) != kind.name:
+        raise InputError(f"--beside {file}: is of {of}, not of {kind.name}; --embeddings tells which are meant")
     made = [edition for edition in folder.editions() if edition.manifest["key"] == planned["key"]]
     meant = [edition for edition in made if edition.id == planned["continues"] or since(edition, planned["made"])]
     if not meant:
-        raise InputError(f"{folder.folder}: no edition was made as planned in {file}; run 'stook map' first")
+        raise InputError(f"{folder.folder}: no edition was made as planned in {file}; run '{kind.makes}' first")
     return compared(meant[0], planned)
 
 

@@ -9,22 +9,21 @@ from pathlib import Path
 
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
+from pipelines.kind import MAPS, Kind
 from pipelines.opening import open_edition
 from pipelines.planning.grown import Estimate, Grown
 from pipelines.planning.machines import MachineSection
-from pipelines.planning.measuring import Measurer, bytes_per_tile, machine_of
+from pipelines.planning.measuring import Found, Measurer, bytes_per_tile, machine_of
 from pipelines.progress import SilentReporter
-from pipelines.season import plan_of, region_of, season_folder
+from pipelines.season import plan_of, region_of
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
 from transforms.editions.plan import Plan
-from transforms.editions.season_folder import SeasonFolder
+from transforms.editions.season_folder import EditionKind, SeasonFolder
 from transforms.editions.state import state_of
-from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Tile
 from transforms.imagery.volume import Volume
 from transforms.tiles.carrying import Predecessor
-from transforms.tiles.embeddings import EmbeddingStore
 from transforms.tiles.forecast import Forecaster, looked_at
 from transforms.tiles.materials import Materials
 from transforms.tiles.rates import Duration, Speed, duration
@@ -37,6 +36,7 @@ class SeasonForecast:
     Attributes:
         name: Of the region.
         season: E.g. ``main-2023``.
+        kind: Whether maps are planned or feature vectors, ``maps`` or ``embeddings``.
         key: Of the plan; an edition of the same key is the one that was planned.
         made: When, UTC.
         continues: The open edition that the run would go on with, or None.
@@ -52,8 +52,8 @@ class SeasonForecast:
         bytes_known: How the sizes of files were found out.
         chips: Shown to encoders, at most.
         pixels: In these chips.
-        disk_bytes: Of maps to write, as they compressed here; None where none were made.
-        disk_bytes_at_most: If they do not compress at all.
+        disk_bytes: Of what is to be written, as it compressed here; None where nothing was made.
+        disk_bytes_at_most: If it does not compress at all.
         seconds: Of the run; None where a rate is not known.
         waits_for: What the run is held up by.
         machine: Whose time this is.
@@ -66,6 +66,7 @@ class SeasonForecast:
 
     name: str
     season: str
+    kind: EditionKind
     key: str
     made: str
     continues: str | None
@@ -93,10 +94,48 @@ class SeasonForecast:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What was found out of a season, before it is told.
+
+    Attributes:
+        folder: Of its editions.
+        plan: What is to be made.
+        opened: The edition of the plan that is there, open or published, or None.
+        published: Whether it is published, so that nothing is to be done.
+        predecessor: The edition that results would be taken over from, or None.
+        tiles: Of the region.
+        looked_at: Of these, tiles from which all is grown.
+        scenes: That are frozen.
+        tally: What there is to do.
+        volume: What is read.
+        found: What work costs.
+    """
+
+    folder: SeasonFolder
+    plan: Plan
+    opened: Edition | None
+    published: bool
+    predecessor: Edition | None
+    tiles: int
+    looked_at: int
+    scenes: int
+    tally: Grown
+    volume: Volume
+    found: Found
+
+
 def run_plan(
-    config: MapConfiguration, year: int, provisional: bool, refresh: bool, most: int, machine: str | None
+    config: MapConfiguration,
+    year: int,
+    provisional: bool,
+    refresh: bool,
+    most: int,
+    machine: str | None,
+    anew: bool = False,
+    kind: Kind = MAPS,
 ) -> SeasonForecast:
-    """Tell what ``stook map`` with the same words would do.
+    """Tell what ``stook map``, or ``stook embed``, with the same words would do.
 
     Args:
         config: The configuration.
@@ -105,6 +144,8 @@ def run_plan(
         refresh: See ``stook map``.
         most: Tiles to look at; of more, so many are chosen by lot.
         machine: Name of one in the configuration; None for this one.
+        anew: See ``stook map``.
+        kind: Whether maps are planned or feature vectors.
 
     Raises:
         InputError: If the configuration or the inputs are wrong, or the machine is not in it.
@@ -112,69 +153,102 @@ def run_plan(
     """
     start = time.perf_counter()
     named = named_machine(config, machine)
-    folder, region = season_folder(config, year), region_of(config)
-    plan = plan_of(config, year, region, provisional)
-    opened = None if refresh else folder.find(plan.key)
+    seen = look(config, year, kind, provisional, refresh, anew, most)
+    work, speed = seen.tally.work(), named.speed() if named else here(config)
+    took = duration(work, seen.found.rates, speed) if work.tiles else Duration(0.0, 0.0, 0.0, "nothing")
+    told = forecast_of(seen, took, others_at_work() + failed_in(seen, kind))
+    if named is not None:
+        cost = None if took is None else named.cost(took.seconds)
+        told = replace(told, machine=str(machine), cost=cost, currency=named.currency)
+    return replace(told, planned_in_s=round(time.perf_counter() - start, 3))
+
+
+def look(
+    config: MapConfiguration, year: int, kind: Kind, provisional: bool, refresh: bool, anew: bool, most: int
+) -> Outlook:
+    """Find out what there is to do, and what work costs; see ``run_plan``."""
+    folder, region = kind.folder(config, year), region_of(config)
+    plan = plan_of(config, year, region, provisional, kind.planned)
+    opened = folder.begun_refresh(plan.key, anew) if refresh or anew else folder.find(plan.key)
     with tempfile.TemporaryDirectory(prefix="stook-plan-") as scratch:
         begun = time.perf_counter()
-        home = SeasonFolder(scratch, config.name, folder.folder.name)
-        like = opened or open_edition(home, plan, region, SilentReporter(), backoff=config.run.backoff())
+        home = SeasonFolder(scratch, config.name, folder.season)
+        backoff = config.run.backoff()
+        like = opened or open_edition(home, plan, region, SilentReporter(), carries=not anew, backoff=backoff)
         opening_s = 0.0 if opened else time.perf_counter() - begun
-        materials = materials_of(like, folder, config)
+        materials = Materials(like, machine_of(config), folder)
         published = opened is not None and folder.status(opened) == "published"
-        predecessor = predecessor_of(folder, opened)
+        predecessor = None if published else predecessor_of(folder, opened, anew)
         manifest = like.manifest
-        tiles, scenes = [Tile.parse(name) for name in manifest["tiles"]], manifest["scenes"]
+        tiles = [Tile.parse(name) for name in manifest["tiles"]]
         looked = looked_at(tiles, most)
         tally = Grown(len(tiles) / len(looked))
         forecaster = Forecaster(materials, opened, predecessor)
         for tile in () if published else looked:
             tally.add(forecaster.tile(tile), materials)
-        volume = tally.pieces.volume(config.run.readers, config.run.backoff())
+        volume = tally.pieces.volume(config.run.readers, backoff)
         found = Measurer(config, folder, like, materials, tally, Path(scratch)).rates()
     found = replace(found, rates=replace(found.rates, start_s=found.rates.start_s + opening_s))
-    work = tally.work()
-    speed = named.speed() if named else here(config)
-    took = duration(work, found.rates, speed) if work.tiles else Duration(0.0, 0.0, 0.0, "nothing")
-    seconds = took.seconds if took else None
+    return Outlook(
+        folder=folder,
+        plan=plan,
+        opened=opened,
+        published=published,
+        predecessor=predecessor,
+        tiles=len(tiles),
+        looked_at=len(looked),
+        scenes=manifest["scenes"],
+        tally=tally,
+        volume=volume,
+        found=found,
+    )
+
+
+def forecast_of(seen: Outlook, took: Duration | None, notes: tuple[str, ...]) -> SeasonForecast:
+    """What was found out as it is told, of this machine.
+
+    Args:
+        seen: What was found out.
+        took: How long the run would take; None where a rate is not known.
+        notes: What else to know.
+    """
+    plan, tally, volume = seen.plan, seen.tally, seen.volume
     return SeasonForecast(
         name=plan.name,
         season=str(plan.season),
+        kind=seen.folder.kind,
         key=plan.key,
         made=now(),
-        continues=opened.id if opened and not published else None,
-        predecessor=predecessor.id if predecessor else None,
-        tiles=len(tiles),
-        looked_at=len(looked),
-        fates=tally.by_product(plan, len(tiles) if published else 0),
+        continues=seen.opened.id if seen.opened and not seen.published else None,
+        predecessor=seen.predecessor.id if seen.predecessor else None,
+        tiles=seen.tiles,
+        looked_at=seen.looked_at,
+        fates=tally.by_product(plan, seen.tiles if seen.published else 0),
         compute=tally.total("compute"),
-        scenes=scenes,
+        scenes=seen.scenes,
         scene_reads=tally.total("scene_reads"),
         assets=tally.total("assets"),
         bytes_read=tally.bytes_read(volume),
         bytes_known={"stated": volume.stated, "opened": volume.opened, "unknown": volume.unknown},
         chips=tally.total("chips"),
         pixels=tally.total("pixels"),
-        disk_bytes=found.disk_bytes,
-        disk_bytes_at_most=work.tiles * bytes_per_tile(plan),
-        seconds=seconds,
+        disk_bytes=seen.found.disk_bytes,
+        disk_bytes_at_most=tally.work().tiles * bytes_per_tile(plan),
+        seconds=took.seconds if took else None,
         waits_for=took.bound if took else None,
-        machine=machine or f"this one ({socket.gethostname()})",
-        cost=named.cost(seconds) if named and seconds is not None else None,
-        currency=named.currency if named else None,
-        rates=found.rates.source,
-        planned_in_s=round(time.perf_counter() - start, 3),
-        notes=found.notes
-        + others_at_work()
-        + notes_of(plan, volume)
-        + failed_in(folder, opened if published else None),
+        machine=f"this one ({socket.gethostname()})",
+        cost=None,
+        currency=None,
+        rates=seen.found.rates.source,
+        planned_in_s=0.0,
+        notes=seen.found.notes + notes + notes_of(plan, volume),
     )
 
 
-def predecessor_of(folder: SeasonFolder, opened: Edition | None) -> Edition | None:
+def predecessor_of(folder: SeasonFolder, opened: Edition | None, anew: bool) -> Edition | None:
     """The edition that results would be taken over from: by the open edition, or by one that is opened now."""
     if opened is None:
-        return folder.current()
+        return None if anew else folder.current()
     found = Predecessor.of(opened)
     return found.edition if found else None
 
@@ -192,16 +266,6 @@ def named_machine(config: MapConfiguration, name: str | None) -> MachineSection 
 def here(config: MapConfiguration) -> Speed:
     """How a run on this machine works."""
     return Speed(1 if config.run.mode == "memory" else config.run.workers, os.cpu_count())
-
-
-def materials_of(edition: Edition, folder: SeasonFolder, config: MapConfiguration) -> Materials:
-    """What tiles have in common, with the feature vectors that are stored in the real season's folder."""
-    materials = Materials(edition, machine_of(config))
-    encodings = (product.encoding for product in materials.plan.products)
-    rounded = any(isinstance(encoding, Encoding) and encoding.storage for encoding in encodings)
-    stored = folder.embeddings.current() if rounded else None
-    materials.stored = EmbeddingStore(stored, stored.plan) if stored else None
-    return materials
 
 
 def notes_of(plan: Plan, volume: Volume) -> tuple[str, ...]:
@@ -225,7 +289,7 @@ def others_at_work() -> tuple[str, ...]:
     return (f"this machine is busy (load {load:.1f}, {processors} processors): time measured now is uncertain",)
 
 
-def failed_in(folder: SeasonFolder, published: Edition | None) -> tuple[str, ...]:
-    """That tiles failed in the published edition, which 'stook map' leaves alone."""
-    failed = len(state_of(folder, published).failed) if published else 0
-    return (f"{failed} tiles failed in it; 'stook retry' does them again",) if failed else ()
+def failed_in(seen: Outlook, kind: Kind) -> tuple[str, ...]:
+    """That tiles failed in the published edition, which a run leaves alone."""
+    failed = len(state_of(seen.folder, seen.opened).failed) if seen.opened and seen.published else 0
+    return (f"{failed} tiles failed in it; 'stook retry{kind.option}' does them again",) if failed else ()

@@ -19,7 +19,8 @@ def print_forecast(forecast: SeasonForecast, as_json: bool) -> None:
         print(json.dumps(asdict(forecast), ensure_ascii=False))
         return
     console = Console(width=WIDTH, highlight=False)
-    print(f"{forecast.name} {forecast.season}: {forecast.tiles:,} tiles, {told_edition(forecast)}")
+    what = "feature vectors of " if forecast.kind == "embeddings" else ""
+    print(f"{forecast.name} {forecast.season}: {what}{forecast.tiles:,} tiles, {told_edition(forecast)}")
     if forecast.looked_at < forecast.tiles:
         print(f"all figures are grown from {forecast.looked_at:,} tiles chosen by lot; ± is a standard error")
     tiles = Table(box=None)
@@ -46,7 +47,8 @@ def told_edition(forecast: SeasonForecast) -> str:
         return f"continuing edition {forecast.continues}"
     if not forecast.compute.value and not forecast.predecessor:
         return "published and unchanged: there is nothing to do"
-    return f"a new edition after {forecast.predecessor}" if forecast.predecessor else "a first edition"
+    after = f"after {forecast.predecessor}" if forecast.predecessor else "with nothing to take over"
+    return f"a new edition {after}"
 
 
 def rows_of(forecast: SeasonForecast) -> list[tuple[str, str, str]]:
@@ -55,6 +57,7 @@ def rows_of(forecast: SeasonForecast) -> list[tuple[str, str, str]]:
     sizes = [f"{known['stated']} stated by the catalogue"] if known["stated"] else []
     sizes += [f"headers of {known['opened']} files"] if known["opened"] else []
     disk = "not known" if forecast.disk_bytes is None else size(forecast.disk_bytes)
+    kept = "disk for vectors" if forecast.kind == "embeddings" else "disk for maps"
     waits = f"; what it waits for: {forecast.waits_for}" if forecast.waits_for else ""
     rows = [
         ("tiles to compute", number(forecast.compute), ""),
@@ -62,7 +65,7 @@ def rows_of(forecast: SeasonForecast) -> list[tuple[str, str, str]]:
         ("files to open", number(forecast.assets), ""),
         ("bytes to read", size(forecast.bytes_read.value), f"± {size(forecast.bytes_read.error)}; {', '.join(sizes)}"),
         ("pixels to encode", number(forecast.pixels), f"at most, in {number(forecast.chips)} chips"),
-        ("disk for maps", disk, f"at most {size(forecast.disk_bytes_at_most)}, uncompressed"),
+        (kept, disk, f"at most {size(forecast.disk_bytes_at_most)}, uncompressed"),
         ("time", span(forecast.seconds), f"on {forecast.machine}{waits}"),
     ]
     if forecast.cost is not None:

@@ -1,10 +1,14 @@
 """The small season, simulated once, for every test of a pipeline."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.pipelines.embedded import TILES, stook_embed, with_vectors
 from tests.pipelines.small_season import SmallSeason, write_small_season
+from transforms.encoding.encodings import Storage
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +21,20 @@ def pristine_season(tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
 def season(pristine_season: SmallSeason, tmp_path: Path) -> SmallSeason:
     """A copy of the small season that the test may spoil."""
     return pristine_season.copy(tmp_path / "season")
+
+
+@pytest.fixture(scope="session")
+def embedded(
+    pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Storage], SmallSeason]:
+    """Gives the season with its vectors stored, made once per kind of storage; read only."""
+
+    @cache
+    def made(storage: Storage) -> SmallSeason:
+        season = with_vectors(pristine_season.copy(tmp_path_factory.mktemp("embed") / "season"), storage)
+        told = stook_embed(season)
+        assert told.status == 0
+        assert told.event("run_finished")["computed"] == TILES
+        return season
+
+    return made

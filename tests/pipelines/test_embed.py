@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from pipelines import cli
 from pipelines.opening import open_edition
 from pipelines.progress import JsonReporter
 from pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
-from tests.pipelines.command import Told, arrays, assert_same_maps, stook
+from tests.pipelines.command import arrays, assert_same_maps, stook
+from tests.pipelines.embedded import SUMMER, TILES, stook_embed, vectors_of
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
 from transforms.editions.edition import Edition
 from transforms.encoding.encodings import Storage
@@ -26,46 +26,12 @@ from transforms.tiles import from_composites
 from transforms.tiles.embeddings import EmbeddingStore
 from transforms.values import NODATA
 
-TILES = 2
-WINDOW = {"start": {"month": 6, "year": 0}, "months": 2}
-SUMMER = Conditions(start_month=6, months=2)
-
-
-def stook_embed(season: SmallSeason) -> Told:
-    return stook("embed", season.config, "--year", season.year, "--quiet")
-
 
 def stook_map(season: SmallSeason) -> Edition:
     """Map the season; gives the published edition."""
     told = stook("map", season.config, "--year", season.year, "--quiet")
     assert told.event("run_finished")["computed"] == TILES
     return published_edition(season.configuration, season.year)
-
-
-def vectors_of(season: SmallSeason) -> Edition:
-    """The published vectors."""
-    edition = embeddings_folder(season.configuration, season.year).current()
-    assert edition is not None
-    return edition
-
-
-@pytest.fixture(scope="module")
-def embedded(
-    pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Storage], SmallSeason]:
-    """Gives the season with its vectors stored, made once per kind of storage; read only."""
-
-    @cache
-    def made(storage: Storage) -> SmallSeason:
-        season = pristine_season.copy(tmp_path_factory.mktemp("embed") / "season").hurried().narrowed()
-        season.configure(run={"mode": "memory"})
-        season.configure(embeddings={"encoder": {"bundle": "bundle"}, "window": WINDOW, "storage": storage})
-        told = stook_embed(season)
-        assert told.status == 0
-        assert told.event("run_finished")["computed"] == TILES
-        return season
-
-    return made
 
 
 @pytest.fixture

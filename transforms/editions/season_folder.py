@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from models.errors import InputError
 from transforms.editions import signals
@@ -42,6 +42,7 @@ POINTER = "current.json"
 NAME = re.compile(r"\d{8}T\d{6}Z-")
 UNPUBLISHED: dict[str, Any] = {"edition": None, "previous": []}
 EMBEDDINGS = "embeddings"  # folder, in a season's, of the editions that hold feature vectors
+EditionKind = Literal["maps", "embeddings"]
 RECORDED_PACKAGES = ("stook", "apache-beam", "torch", "rasterio", "pyproj", "zarr", "numpy")
 
 
@@ -56,11 +57,6 @@ def season_folders(output: Address | str, name: str, season: str) -> dict[int, "
     region = address_of(output) / name
     found = (re.fullmatch(rf"{re.escape(season)}-(\d{{4}})", folder) for folder in folders_in(region))
     return {int(match[1]): SeasonFolder.at(region / match[0]) for match in found if match}
-
-
-def vectors_of(edition: Edition) -> Edition | None:
-    """The published feature vectors of an edition's season, or None, also once they were deleted to free the disk."""
-    return SeasonFolder.at(edition.folder.parent).embeddings.current()
 
 
 class SeasonFolder:
@@ -84,7 +80,24 @@ class SeasonFolder:
     @property
     def embeddings(self) -> "SeasonFolder":
         """The editions of the same season that hold feature vectors."""
+        if self.kind == "embeddings":
+            return self
         return SeasonFolder(self.output, self.folder.parent.name, f"{self.folder.name}/{EMBEDDINGS}")
+
+    @property
+    def kind(self) -> EditionKind:
+        """What its editions hold: maps, or feature vectors."""
+        return "embeddings" if self.folder.name == EMBEDDINGS else "maps"
+
+    @property
+    def season(self) -> str:
+        """The season that its editions are of, whatever they hold."""
+        return self.folder.parent.name if self.kind == "embeddings" else self.folder.name
+
+    @property
+    def title(self) -> str:
+        """Season, and what its editions hold if that is no maps, in words."""
+        return f"{self.season} embeddings" if self.kind == "embeddings" else self.season
 
     def require_writable(self) -> None:
         """Raise InputError where no edition could be opened; leaves nothing behind."""
@@ -110,13 +123,42 @@ class SeasonFolder:
         return "superseded" if edition.id in (*pointer["previous"], *pointer.get("removed", [])) else "open"
 
     def find(self, key: str) -> Edition | None:
-        """The newest edition made from the same plan that was not superseded, or None."""
-        newest = None
+        """The edition of a plan that a run goes on with, or finds done; None if there is none.
+
+        If one of the plan is published, that is the one, unless a successor of it is open. Open ones that were begun
+        before another edition was published, or from one that was taken back, are given up: no run publishes them by
+        itself. If none of the plan is published, it is the open one that was begun last.
+        """
+        pointer = read_json(self.folder / POINTER) or UNPUBLISHED
+        before = {*pointer["previous"], *pointer.get("removed", [])}
+        published, opened = None, None
         for edition in self.editions():
             with suppress(RemovedError):
-                if edition.manifest["key"] == key and self.status(edition) != "superseded":
-                    newest = edition
-        return newest
+                manifest = edition.manifest
+                if manifest["key"] != key or edition.id in before:
+                    continue
+                if edition.id == pointer["edition"]:
+                    published = edition
+                else:
+                    opened, begun_from = edition, manifest["predecessor"]
+        if published is None or opened is None:
+            return published or opened
+        succeeds = begun_from == published.id and opened.id > max(pointer["previous"], default="")
+        return opened if succeeds else published
+
+    def begun_refresh(self, key: str, anew: bool) -> Edition | None:
+        """The successor that an earlier run has opened for a refresh of the same kind and not finished, or None.
+
+        Args:
+            key: Of the plan.
+            anew: Whether the refresh takes over nothing.
+        """
+        edition, current = self.find(key), self.current()
+        if edition is None or self.status(edition) != "open":
+            return None
+        opened = edition.manifest
+        asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
+        return edition if asked and opened["predecessor"] == (current.id if current else None) else None
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:

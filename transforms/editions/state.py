@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from transforms.editions.edition import Edition
 from transforms.editions.lease import holder
 from transforms.editions.ledger import RemovedError
 from transforms.editions.run_summary import RunSummary
-from transforms.editions.season_folder import SeasonFolder
+from transforms.editions.season_folder import EditionKind, SeasonFolder
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class EditionState:
     Attributes:
         edition: Its id.
         season: E.g. ``main-2023``.
+        kind: What it holds, ``maps`` or ``embeddings``.
         status: ``open``, ``published`` or ``superseded``.
         opened: UTC, ISO 8601.
         predecessor: The edition that was published when it was opened, or None.
@@ -47,6 +48,7 @@ class EditionState:
 
     edition: str
     season: str
+    kind: EditionKind
     status: str
     opened: str
     predecessor: str | None
@@ -63,11 +65,39 @@ class EditionState:
         return not any(product.left for product in self.products.values())
 
 
-def states_in(folder: SeasonFolder) -> Iterator[EditionState]:
-    """The state of every edition of a season, oldest first, but for those that somebody removes meanwhile."""
+@dataclass(frozen=True)
+class Opening:
+    """A run at work that has not named an edition: it searches the archives, or opens one, or is about to name it.
+
+    Attributes:
+        season: E.g. ``main-2023``.
+        kind: What its edition will hold.
+        holder: What its lease says.
+        edition: None; it is told where others are told by their id.
+        status: ``opening``.
+    """
+
+    season: str
+    kind: EditionKind
+    holder: dict[str, Any]
+    edition: None = None
+    status: Literal["opening"] = "opening"
+
+
+def states_in(folder: SeasonFolder) -> Iterator[EditionState | Opening]:
+    """The state of every edition of a season, oldest first, but for those that somebody removes meanwhile.
+
+    Last comes the run at work, if it is at work on none of these.
+    """
+    seen = False
     for edition in folder.editions():
         with suppress(RemovedError):
-            yield state_of(folder, edition)
+            state = state_of(folder, edition)
+            seen = seen or state.holder is not None
+            yield state
+    held = holder(folder.folder)
+    if held and not seen:
+        yield Opening(folder.season, folder.kind, held)
 
 
 def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
@@ -92,6 +122,7 @@ def state_of(folder: SeasonFolder, edition: Edition) -> EditionState:
     return EditionState(
         edition=edition.id,
         season=str(plan.season),
+        kind=folder.kind,
         status=folder.status(edition),
         opened=manifest["opened"],
         predecessor=manifest["predecessor"],

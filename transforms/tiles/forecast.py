@@ -8,6 +8,7 @@ tell, clouds above all, is not known: encoders look at the forecast number of ch
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from shapely.geometry import shape
 
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import DerivedPlan, ProductPlan
+from transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
 from transforms.encoding.chips import TileChips
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.areas import TileCoverage
@@ -102,7 +103,7 @@ class Forecaster:
         for product in plan.products:
             known = before is not None or older is not None
             wanted = product_fingerprint(self.materials, ground, product) if known else ""
-            fates[product.product] = fate(product.product, wanted, before, older)
+            fates[product.product] = self._fate(product.product, wanted, before, older)
         due = [product for product in plan.products if fates[product.product] in ("new", "again")]
         needs = [need_of(self.materials, ground, group) for group in read_together(due)]
         chips: dict[Key, int] = {}
@@ -113,6 +114,16 @@ class Forecaster:
         scenes = frozenset[str]().union(*(need.scenes for need in needs))
         need = Need(scenes, tuple(piece for need in needs for piece in need.pieces), chips)
         return TileForecast(tile, fates, need, int(ground.owned.sum()))
+
+    def _fate(self, product: str, wanted: str, before: TileRecord | None, older: TileRecord | None) -> Fate:
+        """What would become of a product: vectors of other units are not carried, see ``Predecessor.carried``."""
+        found = fate(product, wanted, before, older)
+        return "again" if found == "carried" and product == EMBEDDING and not self._same_units else found
+
+    @cached_property
+    def _same_units(self) -> bool:
+        predecessor = self.predecessor
+        return predecessor is None or predecessor.plan.units_hash == self.materials.plan.units_hash
 
     def _derived_fate(
         self, derived: DerivedPlan, fates: dict[str, Fate], before: TileRecord | None, older: TileRecord | None

@@ -13,7 +13,7 @@ from models.inference import Embedder, default_device
 from transforms.backoff import BackOff
 from transforms.editions.edition import Edition
 from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.season_folder import vectors_of
+from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.geodesy import lonlat_bounds
 from transforms.ground.grid import Tile
@@ -46,6 +46,7 @@ class Materials:
     Args:
         edition: An open edition.
         machine: How to use the machine.
+        home: Folder of the season whose stored vectors are used; the edition's own if absent.
 
     Attributes:
         bundles: Product -> its model; none for feature vectors.
@@ -56,7 +57,7 @@ class Materials:
         InputError: If a model is not the one the edition was opened with.
     """
 
-    def __init__(self, edition: Edition, machine: Machine):
+    def __init__(self, edition: Edition, machine: Machine, home: SeasonFolder | None = None):
         self.edition = edition
         self.machine = machine
         self.plan: Plan = edition.plan
@@ -68,8 +69,7 @@ class Materials:
         self.embedders: dict[tuple[str, str], Embedder] = {}
         for product in self.plan.products:
             self._load(product)
-        rounded = any(isinstance(each.encoding, Encoding) and each.encoding.storage for each in self.plan.products)
-        stored = vectors_of(edition) if rounded and edition.manifest.get("carries", True) else None
+        stored = self._vectors(home or SeasonFolder.at(edition.folder.parent))
         self.stored = EmbeddingStore(stored, stored.plan) if stored else None
 
     def embedder(self, encoding: Encoding | PictureEncoding) -> Embedder:
@@ -87,6 +87,14 @@ class Materials:
     def near(self, tile: Tile, halo_px: int) -> dict[str, Sequence[pystac.Item]]:
         """The scenes that touch a tile with a halo, by sensor."""
         return dict(self.inputs.near(self.bounds(tile, halo_px)))
+
+    def _vectors(self, home: SeasonFolder) -> Edition | None:
+        """The published vectors of a season, if the edition may use them."""
+        rounded = any(
+            product.product != EMBEDDING and isinstance(product.encoding, Encoding) and product.encoding.storage
+            for product in self.plan.products
+        )
+        return home.embeddings.current() if rounded and self.edition.manifest.get("carries", True) else None
 
     def _load(self, product: ProductPlan) -> None:
         encoder: Encoder

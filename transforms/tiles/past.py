@@ -5,9 +5,10 @@ from datetime import datetime
 from itertools import islice
 
 from transforms.editions.edition import Edition
-from transforms.editions.plan import Plan
+from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from transforms.editions.run_summary import RunSummary
 from transforms.editions.season_folder import SeasonFolder, season_folders
+from transforms.encoding.encodings import Encoding
 from transforms.store import bytes_below
 from transforms.tiles.rates import Past
 
@@ -23,7 +24,9 @@ def past_run(folder: SeasonFolder, season: str, plan: Plan) -> Past | None:
         season: Its name without the year; other years count too, after this one.
         plan: Of what is to be done.
     """
-    others = season_folders(folder.output, plan.name, season).values()
+    others = list(season_folders(folder.output, plan.name, season).values())
+    if folder.kind == "embeddings":
+        others = [other.embeddings for other in others]
     for each in (folder, *(other for other in others if other.folder != folder.folder)):
         for edition in reversed(each.editions()):
             runs = [run for run in edition.runs if is_whole(run)] if alike(edition.plan, plan) else []
@@ -33,9 +36,16 @@ def past_run(folder: SeasonFolder, season: str, plan: Plan) -> Past | None:
 
 
 def alike(one: Plan, other: Plan) -> bool:
-    """Whether the same models look at tiles of the same size."""
-    models = [{product.product: product.model_hash for product in plan.products} for plan in (one, other)]
+    """Whether the same models look at tiles of the same size; vectors of other bits take another disk."""
+    models = [{each.product: (each.model_hash, stored_as(each)) for each in plan.products} for plan in (one, other)]
     return one.grid == other.grid and models[0] == models[1]
+
+
+def stored_as(product: ProductPlan) -> str | None:
+    """The type of the numbers that feature vectors are kept as; None for maps."""
+    if product.product != EMBEDDING or not isinstance(product.encoding, Encoding):
+        return None
+    return product.encoding.storage
 
 
 def is_whole(run: RunSummary) -> bool:

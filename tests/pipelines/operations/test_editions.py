@@ -92,7 +92,7 @@ def test_what_readers_must_not_see_is_not_published(operated: SmallSeason) -> No
         stook("publish", operated.config, "--year", operated.year, "--edition", "nothing")
     lacking = Edition(shutil.copytree(old.folder, folder.folder / "20990101T000000Z-000000"))
     next(lacking.ledger.folder.glob("*.json")).unlink()
-    with pytest.raises(InputError, match=r"1 of \d+ tiles are not mapped yet; finish with 'stook map'"):
+    with pytest.raises(InputError, match=r"1 of \d+ tiles are not made yet; finish with 'stook map'"):
         stook("publish", operated.config, "--year", operated.year)
     folder.remove(lacking)
     operated.damage_one_tile()
@@ -211,7 +211,7 @@ def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
     told = stook("cancel", operated.config, "--year", operated.year).output
     _, error = run.communicate(timeout=60)
     opened = folder.editions()[-1]
-    assert run.returncode == CancelledError.exit_status and "'stook map' continues it" in error
+    assert run.returncode == CancelledError.exit_status and "the same command continues it" in error
     assert str(opened.folder) in told and not asked_to_stop(folder.folder)
     assert folder.status(opened) == "open"
     assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 0

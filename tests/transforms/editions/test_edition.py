@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from models.source import ModelSource
 from transforms.editions import season_folder as season_folder_module
 from transforms.editions.edition import Edition
 from transforms.editions.plan import Plan, ProductPlan
-from transforms.editions.season_folder import POINTER, SeasonFolder, vectors_of
+from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.editions.state import states_in
 from transforms.encoding.encodings import Encoding
 from transforms.ground.grid import Grid
@@ -68,15 +69,18 @@ def test_a_plan_is_read_back_from_its_edition(folder: SeasonFolder) -> None:
 
 
 def test_vectors_of_the_season_are_found_until_somebody_deletes_them(folder: SeasonFolder) -> None:
-    edition = opened(folder, make_plan())
-    assert vectors_of(edition) is None
-    home = SeasonFolder(folder.output, "place", "main-2019/embeddings")
+    opened(folder, make_plan())
+    home = folder.embeddings
+    assert home.folder == folder.folder / "embeddings" and home.embeddings.folder == home.folder
+    assert (home.season, home.kind, home.title) == ("main-2019", "embeddings", "main-2019 embeddings")
+    assert (folder.season, folder.kind, folder.title) == ("main-2019", "maps", "main-2019")
     vectors = opened(home, make_plan("c" * 64))
-    assert vectors_of(edition) is None  # not published yet
+    assert home.current() is None  # not published yet
     home.publish(vectors)
-    assert vectors_of(edition) == vectors
+    assert SeasonFolder.at(folder.folder).embeddings.current() == vectors
+    assert folder.current() is None
     remove_folder(vectors.folder)
-    assert vectors_of(edition) is None
+    assert home.current() is None
 
 
 def test_an_edition_whose_opening_fails_leaves_nothing(folder: SeasonFolder) -> None:
@@ -90,6 +94,55 @@ def test_the_open_edition_of_the_same_plan_is_found_and_of_no_other(folder: Seas
     assert folder.find(make_plan().key) == edition
     assert folder.find(make_plan(bundle_hash="c" * 64).key) is None
     assert folder.status(edition) == "open"
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Editions that are opened within a second are named in the order of their opening."""
+    numbers = iter(range(100))
+    random = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"{next(numbers):06d}"))
+    monkeypatch.setattr(season_folder_module, "uuid", random)
+
+
+@pytest.mark.usefixtures("named")
+def test_what_is_published_is_found_and_the_successor_that_was_begun_from_it_before_it(folder: SeasonFolder) -> None:
+    key = make_plan().key
+    first = opened(folder, make_plan())
+    second = opened(folder, make_plan())
+    assert folder.find(key) == second  # nothing is published: the one that was begun last
+    folder.publish(second)
+    assert folder.find(key) == second  # the first was given up
+    third = opened(folder, make_plan())
+    assert folder.find(key) == third
+    folder.publish(third)
+    assert folder.find(key) == third != first
+
+
+@pytest.mark.usefixtures("named")
+def test_after_a_rollback_nothing_is_continued_that_was_begun_before(folder: SeasonFolder) -> None:
+    key = make_plan().key
+    first = opened(folder, make_plan())
+    folder.publish(first)
+    given_up = opened(folder, make_plan())  # begun from the first, and then another one was published
+    second = opened(folder, make_plan())
+    folder.publish(second)
+    begun = opened(folder, make_plan())
+    assert folder.find(key) == begun
+    folder.publish(first)
+    assert [folder.status(edition) for edition in (given_up, begun)] == ["open", "open"]
+    assert folder.find(key) == first
+    assert folder.begun_refresh(key, anew=False) is None
+    folder.publish(second)
+    assert folder.find(key) == begun
+    after = opened(folder, make_plan())
+    assert folder.find(key) == after
+
+
+@pytest.mark.usefixtures("named")
+def test_what_is_published_of_another_plan_hides_no_open_edition(folder: SeasonFolder) -> None:
+    edition, other = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
+    folder.publish(other)
+    assert folder.find(make_plan().key) == edition
 
 
 def test_publishing_moves_the_pointer_and_remembers_what_it_pointed_at(folder: SeasonFolder) -> None:
