@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from upath.implementations.cloud import GCSPath
 
@@ -60,10 +61,9 @@ def require_ours(target: Address) -> None:
     """Raise InputError unless ``target`` is absent, empty, or holds a report, or a part of one, and nothing else."""
     if isinstance(target, Path) and target.exists() and not target.is_dir():
         raise InputError(f"--to {target}: is a file; name a folder")
-    found = names_below(target)
+    contents, found = _listed_and_there(target)
     if not found:
         return
-    contents = read_json(target / CONTENTS)
     if contents is None:
         raise InputError(f"--to {target}: is not empty and not a report, which alone is replaced; name another")
     foreign = sorted(found - set(contents["files"]) - {CONTENTS})
@@ -71,6 +71,14 @@ def require_ours(target: Address) -> None:
         raise InputError(
             f"--to {target}: holds {foreign[0]}, which is not of the report and would be lost; move it elsewhere"
         )
+
+
+def _listed_and_there(target: Address) -> tuple[Any, set[str]]:
+    """What the list of contents says and the files that are there, both of one time."""
+    while True:
+        contents, found = read_json(target / CONTENTS), names_below(target)
+        if read_json(target / CONTENTS) == contents:  # else another report took its place meanwhile
+            return contents, found
 
 
 def _exchange(one: Path, other: Path) -> None:

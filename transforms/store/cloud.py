@@ -75,8 +75,8 @@ def put(where: GCSPath, content: bytes, generation: int | None = None) -> int:
     return int(written.generation)
 
 
-def upload(file: Path, where: GCSPath, generation: int | None = None) -> None:
-    """Write a file of this machine as an object, which appears whole.
+def upload(file: Path, where: GCSPath, generation: int | None = None) -> int:
+    """Write a file of this machine as an object, which appears whole; returns its generation.
 
     Args:
         file: The file.
@@ -95,6 +95,7 @@ def upload(file: Path, where: GCSPath, generation: int | None = None) -> None:
         )
     except PreconditionFailed:
         raise ChangedError(f"{where}: was changed by somebody else") from None
+    return int(written.generation)
 
 
 def download(where: GCSPath, file: Path) -> None:

@@ -39,19 +39,37 @@ def upload_whole(scratch: Path, folder: GCSPath, last: str, over: bool = False) 
         scratch: Files and folders; has ``last``, which is JSON.
         folder: Where they go.
         last: Name of the file that tells readers that all are there.
-        over: Whether what is there whole is replaced; else it stays. Files that it lists and ``scratch`` has not go.
+        over: Whether what is there whole is replaced, whose ``last`` lists its files; else it stays. Files that are
+            listed and not in ``scratch`` go.
     """
-    found = cloud.read(folder / last)
+    found, uploaded = cloud.read(folder / last), dict[str, int]()
+    listing = over  # the files that belong to the folder
     while found is None or over or _is_claimed(found):
         try:
-            _upload(scratch, folder, last, found)
+            _upload(scratch, folder, last, found, uploaded)
             return
         except ChangedError:
             found, over = _outcome(folder / last), False
+    if listing:
+        for name in uploaded.keys() - set(_listed(json.loads(found[0]))):
+            cloud.delete(folder / name, uploaded[name])
 
 
-def _upload(scratch: Path, folder: GCSPath, last: str, found: tuple[bytes, int] | None) -> None:
-    """Claim the folder and write it; raises ChangedError as soon as somebody else has claimed it."""
+def _upload(
+    scratch: Path, folder: GCSPath, last: str, found: tuple[bytes, int] | None, uploaded: dict[str, int]
+) -> None:
+    """Claim the folder and write it.
+
+    Args:
+        scratch: See ``upload_whole``.
+        folder: Likewise.
+        last: Likewise.
+        found: What is in the last file, and its generation.
+        uploaded: Is given the name and generation of every file that was uploaded.
+
+    Raises:
+        ChangedError: As soon as it turns out that somebody else has claimed it.
+    """
     content, generation = (None, cloud.ABSENT) if found is None else (parsed(found[0], folder / last), found[1])
     names = sorted(names_below(scratch) - {last})
     ours = {*names, *_listed(content)} - {last}
@@ -59,7 +77,7 @@ def _upload(scratch: Path, folder: GCSPath, last: str, found: tuple[bytes, int] 
     there = cloud.generations_below(folder)
     claim.require()  # after the look: what a later writer has put there is not written over
     for name in names:
-        claim.put(scratch / name, folder / name, there.get(name, cloud.ABSENT))
+        uploaded[name] = claim.put(scratch / name, folder / name, there.get(name, cloud.ABSENT))
     for name in sorted(ours & set(there) - set(names)):
         claim.remove(folder / name, there[name])
     claim.finish((scratch / last).read_bytes())
@@ -83,12 +101,11 @@ class _Claim:
         if cloud.generation(self._path) != self._generation:
             raise ChangedError(f"{self._path}: another process writes this folder")
 
-    def put(self, file: Path, where: GCSPath, generation: int) -> None:
-        """Upload a file over a generation, or over what an earlier writer has put there since."""
+    def put(self, file: Path, where: GCSPath, generation: int) -> int:
+        """Upload a file over a generation, or over what an earlier writer has put there since; returns the new one."""
         while True:
             try:
-                cloud.upload(file, where, generation)
-                return
+                return cloud.upload(file, where, generation)
             except ChangedError:
                 generation = cloud.generation(where)
                 self.require()

@@ -93,7 +93,7 @@ def some(file, *more):
     if len(uploaded) == int(sys.argv[2]):
         die()
     uploaded.append(file)
-    upload(file, *more)
+    return upload(file, *more)
 cloud.upload, Path.rename = some, die
 write(address_of(sys.argv[1]), "killed")
 """
@@ -139,10 +139,10 @@ def at_upload(monkeypatch: pytest.MonkeyPatch, number: int, happens: Callable[[]
     """Have something happen before the upload of that number, once."""
     upload, uploads = cloud.upload, iter(range(100))
 
-    def with_it(file: Path, where: GCSPath, generation: int | None = None) -> None:
+    def with_it(file: Path, where: GCSPath, generation: int | None = None) -> int:
         if next(uploads) == number:
             happens()
-        upload(file, where, generation)
+        return upload(file, where, generation)
 
     monkeypatch.setattr(cloud, "upload", with_it)
 
@@ -194,3 +194,21 @@ def test_a_folder_that_is_written_over_loses_what_the_new_one_has_not(folder: GC
         upload_whole(made, folder, LAST, over=True)
     assert names_below(folder) == {"a.txt", "theirs.txt", LAST}
     assert read_bytes(folder / "a.txt") == b"new"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_who_was_overtaken_leaves_no_file_that_the_other_has_not(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    for text, names in (("slower", ("a.txt", "b.txt", "mine.txt")), ("faster", ("a.txt", "b.txt"))):
+        for name in names:
+            write_bytes(tmp_path / text / name, text.encode())
+        write_json(tmp_path / text / LAST, {"files": list(names)})
+    upload_whole(tmp_path / "slower", folder, LAST, over=True)
+    at_upload(monkeypatch, number, lambda: upload_whole(tmp_path / "faster", folder, LAST, over=True))
+    upload_whole(tmp_path / "slower", folder, LAST, over=True)
+    assert names_below(folder) == {"a.txt", "b.txt", LAST}
+    assert read_bytes(folder / "a.txt") == read_bytes(folder / "b.txt") == b"faster"
+    at_upload(monkeypatch, 2, lambda: upload_whole(tmp_path / "faster", folder, LAST, over=True))
+    upload_whole(tmp_path / "slower", folder, LAST, over=True)
+    assert names_below(folder) == {"a.txt", "b.txt", LAST}
