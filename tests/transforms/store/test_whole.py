@@ -156,6 +156,22 @@ def test_who_was_overtaken_changes_nothing_any_more(
     assert content(folder) == {b"faster"}
 
 
+def test_who_was_overtaken_before_it_looked_writes_over_nothing(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = cloud.generations_below
+
+    def overtaken(where: GCSPath) -> dict[str, int]:
+        monkeypatch.setattr(cloud, "generations_below", look)
+        write(folder, "faster")
+        monkeypatch.setattr(cloud, "upload", None)
+        return look(where)
+
+    monkeypatch.setattr(cloud, "generations_below", overtaken)
+    write(folder, "slower")
+    assert content(folder) == {b"faster"}
+
+
 def test_an_upload_of_an_earlier_writer_that_comes_late_is_written_over(
     folder: GCSPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
