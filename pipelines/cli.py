@@ -101,11 +101,13 @@ def export(
     """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
     from pipelines.season import published_edition, season_folder
     from transforms.reporting.export import export as export_edition
-    from transforms.store import address_of
+    from transforms.store import address_of, is_cloud, require_writable
 
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)
     folder = address_of(to) if to else season_folder(loaded, year).folder / "exports" / edition.id
+    if is_cloud(folder):
+        require_writable(folder)
     try:
         paths = export_edition(edition, folder)
     except OSError as error:

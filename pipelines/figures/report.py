@@ -7,7 +7,7 @@ from transforms.editions.edition import Edition
 from transforms.reporting.report import REPORTS, write_report
 from transforms.sampling.estimates import Estimates
 from transforms.sampling.sample import designs_in
-from transforms.store import Address
+from transforms.store import Address, is_cloud, require_writable
 
 
 def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[Address]:
@@ -27,6 +27,8 @@ def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[
     edition = published_edition(config, year)
     season = season_folder(config, year).folder
     folder = to or season / REPORTS / edition.id
+    if is_cloud(folder):
+        require_writable(folder)
     tell_sources(edition, season)
     try:
         return write_report(edition, thresholds_of(config), config.region.vintage, folder)

@@ -1,7 +1,6 @@
 """Vector files as labels need them: in degrees, their polygons valid; and the pixels that polygons hold whole."""
 
 from pathlib import Path
-from typing import BinaryIO
 
 import geopandas as gpd
 import numpy as np
@@ -41,16 +40,16 @@ def without_geometry(table: gpd.GeoDataFrame) -> np.ndarray:
     return np.asarray(table.geometry.isna() | table.geometry.is_empty)
 
 
-def read_features(file: Address, kind: str, content: BinaryIO | None = None) -> gpd.GeoDataFrame:
+def read_features(file: Address, kind: str, copy: Path | None = None) -> gpd.GeoDataFrame:
     """All features of a vector file, those without a geometry too; see ``read_vector``.
 
     Args:
-        file: The file; one of a bucket comes with its ``content``.
+        file: The file, as it is named to users.
         kind: What it should hold, in words.
-        content: Its bytes, where they were read already.
+        copy: On this machine, of a file that is not.
     """
     try:
-        table = gpd.read_file(content or file)
+        table = gpd.read_file(copy or file)
     except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
         raise InputError(f"{file}: cannot be read as {kind} ({error})") from error
     if getattr(table, "geometry", None) is None or not len(table):  # a table without geometry has no such thing

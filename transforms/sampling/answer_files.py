@@ -3,8 +3,10 @@
 import csv
 import hashlib
 import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -167,12 +169,21 @@ def _content(file: Address, read: bytes) -> tuple[pd.DataFrame, gpd.GeoSeries | 
     """Columns of a file as stripped text, an index that names each row or feature, and its shapes if it has any."""
     if file.suffix.lower() in TABLES:
         return _table(file, read), None
-    features = read_features(file, "points", io.BytesIO(read) if is_cloud(file) else None)
+    features = _features(file, read)
     features.index = pd.Index([f"feature {number}" for number in range(1, len(features) + 1)])
     bare = features.index[without_geometry(features)]
     if len(bare):
         raise InputError(f"{file}: {bare[0]} has no geometry, as have {len(bare)} features; answers need their place")
     return pd.DataFrame(features.drop(columns=features.geometry.name)).map(_text), features.geometry
+
+
+def _features(file: Address, read: bytes) -> gpd.GeoDataFrame:
+    if not is_cloud(file):
+        return read_features(file, "points")
+    with tempfile.TemporaryDirectory(prefix="stook-") as folder:
+        copy = Path(folder) / file.name
+        copy.write_bytes(read)
+        return read_features(file, "points", copy)
 
 
 def _table(file: Address, read: bytes) -> pd.DataFrame:
