@@ -1,7 +1,6 @@
 """The commands of ``stook`` that turn a published edition into figures."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +26,9 @@ def statistics(
     config: Config,
     year: Year,
     threshold: Annotated[int | None, typer.Option(min=1, max=100, help="Percent, not the configuration's.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Also write the table: .csv, .parquet, .gpkg or .geoparquet.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Also write the table, here or at gs://: .csv, .parquet, .gpkg or .geoparquet.")
+    ] = None,
     from_maps: Annotated[
         bool, typer.Option("--from-maps", help="Sum the published maps anew, not the ledger.")
     ] = False,
@@ -42,7 +43,7 @@ def statistics(
     """Print hectares per unit, parent and region of the published edition."""
     from pipelines.figures.statistics import print_table, run_statistics
 
-    print_table(run_statistics(load(config, MapConfiguration), year, threshold, to, from_maps, by))
+    print_table(run_statistics(load(config, MapConfiguration), year, threshold, _address(to), from_maps, by))
 
 
 def sample(

@@ -350,14 +350,19 @@ def test_revisions_and_series_with_estimates_are_those_of_a_disk(
     assert printed[0] == printed[1]
 
 
-def test_a_report_and_an_export_go_where_they_are_told_and_nowhere_else(
-    there: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_and_an_export_go_where_they_are_told_and_nowhere_else(there: SmallSeason, tmp_path: Path) -> None:
     before, words = names(""), ("--year", there.year, "--to")
+    for suffix in ("csv", "parquet", "gpkg", "geoparquet"):
+        stook("statistics", there.config, *words, tmp_path / f"table.{suffix}")
     stook("report", there.config, *words, tmp_path / "report")
     stook("export", there.config, *words, tmp_path / "cogs")
     assert names("") == before
     place = f"gs://{BUCKET}/{uuid.uuid4().hex}"
+    for suffix in ("csv", "parquet", "gpkg", "geoparquet"):
+        stook("statistics", there.config, *words, f"{place}/table.{suffix}")
+        assert suffix == "gpkg" or (
+            read_bytes(address_of(f"{place}/table.{suffix}")) == (tmp_path / f"table.{suffix}").read_bytes()
+        )
     stook("report", there.config, *words, f"{place}/report")
     stook("export", there.config, *words, f"{place}/cogs")
     assert {name for name in names("") if name not in before} == set(names(place))
