@@ -44,7 +44,7 @@ def appearing(folder: Address, last: str) -> Iterator[Path]:
         last: Name of the file that the block writes, as JSON, and by which readers know that the folder is whole.
 
     Raises:
-        InputError: If a folder of a machine is there without ``last``, as after a copy that was broken off.
+        InputError: If a folder of a machine is there and not whole, as after a copy that was broken off.
     """
     if isinstance(folder, GCSPath):
         with tempfile.TemporaryDirectory(prefix="stook-") as scratch:
@@ -61,7 +61,10 @@ def appearing(folder: Address, last: str) -> Iterator[Path]:
                 _sync(hidden)
                 hidden.rename(folder)
             elif read_whole(folder, last) is None:
-                raise InputError(f"{folder}: is there, but not whole: it has no {last}; remove it, and try again")
+                raise InputError(
+                    f"{folder}: is there, but not whole: {last} is missing, or says that it is being written; remove "
+                    "the folder and try again"
+                )
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
 

@@ -74,11 +74,14 @@ def test_the_folder_that_was_there_stays(home: Address) -> None:
     assert content(home / "one") == {b"first"}
 
 
-def test_a_folder_of_a_machine_that_is_not_whole_is_refused(tmp_path: Path) -> None:
-    write_bytes(tmp_path / "one" / "a.txt", b"of a copy that was broken off")
-    with pytest.raises(InputError, match="one: is there, but not whole: it has no last.json; remove it"):
+@pytest.mark.parametrize("left", [{"a.txt": b"half"}, {LAST: b'{"writing": "a bucket, when it was copied"}'}])
+def test_a_folder_of_a_machine_that_is_not_whole_is_refused(tmp_path: Path, left: dict[str, bytes]) -> None:
+    for name, text in left.items():
+        write_bytes(tmp_path / "one" / name, text)
+    assert whole_folders(tmp_path, LAST) == []
+    with pytest.raises(InputError, match="one: is there, but not whole: last.json is missing, or says that it is"):
         write(tmp_path / "one", "me")
-    assert names_below(tmp_path) == {"one/a.txt", ".lock"}
+    assert names_below(tmp_path) == {".lock", *(f"one/{name}" for name in left)}
 
 
 KILLED = """
