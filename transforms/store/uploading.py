@@ -43,14 +43,14 @@ def upload_whole(scratch: Path, folder: GCSPath, last: str, over: bool = False) 
             listed and not in ``scratch`` go.
     """
     found, uploaded = cloud.read(folder / last), dict[str, int]()
-    listing = over  # the files that belong to the folder
+    lists_files = over
     while found is None or over or _is_claimed(found):
         try:
             _upload(scratch, folder, last, found, uploaded)
             return
         except ChangedError:
             found, over = _outcome(folder / last), False
-    if listing:
+    if lists_files:  # of ours, what an overtaken upload left beside the other writer's
         for name in uploaded.keys() - set(_listed(json.loads(found[0]))):
             cloud.delete(folder / name, uploaded[name])
 
