@@ -95,16 +95,20 @@ def _finish(result: "MapResult", report: Reporter) -> None:
 def export(
     config: Config,
     year: Year,
-    to: Annotated[Path | None, typer.Option(help="Folder; default: exports/ in the season's folder.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Folder, here or at gs://; default: exports/ in the season's folder.")
+    ] = None,
 ) -> None:
     """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
     from pipelines.season import published_edition, season_folder
     from transforms.reporting.export import export as export_edition
-    from transforms.store import on_this_machine
+    from transforms.store import address_of, is_cloud, require_writable
 
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)
-    folder = to or on_this_machine(season_folder(loaded, year).folder, "COGs are written") / "exports" / edition.id
+    folder = address_of(to) if to else season_folder(loaded, year).folder / "exports" / edition.id
+    if is_cloud(folder):
+        require_writable(folder)
     try:
         paths = export_edition(edition, folder)
     except OSError as error:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from models.bundle import Bundle
 from models.encoder import Encoder
@@ -18,7 +17,6 @@ from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.region import Region, read_region
 from transforms.imagery.season import Season
-from transforms.store import on_this_machine
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
 # What a plan keeps of products that are made from maps, in the words of the configuration.
@@ -217,13 +215,8 @@ def thresholds_of(config: MapConfiguration) -> dict[str, int]:
 
 
 def season_folder(config: MapConfiguration, year: int) -> SeasonFolder:
-    """Where the editions of a season are."""
+    """Where the editions of a season are; its samples, estimates and reports are in the same folder."""
     return SeasonFolder(config.output, config.name, str(Season(config.season.name, year)))
-
-
-def figures_folder(config: MapConfiguration, year: int) -> Path:
-    """Where a season's samples, estimates and reports are; raises InputError where that is no folder of a machine."""
-    return on_this_machine(season_folder(config, year).folder, "samples, estimates and reports are kept")
 
 
 def embeddings_folder(config: MapConfiguration, year: int) -> SeasonFolder:

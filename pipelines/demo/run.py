@@ -75,7 +75,7 @@ def run_demo(folder: Path) -> dict[str, float]:
         scenes=clearest_scenes(folder / "archive"),
         pictures=sorted((folder / "archive" / PICTURE_COLLECTION).glob(f"*/{PICTURE_ASSET}.tif")),
         truth=place.truth,
-        exported={name: [path for path in maps if fnmatch(path.name, f"*_{name}_?????.tif")] for name in MAPS},
+        exported={name: [fetched(path) for path in maps if fnmatch(path.name, f"*_{name}_?????.tif")] for name in MAPS},
         units=folder / "districts.geojson",
         title=TITLE,
     )

@@ -14,6 +14,7 @@ from transforms.ground.grid import Zone
 from transforms.sampling.classes import CLASSES
 from transforms.sampling.estimates import Estimates
 from transforms.sampling.files import POINTS_CSV
+from transforms.store import fetched, replacing
 
 INTERPRETERS = 3
 SLIPS = 0.03  # share of points that an interpreter gets wrong
@@ -22,10 +23,11 @@ SLIPS = 0.03  # share of points that an interpreter gets wrong
 def survey(config: MapConfiguration, truth: Truth) -> Estimates:
     """Draw the configured sample, have it answered, and estimate, by the ways that users take."""
     folder = run_sample(config, YEAR)
-    points = pd.read_csv(folder / POINTS_CSV)
+    points = pd.read_csv(fetched(folder / POINTS_CSV))
     files = [folder / f"simulated-interpreter-{number}.csv" for number in range(1, INTERPRETERS + 1)]
     for number, file in enumerate(files):
-        answered(points, truth, number).to_csv(file, index=False)
+        with replacing(file) as scratch:
+            answered(points, truth, number).to_csv(scratch, index=False)
     kept = run_estimate(config, YEAR, files, folder, without_design=False)
     assert kept is not None  # there is a design
     return kept

@@ -1,7 +1,6 @@
 """``stook agreement``: how far interpreters agree at points of any origin."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,12 @@ from transforms.ground.geodesy import WGS84
 from transforms.sampling.answer_files import Form, read_answers
 from transforms.sampling.interpretation import MOVED_M, Interpretation, crossed, placed_answers, valued
 from transforms.sampling.settling import Settled, settled
+from transforms.store import Address
 
 SHOWN = 20  # points of disagreement
 
 
-def run_agreement(answers: Sequence[Path], column: Sequence[str], id_column: str) -> Settled:
+def run_agreement(answers: Sequence[Address], column: Sequence[str], id_column: str) -> Settled:
     """Print kappa, the points of disagreement, and why no hectares follow.
 
     Args:

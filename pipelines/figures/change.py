@@ -1,7 +1,6 @@
 """``stook change``: gain and loss of a class between two seasons, from one sample that was judged for both."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,20 +18,21 @@ from pipelines.figures.estimate import (
     summary_of,
 )
 from pipelines.figures.printing import print_estimates, print_settled
-from pipelines.season import figures_folder, published_edition, season_folder, thresholds_of
+from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.sampling.changing import change_table
 from transforms.sampling.estimates import Estimates, name_of
 from transforms.sampling.map_figures import MapFigures
+from transforms.store import Address
 
 
 def run_change(
     config: MapConfiguration,
     year: int,
     since: int,
-    before: Sequence[Path],
-    after: Sequence[Path],
-    sample: Path | None,
+    before: Sequence[Address],
+    after: Sequence[Address],
+    sample: Address | None,
 ) -> Estimates:
     """Estimate, keep and print.
 
@@ -76,7 +76,7 @@ def run_change(
     files = {"answers": first["answers"] | second["answers"], "before": first}
     summary = summary_of(drawn, later.edition.id, earlier.edition.id) | second | files
     name = name_of(drawn.drawn.id, [earlier.edition.id, rests_on(config, section, *judged)], change=True)
-    kept = Estimates.write(figures_folder(config, year), name, table, disagreements, summary)
+    kept = Estimates.write(season_folder(config, year).folder, name, table, disagreements, summary)
     for season, found in zip(seasons, judged, strict=True):
         print(f"{season}:")
         print_settled(found)

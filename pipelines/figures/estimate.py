@@ -1,7 +1,6 @@
 """``stook estimate``: from interpreters' files to areas and accuracies with intervals."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import AnswersSection, SampleSection
 from pipelines.figures.printing import print_estimates, print_points, print_settled
 from pipelines.figures.sample import DECIDING
-from pipelines.season import figures_folder, published_edition, thresholds_of
+from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.lease import now
 from transforms.estimators.agreement import accuracy_at_points, design_for_areas
 from transforms.estimators.error_matrix import NOT_MAPPED
@@ -24,13 +23,14 @@ from transforms.sampling.interpretation import Interpretation, crossed, interpre
 from transforms.sampling.judged import Judged
 from transforms.sampling.lookup import OUTSIDE, values_at
 from transforms.sampling.map_figures import MapFigures
-from transforms.sampling.sample import DESIGN, DESIGNS, SAMPLES, Sample, read_design
+from transforms.sampling.sample import DESIGNS, SAMPLES, Sample, SampleDesign, designs_in
 from transforms.sampling.settling import Settled, settled
+from transforms.store import Address
 from transforms.tiles.map_reader import MapReader
 
 
 def run_estimate(
-    config: MapConfiguration, year: int, answers: Sequence[Path], sample: Path | None, without_design: bool
+    config: MapConfiguration, year: int, answers: Sequence[Address], sample: Address | None, without_design: bool
 ) -> Estimates | None:
     """Estimate, keep and print; of points without a design only tell how right the map is there.
 
@@ -59,7 +59,7 @@ def run_estimate(
     table = estimate_table(Judged.by(drawn, figures, found.resolved.values), settings, remarks=(found.unplaced,))
     summary = summary_of(drawn, edition.id, None) | found.as_json()
     name = name_of(drawn.drawn.id, rests_on(config, section, found))
-    season = figures_folder(config, year)
+    season = season_folder(config, year).folder
     kept = Estimates.write(season, name, table, found.disagreements(drawn.points, classes_of(section)), summary)
     print(f"Sample {drawn.drawn.id}, drawn from edition {drawn.drawn.edition} of {drawn.drawn.season}:")
     print_settled(found)
@@ -92,7 +92,7 @@ def form_of(section: AnswersSection, before: bool = False) -> Form:
     )
 
 
-def sample_of(config: MapConfiguration, year: int, folder: Path | None) -> Sample:
+def sample_of(config: MapConfiguration, year: int, folder: Address | None) -> Sample:
     """The sample in a folder, or the season's newest that was drawn as configured, or its only one.
 
     Raises:
@@ -102,30 +102,30 @@ def sample_of(config: MapConfiguration, year: int, folder: Path | None) -> Sampl
         return Sample.read(folder)
     section, found = section_of(config), samples_of(config, year)
     if not found:
-        home = figures_folder(config, year) / SAMPLES
+        home = season_folder(config, year).folder / SAMPLES
         raise InputError(
             f"{home}: there is no sample for {section.product}; draw one with 'stook sample', or name its folder"
         )
     wanted = section.model_dump(mode="json", include=set(DECIDING))
-    as_configured = [path for path in found if wanted.items() <= read_design(path).settings.items()]
+    as_configured = [folder for folder, design in found.items() if wanted.items() <= design.settings.items()]
     if not as_configured and len(found) > 1:
         raise InputError(
             f"--sample is missing: this season has {len(found)} samples for {section.product} "
-            f"({', '.join(path.name for path in found)}), none of them drawn as this configuration says; name the "
+            f"({', '.join(one.name for one in found)}), none of them drawn as this configuration says; name the "
             "folder of theirs"
         )
-    return Sample.read((as_configured or found)[-1])
+    return Sample.read((as_configured or list(found))[-1])
 
 
-def samples_of(config: MapConfiguration, year: int) -> list[Path]:
-    """Folders of a season's samples for the configured product, the newest last."""
-    home = figures_folder(config, year) / SAMPLES
-    designs = [(read_design(path.parent), path.parent) for path in home.glob(f"[!.]*/{DESIGN}")]
+def samples_of(config: MapConfiguration, year: int) -> dict[Address, SampleDesign]:
+    """Folder -> design of a season's samples for the configured product, the newest last."""
     product = section_of(config).product
-    return [folder for _, folder in sorted((one.drawn, folder) for one, folder in designs if one.product == product)]
+    found = designs_in(season_folder(config, year).folder).items()
+    wanted = [(folder, design) for folder, design in found if design.product == product]
+    return dict(sorted(wanted, key=lambda one: (one[1].drawn, one[0].name)))
 
 
-def require_known_sample(config: MapConfiguration, year: int, folder: Path | None, *found: Settled) -> None:
+def require_known_sample(config: MapConfiguration, year: int, folder: Address | None, *found: Settled) -> None:
     """Have the sample named where answers fit several by their numbers, and no coordinates tell which.
 
     Raises:
@@ -142,7 +142,9 @@ def require_known_sample(config: MapConfiguration, year: int, folder: Path | Non
         )
 
 
-def settled_answers(section: SampleSection, sample: Sample, answers: Sequence[Path], before: bool = False) -> Settled:
+def settled_answers(
+    section: SampleSection, sample: Sample, answers: Sequence[Address], before: bool = False
+) -> Settled:
     """The answers to a sample's points, checked and settled; those for the earlier season of a change or others.
 
     Raises:
@@ -175,7 +177,7 @@ def summary_of(sample: Sample, edition: str, since: str | None) -> dict[str, Any
     }
 
 
-def describe_points(figures: MapFigures, section: SampleSection, answers: Sequence[Path]) -> None:
+def describe_points(figures: MapFigures, section: SampleSection, answers: Sequence[Address]) -> None:
     """Print how right the map is at points of any origin, how far interpreters agree, and why no hectares follow.
 
     Raises:

@@ -1,11 +1,10 @@
 """What the tables of revisions and series have in common: numbered notes below, and a file on request."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from models.errors import InputError
 from transforms.statistics.table import write_table
+from transforms.store import Address
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -26,7 +25,7 @@ class Notes:
             print(f"[{number}] {text}.")
 
 
-def write_figures(table: pd.DataFrame, to: Path) -> None:
+def write_figures(table: pd.DataFrame, to: Address) -> None:
     """Write a table as CSV or Parquet; raises InputError for another suffix, or where it cannot be written."""
     require_suffix(to)
     try:
@@ -35,7 +34,7 @@ def write_figures(table: pd.DataFrame, to: Path) -> None:
         raise InputError(f"--to {to}: cannot be written ({error.strerror or error})") from error
 
 
-def require_suffix(to: Path | None) -> None:
+def require_suffix(to: Address | None) -> None:
     """Raise InputError for a file that is neither CSV nor Parquet."""
     if to is not None and to.suffix not in SUFFIXES:
         raise InputError(f"--to {to}: write {' or '.join(SUFFIXES)}")

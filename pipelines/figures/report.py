@@ -1,18 +1,16 @@
 """``stook report``: the published edition's figures in the files that an office publishes."""
 
-from pathlib import Path
-
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
-from pipelines.season import figures_folder, published_edition, thresholds_of
+from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.reporting.report import REPORTS, write_report
 from transforms.sampling.estimates import Estimates
-from transforms.sampling.sample import DESIGN, SAMPLES
-from transforms.store import read_json
+from transforms.sampling.sample import designs_in
+from transforms.store import Address, is_cloud, require_writable
 
 
-def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Path]:
+def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[Address]:
     """Write the report of the published edition.
 
     Args:
@@ -27,8 +25,10 @@ def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Pat
         InputError: If nothing is published, or ``to`` holds something else than a report or cannot be written.
     """
     edition = published_edition(config, year)
-    season = figures_folder(config, year)
+    season = season_folder(config, year).folder
     folder = to or season / REPORTS / edition.id
+    if is_cloud(folder):
+        require_writable(folder)
     tell_sources(edition, season)
     try:
         return write_report(edition, thresholds_of(config), config.region.vintage, folder)
@@ -36,7 +36,7 @@ def run_report(config: MapConfiguration, year: int, to: Path | None) -> list[Pat
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def tell_sources(edition: Edition, season: Path) -> None:
+def tell_sources(edition: Edition, season: Address) -> None:
     """Print which estimates the report holds, and which samples of the season were not judged for this edition."""
     for product in (planned.product for planned in edition.plan.all_products):
         found = Estimates.newest(season, edition.id, product)
@@ -44,10 +44,9 @@ def tell_sources(edition: Edition, season: Path) -> None:
             answers = ", ".join(found.summary["answers"])
             print(f"{product}: estimates of sample {found.summary['sample']['id']}, answers {answers} ({found.folder})")
             continue
-        samples = [path.parent for path in (season / SAMPLES).glob(f"[!.]*/{DESIGN}")]
-        others = [path.name for path in samples if read_json(path / DESIGN)["product"] == product]
+        others = [folder.name for folder, design in designs_in(season).items() if design.product == product]
         if others:
             print(
-                f"{product}: no estimates for this edition, although there are samples ({', '.join(sorted(others))}): "
+                f"{product}: no estimates for this edition, although there are samples ({', '.join(others)}): "
                 "'stook estimate --sample' makes them"
             )

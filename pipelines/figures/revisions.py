@@ -1,7 +1,5 @@
 """``stook revisions``: what changed between two editions of a season, by how much, and why."""
 
-from pathlib import Path
-
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
@@ -15,12 +13,12 @@ from transforms.editions.edition import Edition
 from transforms.editions.season_folder import POINTER, SeasonFolder
 from transforms.reporting.made import Made
 from transforms.reporting.revisions import Revisions, revisions
-from transforms.store import read_json
+from transforms.store import Address, read_json
 
 MOST_NAMED = 10
 
 
-def run_revisions(config: MapConfiguration, year: int, since: str | None, to: Path | None) -> Revisions:
+def run_revisions(config: MapConfiguration, year: int, since: str | None, to: Address | None) -> Revisions:
     """Hold the published edition against an earlier one; print the table, and write it if asked.
 
     Args:

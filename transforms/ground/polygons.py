@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from models.errors import InputError
 from transforms.ground.geodesy import project
 from transforms.ground.grid import Zone
+from transforms.store import Address
 
 LONLAT = "EPSG:4326"
 TOLERANCE_M = 0.001  # an edge that was drawn on the grid still is after a way through degrees
@@ -39,10 +40,16 @@ def without_geometry(table: gpd.GeoDataFrame) -> np.ndarray:
     return np.asarray(table.geometry.isna() | table.geometry.is_empty)
 
 
-def read_features(file: Path, kind: str) -> gpd.GeoDataFrame:
-    """All features of a vector file, those without a geometry too; see ``read_vector``."""
+def read_features(file: Address, kind: str, copy: Path | None = None) -> gpd.GeoDataFrame:
+    """All features of a vector file, those without a geometry too; see ``read_vector``.
+
+    Args:
+        file: The file, as it is named to users.
+        kind: What it should hold, in words.
+        copy: On this machine, of a file that is not.
+    """
     try:
-        table = gpd.read_file(file)
+        table = gpd.read_file(copy or file)
     except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
         raise InputError(f"{file}: cannot be read as {kind} ({error})") from error
     if getattr(table, "geometry", None) is None or not len(table):  # a table without geometry has no such thing

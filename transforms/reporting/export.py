@@ -3,6 +3,7 @@
 GDAL before 3.13 cannot read sharded Zarr, and most desktop GIS have an older one.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from transforms.editions.edition import Edition
 from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
 from transforms.editions.products import Layer, layers_of
 from transforms.statistics.readings import explained
-from transforms.store import replacing
+from transforms.store import Address, replacing
 from transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
@@ -31,28 +32,40 @@ METRES_PER_DEGREE = 111_320.0
 GDAL_TYPES = {"uint8": "Byte", "uint16": "UInt16"}
 
 
-def export(edition: Edition, folder: Path) -> list[Path]:
+def export(edition: Edition, folder: Address) -> list[Address]:
     """Write the layers of an edition to ``folder``; returns the files, VRTs last.
 
-    Memory: one row of tiles.
+    Each file appears whole, a VRT after all that it refers to.
+
+    Memory: one row of tiles. Scratch on this machine: the files of one layer, and one of them uncompressed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
     manifest, plan = edition.manifest, edition.plan
     zones = sorted({tile.split("_")[0] for tile in manifest["tiles"]})
     told = {"season": str(plan.season), "edition": edition.id, "provisional": str(plan.provisional).lower()}
-    cogs, mosaics = [], []
+    cogs: list[Address] = []
+    mosaics: list[Address] = []
     for product in plan.all_products:
         tags = told | origin(product, plan) | {"licence": manifest["licences"][product.product]}
         for layer in layers_of(product):
-            parts = []
-            for zone in zones:
-                array = map_store.open_layer(edition.maps, zone, plan.cells(product).resolution_m, layer.name)
-                path = folder / f"{plan.name}_{plan.season}_{layer.name}_{zone}.tif"
-                write_cog(array, layer, path, tags)
-                parts.append(path)
-            cogs += parts
-            mosaics.append(write_mosaic(parts, folder / f"{plan.name}_{plan.season}_{layer.name}.vrt", layer))
+            name = f"{plan.name}_{plan.season}_{layer.name}"
+            with tempfile.TemporaryDirectory(dir=folder if isinstance(folder, Path) else None, prefix=".export-") as at:
+                parts = [Path(at) / f"{name}_{zone}.tif" for zone in zones]
+                for zone, path in zip(zones, parts, strict=True):
+                    array = map_store.open_layer(edition.maps, zone, plan.cells(product).resolution_m, layer.name)
+                    write_cog(array, layer, path, tags)
+                views = write_mosaic(parts, Path(at) / f"{name}.vrt", layer)
+                cogs += [_moved(path, folder) for path in parts]
+                mosaics.append([_moved(path, folder) for path in views][-1])
     return cogs + mosaics
+
+
+def _moved(path: Path, folder: Address) -> Address:
+    """Move a file into a folder, where it appears whole; returns where it is."""
+    with replacing(folder / path.name) as scratch:
+        shutil.move(path, scratch)
+    return folder / path.name
 
 
 def origin(product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, str]:
@@ -64,7 +77,7 @@ def origin(product: ProductPlan | DerivedPlan, plan: Plan) -> dict[str, str]:
 
 
 def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str]) -> None:
-    """Write one array as a COG with nodata, a palette or named bands, and descriptive tags; the file appears whole.
+    """Write one array as a COG with nodata, a palette or named bands, and descriptive tags.
 
     The legend of a layer of codes is in the tags, ``legend_4`` for code 4. Values that are not in the unit as stored
     have their scale beside them, which GDAL's readers apply or show.
@@ -99,8 +112,7 @@ def write_cog(array: zarr.Array, layer: Layer, path: Path, tags: dict[str, str])
             legend = {f"legend_{code}": meaning for code, meaning in layer.legend.items()}
             file.update_tags(**tags, **legend, unit=layer.unit)
             file.descriptions = names
-        with replacing(path) as target:
-            rasterio.shutil.copy(plain, target, driver="COG", compress="DEFLATE", overview_resampling="nearest")
+        rasterio.shutil.copy(plain, path, driver="COG", compress="DEFLATE", overview_resampling="nearest")
 
 
 def rows_of_shards(array: zarr.Array) -> Iterator[tuple[Window, np.ndarray]]:
@@ -131,8 +143,12 @@ def palette(layer: Layer) -> dict[int, tuple[int, int, int, int]]:
     return {value: (red[value], green[value], blue[value], 255) for value in range(256)} | {NODATA: (0, 0, 0, 0)}
 
 
-def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> Path:
-    """Write a VRT in degrees over the COGs of a layer's zones, named relative to it; returns its path."""
+def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> list[Path]:
+    """Write a VRT in degrees over the COGs of a layer's zones, named relative to it.
+
+    Returns:
+        The VRT of each COG that it is made of, beside it, then itself.
+    """
     warped, pixel = [], 0.0
     for part in parts:
         with rasterio.open(part) as source:
@@ -164,7 +180,7 @@ def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> Path:
     with rasterio.open(parts[0]) as source:
         bands = source.count
     path.write_text(mosaic_xml(views, (west, pixel, north), width, height, layer, bands))
-    return path
+    return [*views, path]
 
 
 def mosaic_xml(

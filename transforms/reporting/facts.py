@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from models.bundle import CARD_FILE, MANIFEST
 from models.errors import StookError
 from transforms.editions.edition import Edition
 from transforms.editions.plan import ProductPlan
-from transforms.store import fetched, read_json
+from transforms.store import CLOUD, CLOUD_FAILURES, address_of, fetched, read_json
 
 SCENE_COLUMNS = ["source", "item_id", "datetime", "baseline", "updated"]
 MOST_CARD_LINES = 6
@@ -142,7 +142,11 @@ def _accuracy(card: str) -> Iterator[str]:
 
 
 def _is_simulated(edition: Edition, sensor: str) -> bool:
-    """Whether the catalogue of an archive, if it is a file at hand, says that its scenes are simulated."""
+    """Whether the catalogue of an archive, if it is a file or object at hand, says that its scenes are simulated."""
     catalog = edition.plan.sources[sensor].catalog
-    told = None if "://" in catalog else read_json(Path(catalog))
+    if "://" in catalog and not catalog.startswith(CLOUD):
+        return False
+    told = None
+    with suppress(*CLOUD_FAILURES):  # what is published can be reported also where the archive may not be read any more
+        told = read_json(address_of(catalog))
     return told is not None and SIMULATED in str(told.get("description", "")).lower()

@@ -3,13 +3,17 @@
 import ctypes
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
-from transforms.store import read_json, write_json
+from transforms.store import Address, names_below, read_json, upload_whole, write_json
 
 CONTENTS = "report.json"  # lists every other file of the folder, and says that the folder is ours to replace
 HIDDEN = ".report-"
@@ -17,16 +21,23 @@ _AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2)
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``target`` that takes its place when the block ends without an exception.
+def replacing_folder(target: Address) -> Iterator[Path]:
+    """Give a folder of this machine that takes the place of ``target`` when the block ends without an exception.
 
-    Readers see the old folder or the new one. Where the system cannot exchange two folders in one step (only Linux
-    can), there is none for a moment.
+    On a disk readers see the old folder or the new one. Where the system cannot exchange two folders in one step (only
+    Linux can), there is none for a moment. In a bucket files are replaced one by one; meanwhile the list of contents
+    says that somebody is writing, and it has the word again when all are there.
 
     Raises:
         InputError: If ``target`` holds anything that was not written here, which would be lost.
     """
     require_ours(target)
+    if isinstance(target, GCSPath):
+        with tempfile.TemporaryDirectory(prefix="stook-") as folder:
+            yield Path(folder)
+            require_ours(target)
+            upload_whole(Path(folder), target, CONTENTS, over=True)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
     try:
@@ -43,19 +54,16 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 def write_contents(folder: Path, told: dict[str, object]) -> None:
     """Write the list of a folder's files, beside what else is told of it."""
-    write_json(folder / CONTENTS, told | {"files": sorted(_files(folder))})
+    write_json(folder / CONTENTS, told | {"files": sorted(names_below(folder))})
 
 
-def require_ours(target: Path) -> None:
-    """Raise InputError unless ``target`` is absent, empty, or holds a report and nothing else."""
-    if not target.exists():
-        return
-    if not target.is_dir():
+def require_ours(target: Address) -> None:
+    """Raise InputError unless ``target`` is absent, empty, or holds a report, or a part of one, and nothing else."""
+    if isinstance(target, Path) and target.exists() and not target.is_dir():
         raise InputError(f"--to {target}: is a file; name a folder")
-    found = _files(target)
+    contents, found = _listed_and_there(target)
     if not found:
         return
-    contents = read_json(target / CONTENTS)
     if contents is None:
         raise InputError(f"--to {target}: is not empty and not a report, which alone is replaced; name another")
     foreign = sorted(found - set(contents["files"]) - {CONTENTS})
@@ -65,9 +73,12 @@ def require_ours(target: Path) -> None:
         )
 
 
-def _files(folder: Path) -> set[str]:
-    """Paths of all files in a folder, relative to it."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+def _listed_and_there(target: Address) -> tuple[Any, set[str]]:
+    """What the list of contents says and the files that are there, both of one time."""
+    while True:
+        contents, found = read_json(target / CONTENTS), names_below(target)
+        if read_json(target / CONTENTS) == contents:  # else another report took its place meanwhile
+            return contents, found
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables of places with their ground, as layers of a GeoPackage or as GeoParquet."""
 
+import shutil
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from transforms.ground.region import Region
 from transforms.ground.unit import polygonal
 from transforms.statistics.sums import Place, places
+from transforms.store import Address, replacing
 
 GEOPACKAGE, GEOPARQUET = ".gpkg", ".geoparquet"
 GEOMETRY_SUFFIXES = (GEOPACKAGE, GEOPARQUET)
@@ -43,7 +45,7 @@ def with_ground(table: pd.DataFrame, found: dict[Place, BaseGeometry]) -> gpd.Ge
     return gpd.GeoDataFrame(table, geometry=[found[place] for place in keys], crs=CRS)
 
 
-def write_with_ground(table: gpd.GeoDataFrame, path: Path) -> None:
+def write_with_ground(table: gpd.GeoDataFrame, path: Address) -> None:
     """Write a table by suffix: ``.gpkg`` with a layer per product, ``.geoparquet`` 1.1 with all rows.
 
     The file appears whole.
@@ -52,7 +54,8 @@ def write_with_ground(table: gpd.GeoDataFrame, path: Path) -> None:
         OSError: If it cannot be written.
     """
     # GDAL wants the suffix of a GeoPackage, and puts its journal beside it.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+    beside = path.parent if isinstance(path, Path) else None
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{path.name}-") as folder:
         scratch = Path(folder) / path.name
         if path.suffix == GEOPARQUET:
             table.to_parquet(scratch, index=False, schema_version=GEOPARQUET_VERSION)
@@ -63,7 +66,8 @@ def write_with_ground(table: gpd.GeoDataFrame, path: Path) -> None:
                     write_dataframe(part, scratch, layer=str(product), driver="GPKG", append=scratch.exists())
             except (DataSourceError, FeatureError) as error:
                 raise OSError(f"GDAL: {error}") from error
-        scratch.replace(path)
+        with replacing(path) as target:
+            shutil.move(scratch, target)
 
 
 def _without_arrow_extension(path: Path) -> None:

@@ -14,7 +14,7 @@ from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
 from transforms.reporting.columns import AREAS
 from transforms.reporting.facts import scenes_of
 from transforms.reporting.tables import estimates_table, key_of, newest_of_each, vintage_of
-from transforms.store import fetched
+from transforms.store import exists, fetched
 
 TABLE = "statistics.parquet"
 COLUMNS = [name for name in AREAS if name not in ("edition", "boundary_vintage")]  # which reports add
@@ -59,7 +59,7 @@ class Made:
             InputError: If the edition was never finished.
         """
         path = self.edition.folder / TABLE
-        if not path.exists():
+        if not exists(path):
             raise InputError(f"{self.edition.folder}: this edition was never finished, it has no {TABLE}")
         return pd.read_parquet(fetched(path)).reindex(columns=COLUMNS)  # versions before this one wrote fewer
 

@@ -11,7 +11,7 @@ from transforms.reporting.facts import imagery_of, models_of, simulated_in
 from transforms.reporting.tables import key_of, newest_of_each, normalised
 from transforms.sampling.estimates import Estimates, reasons_in
 from transforms.statistics.sums import WHOLE_REGION
-from transforms.store import fetched
+from transforms.store import exists, fetched
 
 DM2_PER_HA = 1_000_000
 CAUSES = {
@@ -213,7 +213,7 @@ def _edition(edition: Edition, areas: pd.DataFrame, vintage: str) -> list[str]:
 
 def _published_thresholds(edition: Edition) -> dict[str, int]:
     path = edition.folder / "statistics.parquet"
-    if not path.exists():
+    if not exists(path):
         return {}
     table = pd.read_parquet(fetched(path), columns=["product", "threshold_percent"]).dropna()
     return dict(zip(table["product"], table["threshold_percent"].astype(int), strict=True))

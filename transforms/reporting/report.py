@@ -14,11 +14,14 @@ from transforms.reporting.methods import methods_note
 from transforms.reporting.observations import observations
 from transforms.reporting.sdmx import DATA_FILE, write_observations
 from transforms.reporting.tables import areas_table, estimates_table, vintage_of
+from transforms.store import Address, names_below
 
 REPORTS = "reports"  # folder of a season
 
 
-def write_report(edition: Edition, thresholds: Mapping[str, int], told_vintage: str | None, to: Path) -> list[Path]:
+def write_report(
+    edition: Edition, thresholds: Mapping[str, int], told_vintage: str | None, to: Address
+) -> list[Address]:
     """Write the report of an edition; the folder appears whole, in place of a report that was there.
 
     Args:
@@ -50,7 +53,8 @@ def write_report(edition: Edition, thresholds: Mapping[str, int], told_vintage: 
         note = methods_note(edition, areas, estimates, vintage)
         (folder / "methods.md").write_text(note, encoding="utf-8")
         write_contents(folder, {"edition": edition.id, "season": str(edition.plan.season), "vintage": vintage})
-    return sorted(path for path in to.rglob("*") if path.is_file())
+        written = names_below(folder)
+    return [to / name for name in sorted(written)]
 
 
 def write_unrounded(table: pd.DataFrame, path: Path) -> None:

@@ -1,13 +1,12 @@
 """The two tables of a report: areas from the map, and what the newest samples gave."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
 from transforms.editions.edition import Edition
-from transforms.sampling.estimates import COLUMNS, ESTIMATES, SUMMARY, Estimates
+from transforms.sampling.estimates import COLUMNS, Estimates
 from transforms.statistics.table import statistics
-from transforms.store import is_cloud, on_this_machine
 
 NUMBERS = ("value", "standard_error", "low", "high", "published", "map_value")
 TEXTS = tuple(name for name in COLUMNS if name not in (*NUMBERS, "points"))
@@ -27,7 +26,8 @@ def areas_table(edition: Edition, thresholds: Mapping[str, int], vintage: str) -
 def newest_of_each(edition: Edition) -> list[Estimates]:
     """The newest estimates of an edition: for each product, and each season that change is told since, one set."""
     newest: dict[tuple[str, str], Estimates] = {}
-    for found in sorted(_sets(edition), key=lambda one: (one.summary["made"], one.folder.name)):
+    sets = Estimates.of(edition.folder.parent, edition.id)
+    for found in sorted(sets, key=lambda one: (one.summary["made"], one.folder.name)):
         newest[key_of(found)] = found
     return [newest[key] for key in sorted(newest)]
 
@@ -54,10 +54,3 @@ def estimates_table(edition: Edition, vintage: str) -> pd.DataFrame | None:
 def vintage_of(edition: Edition, told: str | None) -> str:
     """What boundaries an edition's figures are of: as the office calls them, else by the hash of the units."""
     return told or f"units {edition.plan.units_hash}"
-
-
-def _sets(edition: Edition) -> Iterator[Estimates]:
-    if is_cloud(edition.folder):
-        return  # estimates are kept in folders
-    for path in (edition.folder.parent / ESTIMATES / edition.id).glob(f"*/{SUMMARY}"):
-        yield Estimates(on_this_machine(path.parent, "estimates are kept"))

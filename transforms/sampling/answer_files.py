@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import pandas as pd
 
 from models.errors import InputError
 from transforms.ground.polygons import read_features, without_geometry
+from transforms.store import Address, is_cloud, read_bytes
 
 TABLES = (".csv", ".txt")
 
@@ -56,7 +59,7 @@ class Answers:
     files: Mapping[str, str]
 
 
-def read_answers(files: Sequence[Path], form: Form) -> Answers:
+def read_answers(files: Sequence[Address], form: Form) -> Answers:
     """The answers in files, as text.
 
     Raises:
@@ -68,19 +71,21 @@ def read_answers(files: Sequence[Path], form: Form) -> Answers:
             f"sample.answers.interpreter: {form.interpreter!r} names the interpreter, so that answer has to be one "
             f"column, not {', '.join(form.answers)}"
         )
-    hashes = _hashes(files)
+    read = [_read(file) for file in files]
+    hashes = _hashes(files, read)
     by_column = len(files) == 1 or len(form.answers) > 1
-    parts = [_rows(file, form, None if by_column else name) for file, name in zip(files, _names_of(files), strict=True)]
+    names = [None] * len(files) if by_column else _names_of(files)
+    parts = [_rows(*each, form) for each in zip(files, read, names, strict=True)]
     table = pd.concat(parts, ignore_index=True)
     # A number is the same point with a fraction of zero, as spreadsheets write it, and without.
     table["point"] = table["point"].str.replace(r"^0*(\d+)(?:\.0*)?$", r"\1", regex=True)
-    names = table["interpreter"]
+    named = table["interpreter"]
     if form.interpreter is None:
-        return Answers(table, tuple(dict.fromkeys(names)), hashes)
-    if (names == "").any():
-        [first, *_] = table.loc[names == "", "source"]
+        return Answers(table, tuple(dict.fromkeys(named)), hashes)
+    if (named == "").any():
+        [first, *_] = table.loc[named == "", "source"]
         raise InputError(f"{first}: {form.interpreter} is empty; each answer needs its interpreter's name")
-    table["interpreter"] = names.groupby(names.map(_same)).transform("first")
+    table["interpreter"] = named.groupby(named.map(_same)).transform("first")
     return Answers(table, tuple(sorted(set(table["interpreter"]), key=_same)), hashes)
 
 
@@ -89,7 +94,7 @@ def _same(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _names_of(files: Sequence[Path]) -> list[str]:
+def _names_of(files: Sequence[Address]) -> list[str]:
     """A name for the interpreter of each file, the shortest that tells them apart."""
     stems = [file.stem for file in files]
     folders = [f"{file.absolute().parent.name}/{file.stem}" for file in files]
@@ -99,13 +104,20 @@ def _names_of(files: Sequence[Path]) -> list[str]:
     return [str(file) for file in files]
 
 
-def _hashes(files: Sequence[Path]) -> dict[str, str]:
+def _read(file: Address) -> bytes:
+    try:
+        content = read_bytes(file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    if content is None:
+        raise InputError(f"{file}: cannot be read (there is no such file)")
+    return content
+
+
+def _hashes(files: Sequence[Address], read: Sequence[bytes]) -> dict[str, str]:
     hashes: dict[str, str] = {}
-    for file in files:
-        try:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    for file, content in zip(files, read, strict=True):
+        digest = hashlib.sha256(content).hexdigest()
         if digest in hashes.values():
             twin = next(name for name, known in hashes.items() if known == digest)
             raise InputError(f"{file}: is the same as {twin}; an interpreter's answers count once")
@@ -113,9 +125,9 @@ def _hashes(files: Sequence[Path]) -> dict[str, str]:
     return hashes
 
 
-def _rows(file: Path, form: Form, name: str | None) -> pd.DataFrame:
+def _rows(file: Address, read: bytes, name: str | None, form: Form) -> pd.DataFrame:
     """The answers of one file, see ``Answers.table``; of its interpreter's name, or of columns' if that is None."""
-    content, shapes = _content(file)
+    content, shapes = _content(file, read)
     if not len(content):
         raise InputError(f"{file}: holds no points")
     number = _column(file, form.id, content) or form.id
@@ -139,7 +151,7 @@ def _rows(file: Path, form: Form, name: str | None) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _column(file: Path, name: str, content: pd.DataFrame) -> str | None:
+def _column(file: Address, name: str, content: pd.DataFrame) -> str | None:
     """A column whatever its case, since tools change it; None if there is none.
 
     Raises:
@@ -153,11 +165,11 @@ def _column(file: Path, name: str, content: pd.DataFrame) -> str | None:
     return alike[0] if alike else None
 
 
-def _content(file: Path) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
+def _content(file: Address, read: bytes) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
     """Columns of a file as stripped text, an index that names each row or feature, and its shapes if it has any."""
     if file.suffix.lower() in TABLES:
-        return _table(file), None
-    features = read_features(file, "points")
+        return _table(file, read), None
+    features = _features(file, read)
     features.index = pd.Index([f"feature {number}" for number in range(1, len(features) + 1)])
     bare = features.index[without_geometry(features)]
     if len(bare):
@@ -165,12 +177,20 @@ def _content(file: Path) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
     return pd.DataFrame(features.drop(columns=features.geometry.name)).map(_text), features.geometry
 
 
-def _table(file: Path) -> pd.DataFrame:
+def _features(file: Address, read: bytes) -> gpd.GeoDataFrame:
+    if not is_cloud(file):
+        return read_features(file, "points")
+    with tempfile.TemporaryDirectory(prefix="stook-") as folder:
+        copy = Path(folder) / file.name
+        copy.write_bytes(read)
+        return read_features(file, "points", copy)
+
+
+def _table(file: Address, read: bytes) -> pd.DataFrame:
     """The rows of a CSV; what is missing at the end of one is empty."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = list(csv.reader(text, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(read.decode("utf-8-sig"), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as CSV ({' '.join(str(error).split())})") from error
     rows = {f"row {number}": line for number, line in enumerate(lines, 1) if line}  # blank lines are none
     if not rows:
@@ -196,7 +216,7 @@ def _text(value: object) -> str:
 
 
 def _coordinates(
-    file: Path, form: Form, content: pd.DataFrame, shapes: gpd.GeoSeries | None
+    file: Address, form: Form, content: pd.DataFrame, shapes: gpd.GeoSeries | None
 ) -> tuple[pd.Series, pd.Series]:
     """Longitude and latitude of each row, NaN where one is missing: of the columns, else of the points."""
     columns = [_column(file, name, content) for name in (form.longitude, form.latitude)]

@@ -1,20 +1,20 @@
-"""Estimates on disk: what a sample and its answers gave, kept beside the season's editions and never changed.
+"""Estimates as they are kept: what a sample and its answers gave, kept beside the season's editions and never changed.
 
 ``<season>/estimates/<edition>/<name>/`` holds ``estimates.parquet`` and ``.csv``, ``disagreements.csv`` and
 ``summary.json``, which is written last and makes the folder whole.
 """
 
-import shutil
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from models.errors import InputError
 from transforms.editions.plan import digest
 from transforms.statistics.table import write_table
-from transforms.store import exclusive, read_json, write_json, writing
+from transforms.store import Address, appearing, read_bytes, read_whole, whole_folders, write_json, writing
 
 VERSION = 2  # raised whenever the same answers would give other figures
 
@@ -22,7 +22,6 @@ ESTIMATES = "estimates"  # folder of a season
 SUMMARY = "summary.json"
 TABLE = "estimates.parquet"
 DISAGREEMENTS = "disagreements.csv"
-WRITING, LOCK = ".writing", ".lock"
 
 MOST_NAMED = 3  # places in a reason
 
@@ -62,12 +61,12 @@ class Estimates:
         folder: Of it.
     """
 
-    folder: Path
+    folder: Address
 
     @property
     def table(self) -> pd.DataFrame:
-        """Rows of ``COLUMNS``."""
-        return pd.read_parquet(self.folder / TABLE)
+        """Rows of ``COLUMNS``; raises InputError where the set is not there any more."""
+        return pd.read_parquet(io.BytesIO(self._there(read_bytes(self.folder / TABLE))))
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -78,13 +77,18 @@ class Estimates:
         ``points``, ``unanswered``, ``disagreeing``, ``unresolved``, ``notes``. Of a change ``answers`` has the files of
         both seasons; ``interpreters`` to ``notes`` are of the later one, and under ``before`` of the earlier.
         """
-        summary: Mapping[str, Any] = read_json(self.folder / SUMMARY)
+        summary: Mapping[str, Any] = self._there(read_whole(self.folder, SUMMARY))
         return summary
+
+    def _there(self, content: Any) -> Any:
+        if content is None:
+            raise InputError(f"{self.folder}: these estimates are not there any more, or not all of them")
+        return content
 
     @classmethod
     def write(
         cls,
-        season: Path,
+        season: Address,
         name: str,
         table: pd.DataFrame,
         disagreements: pd.DataFrame,
@@ -102,29 +106,35 @@ class Estimates:
             summary: See ``summary``.
 
         Raises:
-            UnreachableError: If the disk takes no files.
+            UnreachableError: If the store takes no files.
         """
         kept = cls(season / ESTIMATES / summary["edition"] / name)
-        hidden = season / ESTIMATES / WRITING
-        with writing(season / ESTIMATES), exclusive(season / ESTIMATES / LOCK):
-            shutil.rmtree(hidden, ignore_errors=True)
-            if kept.folder.exists():
+        with writing(season / ESTIMATES):
+            if read_whole(kept.folder, SUMMARY) is not None:
                 write_json(kept.folder / SUMMARY, dict(summary))
                 return kept
-            try:
-                hidden.mkdir()
-                for path in (hidden / TABLE, hidden / "estimates.csv"):
+            with appearing(kept.folder, SUMMARY) as made:
+                for path in (made / TABLE, made / "estimates.csv"):
                     write_table(table, path)
-                write_table(disagreements, hidden / DISAGREEMENTS)
-                write_json(hidden / SUMMARY, dict(summary))
-                kept.folder.parent.mkdir(exist_ok=True)
-                hidden.rename(kept.folder)
-            finally:
-                shutil.rmtree(hidden, ignore_errors=True)
+                write_table(disagreements, made / DISAGREEMENTS)
+                write_json(made / SUMMARY, dict(summary))
         return kept
 
     @classmethod
-    def newest(cls, season: Path, edition: str, product: str | None = None, change: bool = False) -> "Estimates | None":
+    def of(cls, season: Address, edition: str) -> "list[Estimates]":
+        """All sets of an edition that are whole, by name.
+
+        Args:
+            season: Folder of the season.
+            edition: Its id.
+        """
+        home = season / ESTIMATES / edition
+        return [cls(home / name) for name in whole_folders(home, SUMMARY)]
+
+    @classmethod
+    def newest(
+        cls, season: Address, edition: str, product: str | None = None, change: bool = False
+    ) -> "Estimates | None":
         """The set that was made last for an edition, or None.
 
         Args:
@@ -133,10 +143,13 @@ class Estimates:
             product: Of the map; any if None.
             change: Whether sets of change between two seasons are wanted, or those of one season.
         """
-        found = [cls(path.parent) for path in (season / ESTIMATES / edition).glob(f"*/{SUMMARY}")]
-        found = [one for one in found if (one.summary["since"] is not None) == change]
-        found = [one for one in found if product is None or one.summary["sample"]["product"] == product]
-        return max(found, key=lambda one: (one.summary["made"], one.folder.name), default=None)
+        found = [(one.summary, one) for one in cls.of(season, edition)]
+        wanted = [
+            (summary["made"], one.folder.name, one)
+            for summary, one in found
+            if (summary["since"] is not None) == change and (product is None or summary["sample"]["product"] == product)
+        ]
+        return max(wanted, key=lambda one: one[:2])[2] if wanted else None
 
 
 def reasons_in(table: pd.DataFrame, column: str) -> list[tuple[str, str]]:

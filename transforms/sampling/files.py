@@ -6,8 +6,6 @@ number of a point the same.
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,42 +22,34 @@ from transforms.ground.geodesy import project, to_lonlat
 from transforms.ground.grid import Zone
 from transforms.ground.polygons import LONLAT, squares
 from transforms.sampling.sample import DESIGN, DESIGNS, KEY, SAMPLES, Sample, SampleDesign
-from transforms.store import exclusive, write_json, writing
+from transforms.store import Address, appearing, read_whole, write_json, writing
 
 POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG = "points.csv", "points.geojson", "points.gpkg"
 INTERPRETERS_FILES = (POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG)
-DRAWING, LOCK = ".drawing", ".lock"
 
 
-def sample_folder(season: Path, sample: str) -> Path:
+def sample_folder(season: Address, sample: str) -> Address:
     """Where a sample of a season is, or would be."""
     return season / SAMPLES / sample
 
 
-def write_sample(season: Path, sample: Sample) -> Path:
+def write_sample(season: Address, sample: Sample) -> Address:
     """Write a sample and the files for its interpreters; returns its folder, which appears whole.
 
-    If another process wrote the same sample meanwhile, that one stays. What a killed one left is removed.
+    If another process wrote the same sample meanwhile, that one stays. What a killed one left is removed, or written
+    over in a bucket.
 
     Raises:
-        UnreachableError: If the disk does not take it.
+        UnreachableError: If the store does not take it.
     """
     folder = sample_folder(season, sample.drawn.id)
-    hidden = folder.parent / DRAWING
-    with writing(folder.parent), exclusive(folder.parent / LOCK):
-        shutil.rmtree(hidden, ignore_errors=True)
-        if folder.exists():
-            return folder
-        try:
-            hidden.mkdir()
-            sample.points.to_parquet(hidden / KEY, index=False)
-            write_points(hidden, sample.points, sample.drawn)
-            drawn = replace(sample.drawn, key_sha256=hashlib.sha256((hidden / KEY).read_bytes()).hexdigest())
-            write_json(hidden / DESIGN, DESIGNS.dump_python(drawn, mode="json"))
-            _sync(hidden)
-            hidden.rename(folder)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+    if read_whole(folder, DESIGN) is not None:
+        return folder
+    with writing(folder.parent), appearing(folder, DESIGN) as made:
+        sample.points.to_parquet(made / KEY, index=False)
+        write_points(made, sample.points, sample.drawn)
+        drawn = replace(sample.drawn, key_sha256=hashlib.sha256((made / KEY).read_bytes()).hexdigest())
+        write_json(made / DESIGN, DESIGNS.dump_python(drawn, mode="json"))
     return folder
 
 
@@ -106,10 +96,3 @@ def _dated(moment: str) -> Iterator[None]:
         yield
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-
-
-def _sync(folder: Path) -> None:
-    """Wait until a folder's files are on disk."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

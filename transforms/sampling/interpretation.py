@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from models.errors import InputError
 from transforms.ground.geodesy import WGS84
 from transforms.sampling.answer_files import Form, read_answers
 from transforms.sampling.files import cells_of
+from transforms.store import Address
 
 MOVED_M = 1.0  # what coordinates lose in files of five decimals; farther is another place
 NAMED = 5  # points in a message
@@ -38,7 +38,7 @@ class Interpretation:
 
 
 def interpreted(
-    files: Sequence[Path], form: Form, points: pd.DataFrame, classes: Sequence[str] | None, cell_m: float
+    files: Sequence[Address], form: Form, points: pd.DataFrame, classes: Sequence[str] | None, cell_m: float
 ) -> Interpretation:
     """The answers to a sample's points.
 

@@ -1,4 +1,4 @@
-"""A drawn sample on disk: its design for us, its points for interpreters.
+"""A drawn sample as it is kept: its design for us, its points for interpreters.
 
 In ``<season>/samples/<id>/`` ``design.json`` and ``key.parquet`` are ours; ``points.csv``, ``points.geojson`` and
 ``points.gpkg`` are for interpreters and do not say what the map says.
@@ -8,7 +8,6 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.errors import InputError
 from transforms.estimators.design import Design, Stratum
-from transforms.store import read_json
+from transforms.store import Address, read_bytes, read_whole, whole_folders
 
 SAMPLES = "samples"  # folder of a season
 DESIGN = "design.json"
@@ -102,7 +101,7 @@ class Sample:
     points: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path) -> "Sample":
+    def read(cls, folder: Address) -> "Sample":
         """The sample in a folder.
 
         Raises:
@@ -124,13 +123,13 @@ class Sample:
         return Design(strata, self.points["stratum"].to_numpy()[answered])
 
 
-def read_design(folder: Path) -> SampleDesign:
+def read_design(folder: Address) -> SampleDesign:
     """How the sample in a folder was drawn.
 
     Raises:
         InputError: If there is none, or the file was changed to what is no design.
     """
-    data = read_json(folder / DESIGN)
+    data = read_whole(folder, DESIGN)
     if data is None:
         raise InputError(f"{folder}: there is no sample; draw one with 'stook sample'")
     try:
@@ -141,10 +140,22 @@ def read_design(folder: Path) -> SampleDesign:
         raise InputError(f"{folder / DESIGN}: {field}: {first['msg']}; it is no design of a sample") from error
 
 
-def _key(file: Path, drawn: SampleDesign) -> pd.DataFrame:
+def designs_in(season: Address) -> dict[Address, SampleDesign]:
+    """Folder -> design of every sample of a season, by name.
+
+    Raises:
+        InputError: As ``read_design``.
+    """
+    home = season / SAMPLES
+    return {home / name: read_design(home / name) for name in whole_folders(home, DESIGN)}
+
+
+def _key(file: Address, drawn: SampleDesign) -> pd.DataFrame:
     """The points of a design; raises InputError if they are not those that were drawn by it."""
     try:
-        content = file.read_bytes()
+        content = read_bytes(file)
+        if content is None:
+            raise FileNotFoundError("it is missing")
         points = pd.read_parquet(io.BytesIO(content))
         counts = points["stratum"].value_counts()
     except (OSError, ValueError, KeyError) as error:

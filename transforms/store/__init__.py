@@ -3,7 +3,7 @@
 Everything that decides something (pointer, lease, ledger, edition) goes through here; pixels go through Zarr.
 """
 
-from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, on_this_machine, zarr_store
+from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, zarr_store
 from transforms.store.failures import CLOUD_FAILURES, STORE_FAILURES, ChangedError, reason_of, writing
 from transforms.store.files import (
     SCRAP,
@@ -15,6 +15,7 @@ from transforms.store.files import (
     folders_in,
     json_bytes,
     link,
+    names_below,
     read_bytes,
     read_json,
     remove,
@@ -27,6 +28,8 @@ from transforms.store.files import (
     write_json,
 )
 from transforms.store.swapping import Version, read_versioned, swap
+from transforms.store.uploading import upload_whole
+from transforms.store.whole import appearing, read_whole, whole_folders
 
 __all__ = [
     "CLOUD",
@@ -36,6 +39,7 @@ __all__ = [
     "ChangedError",
     "Address",
     "Version",
+    "appearing",
     "bytes_below",
     "exclusive",
     "exists",
@@ -45,11 +49,12 @@ __all__ = [
     "is_cloud",
     "json_bytes",
     "link",
-    "on_this_machine",
+    "names_below",
     "address_of",
     "read_bytes",
     "read_json",
     "read_versioned",
+    "read_whole",
     "reason_of",
     "remove",
     "remove_folder",
@@ -58,6 +63,8 @@ __all__ = [
     "scraps_below",
     "swap",
     "sweep",
+    "upload_whole",
+    "whole_folders",
     "write_bytes",
     "write_json",
     "writing",

@@ -12,8 +12,6 @@ from zarr.abc.store import Store
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
-from models.errors import InputError
-
 # Buckets are asked for their kind otherwise, with a second client and a warning for each process that may not ask.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
@@ -41,13 +39,6 @@ def address_of(address: str | Address) -> Address:
 def is_cloud(where: Address) -> bool:
     """Whether a place is in Google Cloud Storage."""
     return isinstance(where, GCSPath)
-
-
-def on_this_machine(where: Address, what: str) -> Path:
-    """A place of this machine; raises InputError, naming ``what`` needs it, for one in Google Cloud Storage."""
-    if isinstance(where, GCSPath):
-        raise InputError(f"output: {where}: {what} in a folder of a machine; copy the season's folder to one")
-    return where
 
 
 def zarr_store(where: Address, read_only: bool = False) -> Store:

@@ -75,9 +75,27 @@ def put(where: GCSPath, content: bytes, generation: int | None = None) -> int:
     return int(written.generation)
 
 
-def upload(file: Path, where: GCSPath) -> None:
-    """Write a file of this machine as an object, which appears whole."""
-    blob(where).upload_from_filename(str(file), content_type="application/octet-stream", retry=RETRY)
+def upload(file: Path, where: GCSPath, generation: int | None = None) -> int:
+    """Write a file of this machine as an object, which appears whole; returns its generation.
+
+    Args:
+        file: The file.
+        where: The object.
+        generation: Write only over this one, what may be replaced again; ``ABSENT`` for none.
+
+    Raises:
+        ChangedError: If another generation is there, also that of a first try whose answer was lost.
+    """
+    written = blob(where)
+    if generation is not None:
+        written.cache_control = "no-store"
+    try:
+        written.upload_from_filename(
+            str(file), content_type="application/octet-stream", if_generation_match=generation, retry=RETRY
+        )
+    except PreconditionFailed:
+        raise ChangedError(f"{where}: was changed by somebody else") from None
+    return int(written.generation)
 
 
 def download(where: GCSPath, file: Path) -> None:
@@ -105,11 +123,21 @@ def exists(where: GCSPath) -> bool:
     return bool(blob(where).exists(retry=RETRY))
 
 
-def delete(where: GCSPath) -> None:
-    """Remove an object if it is there."""
+def generation(where: GCSPath) -> int:
+    """The generation of an object, ``ABSENT`` where there is none."""
+    found = blob(where)
     try:
-        blob(where).delete(retry=RETRY)
+        found.reload(retry=RETRY)
     except NotFound:
+        return ABSENT
+    return int(found.generation)
+
+
+def delete(where: GCSPath, generation: int | None = None) -> None:
+    """Remove an object if it is there, and of this generation where one is given."""
+    try:
+        blob(where).delete(if_generation_match=generation, retry=RETRY)
+    except (NotFound, PreconditionFailed):
         return
 
 
@@ -123,6 +151,13 @@ def below(where: GCSPath) -> Iterator[storage.Blob]:
     """Every object whose name starts with a place and a slash, by name."""
     bucket, _, name = where.path.partition("/")
     yield from client().list_blobs(bucket, prefix=f"{name.rstrip('/')}/", retry=RETRY)
+
+
+def generations_below(where: GCSPath) -> dict[str, int]:
+    """What follows a place and a slash in names of objects -> their generation."""
+    prefix = f"{where.path.partition('/')[2].rstrip('/')}/"
+    found = {each.name.removeprefix(prefix): int(each.generation) for each in below(where)}
+    return {name: each for name, each in found.items() if name and not name.endswith("/")}  # of consoles, see below
 
 
 def files_in(where: GCSPath) -> Iterator[storage.Blob]:

@@ -19,7 +19,7 @@ from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
 from transforms.store import cloud
-from transforms.store.addresses import Address, on_this_machine
+from transforms.store.addresses import Address
 
 SCRAP = ".partial"  # how what a writer that was killed leaves behind ends: ours in ``replacing``, Zarr's beside a shard
 
@@ -72,7 +72,8 @@ def link(source: Address, target: Address) -> None:
         if not cloud.copy(source, target):
             cloud.delete(target)
         return
-    source, target = on_this_machine(source, "a link's end is"), on_this_machine(target, "a link's end is")
+    if isinstance(source, GCSPath) or isinstance(target, GCSPath):
+        raise ValueError(f"{source} and {target}: are not in the same store")
     if not source.exists():
         target.unlink(missing_ok=True)
         return
@@ -162,6 +163,13 @@ def folders_in(folder: Address) -> list[str]:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except FileNotFoundError:
         return []
+
+
+def names_below(folder: Address) -> set[str]:
+    """Names of all files in a folder and in the folders in it, relative to it."""
+    if isinstance(folder, GCSPath):
+        return set(cloud.generations_below(folder))
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def bytes_below(folder: Address) -> int:

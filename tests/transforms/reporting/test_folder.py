@@ -1,41 +1,66 @@
-"""A folder is replaced as a whole, and only where it is ours."""
+"""A folder is replaced as a whole, and only where it is ours, on a disk and in a bucket."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from models.errors import InputError
 from transforms.reporting import folder as folders
-from transforms.reporting.folder import replacing_folder, write_contents
+from transforms.reporting.folder import CONTENTS, replacing_folder, write_contents
+from transforms.store import (
+    Address,
+    address_of,
+    cloud,
+    folders_in,
+    is_cloud,
+    names_below,
+    read_bytes,
+    read_whole,
+    write_bytes,
+)
+
+WRITERS = 4
 
 
-def write(target: Path, text: str) -> None:
+def write(target: Address, text: str, *more: str) -> None:
     with replacing_folder(target) as folder:
         (folder / "figures").mkdir()
-        (folder / "figures" / "table.csv").write_text(text)
+        for name in ("table.csv", *more):
+            (folder / "figures" / name).write_text(text)
         write_contents(folder, {"edition": text})
 
 
-def content(target: Path) -> str:
-    return (target / "figures" / "table.csv").read_text()
+def content(target: Address) -> str:
+    found = read_bytes(target / "figures/table.csv")
+    assert found is not None
+    return found.decode()
 
 
-def test_a_folder_appears_and_is_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "report"
+def test_a_folder_appears_and_is_replaced(home: Address) -> None:
+    target = home / "deep/report"
     for text in ("one", "two"):
         write(target, text)
-        assert content(target) == text
-    assert [path.name for path in target.parent.iterdir()] == ["report"]
+        assert content(target) == text and read_whole(target, CONTENTS)["edition"] == text
+    assert folders_in(home / "deep") == ["report"]
 
 
-def test_readers_find_one_or_the_other_while_it_is_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "report"
+def test_readers_find_the_old_one_while_the_new_one_is_made(home: Address) -> None:
+    target = home / "report"
     write(target, "old")
     with replacing_folder(target) as folder:
         (folder / "half").write_text("x")
-        assert content(target) == "old"
+        assert content(target) == "old" and read_whole(target, CONTENTS)["edition"] == "old"
         write_contents(folder, {})
-    assert (target / "half").exists()
+    assert names_below(target) == {"half", CONTENTS}
+
+
+def test_files_that_the_new_one_has_not_are_gone(home: Address) -> None:
+    target = home / "report"
+    write(target, "one", "estimates.csv")
+    write(target, "two")
+    assert names_below(target) == {"figures/table.csv", CONTENTS}
 
 
 def test_a_system_that_cannot_exchange_moves_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,14 +74,47 @@ def test_a_system_that_cannot_exchange_moves_one_aside(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
-    target = tmp_path / "report"
+def test_a_failure_leaves_what_was_there(home: Address) -> None:
+    target = home / "report"
     write(target, "old")
     with pytest.raises(RuntimeError), replacing_folder(target) as folder:
         (folder / "half").write_text("x")
         raise RuntimeError
-    assert content(target) == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert content(target) == "old" and read_whole(target, CONTENTS)["edition"] == "old"
+    assert folders_in(home) == ["report"]
+
+
+def test_in_a_bucket_the_contents_say_that_somebody_writes_until_all_is_there(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        assert read_whole(target, CONTENTS) is None
+        raise KeyboardInterrupt
+
+    target = address_of(f"{bucket}/{tmp_path.name}/report")
+    write(target, "old", "estimates.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud, "upload", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(target, "killed", "more.csv")
+    assert read_whole(target, CONTENTS) is None
+    write(target, "next")
+    assert content(target) == "next" and names_below(target) == {"figures/table.csv", CONTENTS}
+
+
+def test_of_several_reports_at_once_one_is_there_whole(home: Address) -> None:
+    target, together = home / "report", Barrier(WRITERS)
+    write(target, "old")
+
+    def attempt(text: str) -> None:
+        together.wait()
+        write(target, text, f"{text}.csv")
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(attempt, "abcd"))
+    told = read_whole(target, CONTENTS)
+    assert content(target) == told["edition"] != "old"
+    assert names_below(target) == {"figures/table.csv", f"figures/{told['edition']}.csv", CONTENTS}
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
@@ -65,19 +123,30 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     assert content(tmp_path / "report") == "one"
 
 
-def test_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "report"
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report").touch()
+    with pytest.raises(InputError, match="report: is a file; name a folder"):
+        write(tmp_path / "report", "one")
+
+
+def test_what_is_not_ours_is_never_replaced(home: Address) -> None:
+    target = home / "report"
     write(target, "one")
-    (target / "figures" / "notes.txt").write_text("theirs")
+    write_bytes(target / "figures/notes.txt", b"theirs")
     with pytest.raises(InputError, match="holds figures/notes.txt, which is not of the report"):
         write(target, "two")
-    assert (target / "figures" / "notes.txt").read_text() == "theirs"
+    assert read_bytes(target / "figures/notes.txt") == b"theirs" and content(target) == "one"
+    write_bytes(home / "letters/letter.txt", b"kept")
+    with pytest.raises(InputError, match="letters: is not empty and not a report"):
+        write(home / "letters", "two")
+    assert names_below(home / "letters") == {"letter.txt"}
 
 
-def test_a_file_that_comes_while_a_report_is_made_stays(tmp_path: Path) -> None:
-    target = tmp_path / "report"
+def test_a_file_that_comes_while_a_report_is_made_stays(home: Address) -> None:
+    target = home / "report"
     write(target, "one")
     with pytest.raises(InputError, match="late.txt"), replacing_folder(target) as folder:
         write_contents(folder, {})
-        (target / "late.txt").write_text("theirs")
-    assert (target / "late.txt").exists()
+        write_bytes(target / "late.txt", b"theirs")
+    assert read_bytes(target / "late.txt") == b"theirs"
+    assert not is_cloud(home) or content(target) == "one"

@@ -49,24 +49,24 @@ def painted_before(tile: Tile, grid: Grid) -> tuple[np.ndarray, np.ndarray] | No
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the place's results."""
     return tmp_path_factory.mktemp("place")
 
 
 @pytest.fixture(scope="session")
-def edition(home: Path) -> Edition:
+def edition(published: Path) -> Edition:
     """Cropland of 2019; read only."""
-    return publish_place(home, REGION, GRID, painted)
+    return publish_place(published, REGION, GRID, painted)
 
 
 @pytest.fixture(scope="session")
-def earlier(home: Path) -> Edition:
+def earlier(published: Path) -> Edition:
     """Cropland of 2018; read only."""
-    return publish_place(home, REGION, GRID, painted_before, year=2018)
+    return publish_place(published, REGION, GRID, painted_before, year=2018)
 
 
 @pytest.fixture(scope="session")
-def built(home: Path) -> Edition:
+def built(published: Path) -> Edition:
     """Building coverage of 2020, painted like cropland; read only."""
-    return publish_place(home, REGION, GRID, painted, year=2020, product="building_coverage")
+    return publish_place(published, REGION, GRID, painted, year=2020, product="building_coverage")

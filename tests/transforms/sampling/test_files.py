@@ -1,11 +1,14 @@
 """A sample's folder: whole or not there, and nothing of the map in what interpreters get."""
 
 import hashlib
+import io
 import json
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import geopandas as gpd
 import numpy as np
@@ -22,11 +25,25 @@ from transforms.editions.edition import Edition
 from transforms.ground.grid import Zone
 from transforms.sampling import files
 from transforms.sampling.drawing import drawn_points
-from transforms.sampling.files import INTERPRETERS_FILES, cells_of, sample_folder, write_sample
-from transforms.sampling.sample import KEY, SAMPLES, Sample, SampleDesign, SampledStratum
+from transforms.sampling.files import INTERPRETERS_FILES, cells_of, sample_folder, write_points, write_sample
+from transforms.sampling.sample import KEY, SAMPLES, Sample, SampleDesign, SampledStratum, designs_in
 from transforms.sampling.strata import measured_strata
+from transforms.statistics.table import write_table
+from transforms.store import (
+    Address,
+    files_in,
+    folders_in,
+    is_cloud,
+    names_below,
+    read_bytes,
+    read_json,
+    remove,
+    write_bytes,
+    write_json,
+)
 
 COUNTS = [25, 25, 25]
+WRITERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +61,39 @@ def sample(edition: Edition) -> Sample:
 
 @pytest.fixture
 def folder(sample: Sample, tmp_path: Path) -> Path:
-    """Where it was written."""
-    return write_sample(tmp_path, sample)
+    """Where it was written, on this machine."""
+    written = write_sample(tmp_path, sample)
+    assert isinstance(written, Path)
+    return written
 
 
-def test_a_sample_is_read_back_as_it_was_drawn(sample: Sample, folder: Path, tmp_path: Path) -> None:
-    assert folder == sample_folder(tmp_path, sample.drawn.id) == tmp_path / SAMPLES / "cropland-12345678"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(["design.json", KEY, *INTERPRETERS_FILES])
-    back = Sample.read(folder)
-    assert back.drawn == replace(sample.drawn, key_sha256=hashlib.sha256((folder / KEY).read_bytes()).hexdigest())
+@pytest.fixture
+def kept(sample: Sample, home: Address) -> Address:
+    """Where it was written, in either store."""
+    return write_sample(home, sample)
+
+
+def bytes_of(path: Address) -> bytes:
+    content = read_bytes(path)
+    assert content is not None
+    return content
+
+
+def test_a_sample_is_read_back_as_it_was_drawn(sample: Sample, kept: Address, home: Address) -> None:
+    assert kept == sample_folder(home, sample.drawn.id) == home / SAMPLES / "cropland-12345678"
+    assert names_below(kept) == {"design.json", KEY, *INTERPRETERS_FILES}
+    back = Sample.read(kept)
+    assert back.drawn == replace(sample.drawn, key_sha256=hashlib.sha256(bytes_of(kept / KEY)).hexdigest())
     pd.testing.assert_frame_equal(back.points, sample.points)
     assert back.points["before"].dtype == "Int64"
-    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
+    assert folders_in(kept.parent) == [kept.name] and set(files_in(kept.parent, "")) <= {".lock"}
+    assert designs_in(home) == {kept: back.drawn}
 
 
-def test_a_folder_without_a_sample_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_sample_is_refused(home: Address) -> None:
     with pytest.raises(InputError, match="there is no sample; draw one with 'stook sample'"):
-        Sample.read(tmp_path)
+        Sample.read(home)
+    assert designs_in(home) == {}
 
 
 SPOILED: dict[str, tuple[Callable[[dict], object], str]] = {
@@ -77,28 +110,30 @@ SPOILED: dict[str, tuple[Callable[[dict], object], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_design_that_was_changed_is_refused(case: str, folder: Path) -> None:
+def test_a_design_that_was_changed_is_refused(case: str, kept: Address) -> None:
     spoil, reason = SPOILED[case]
-    design = json.loads((folder / "design.json").read_text())
+    design = read_json(kept / "design.json")
     spoil(design)
-    (folder / "design.json").write_text(json.dumps(design))
+    write_json(kept / "design.json", design)
     with pytest.raises(InputError, match=reason) as refused:
-        Sample.read(folder)
+        Sample.read(kept)
     assert "\n" not in str(refused.value)
 
 
-def test_a_key_that_was_changed_is_refused(folder: Path) -> None:
-    key = pd.read_parquet(folder / KEY)
-    key.assign(lon=key["lon"] + 0.1).to_parquet(folder / KEY, index=False)
+def test_a_key_that_was_changed_is_refused(kept: Address) -> None:
+    key = pd.read_parquet(io.BytesIO(bytes_of(kept / KEY)))
+    write_table(key.assign(lon=key["lon"] + 0.1), kept / KEY)
     with pytest.raises(InputError, match="key.parquet: was changed since the sample was drawn"):
-        Sample.read(folder)
-    more = pd.concat([key, key.head(1).assign(stratum=99)])
-    more.to_parquet(folder / KEY, index=False)
+        Sample.read(kept)
+    write_table(pd.concat([key, key.head(1).assign(stratum=99)]), kept / KEY)
     with pytest.raises(InputError, match="key.parquet: has 76 points; 75 were drawn by design.json"):
-        Sample.read(folder)
-    (folder / KEY).write_text("text")
+        Sample.read(kept)
+    write_bytes(kept / KEY, b"text")
     with pytest.raises(InputError, match="key.parquet: cannot be read as the key of a sample"):
-        Sample.read(folder)
+        Sample.read(kept)
+    remove(kept / KEY)
+    with pytest.raises(InputError, match="key.parquet: cannot be read as the key of a sample .it is missing"):
+        Sample.read(kept)
 
 
 def test_a_sample_from_before_hashes_were_kept_is_read(sample: Sample, folder: Path) -> None:
@@ -167,36 +202,75 @@ def test_cells_are_as_wide_as_the_product_has_them(sample: Sample) -> None:
         assert wide.buffer(1e-7).contains(cell)
 
 
-def test_the_same_sample_gives_the_same_bytes(sample: Sample, folder: Path, tmp_path: Path) -> None:
-    again = write_sample(tmp_path / "again", sample)
-    for path in folder.iterdir():
-        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+def test_the_same_sample_gives_the_same_bytes_in_either_store(sample: Sample, folder: Path, home: Address) -> None:
+    again = write_sample(home / "again", sample)
+    assert names_below(again) == names_below(folder)
+    for name in names_below(folder):
+        assert read_bytes(again / name) == read_bytes(folder / name), name
 
 
-def test_a_sample_that_another_process_wrote_first_stays(sample: Sample, folder: Path, tmp_path: Path) -> None:
-    (folder / "mark").touch()
-    assert write_sample(tmp_path, sample) == folder
-    assert (folder / "mark").exists()
+def test_a_sample_that_another_process_wrote_first_stays(
+    sample: Sample, home: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faster(folder: Path, points: pd.DataFrame, design: SampleDesign) -> None:
+        monkeypatch.undo()  # the first one draws, and the second comes first
+        write_points(folder, points, design)
+        if is_cloud(home):  # on a disk it waits for the lock
+            write_sample(home, theirs)
+
+    theirs = replace(sample, drawn=replace(sample.drawn, drawn="2026-05-04T03:02:00+00:00"))
+    first = sample if not is_cloud(home) else theirs
+    monkeypatch.setattr(files, "write_points", faster)
+    folder = write_sample(home, sample)
+    before = {name: read_bytes(folder / name) for name in names_below(folder)}
+    assert Sample.read(folder).drawn.drawn == first.drawn.drawn
+    assert write_sample(home, replace(sample, drawn=replace(sample.drawn, drawn="later"))) == folder
+    assert {name: read_bytes(folder / name) for name in names_below(folder)} == before
 
 
-def test_what_a_killed_process_left_is_removed(sample: Sample, tmp_path: Path) -> None:
-    (tmp_path / SAMPLES / files.DRAWING).mkdir(parents=True)
-    (tmp_path / SAMPLES / files.DRAWING / "points.csv").touch()
-    folder = write_sample(tmp_path, sample)
+def test_of_the_same_sample_written_by_several_at_once_one_is_whole(
+    sample: Sample, home: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signed(folder: Path, _: pd.DataFrame, design: SampleDesign) -> None:
+        for name in INTERPRETERS_FILES:
+            (folder / name).write_text(design.drawn)
+
+    def attempt(second: int) -> set[str]:
+        mine = replace(sample, drawn=replace(sample.drawn, drawn=f"2026-05-04T03:02:0{second}+00:00"))
+        together.wait()
+        folder = write_sample(home, mine)
+        return {Sample.read(folder).drawn.drawn} | {bytes_of(folder / name).decode() for name in INTERPRETERS_FILES}
+
+    together = Barrier(WRITERS)
+    monkeypatch.setattr(files, "write_points", signed)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        seen = list(pool.map(attempt, range(WRITERS)))
+    assert len(seen[0]) == 1 and all(one == seen[0] for one in seen)
+
+
+def test_what_a_killed_process_left_is_no_sample_and_does_no_harm(sample: Sample, home: Address) -> None:
+    left = sample_folder(home, sample.drawn.id) if is_cloud(home) else home / SAMPLES / ".writing"
+    write_bytes(left / "points.csv", b"")
+    if is_cloud(home):
+        write_json(left / "design.json", {"writing": "killed", "files": ["points.csv"]})
+    assert designs_in(home) == {}
+    with pytest.raises(InputError, match="there is no sample"):
+        Sample.read(left)
+    folder = write_sample(home, sample)
     assert len(Sample.read(folder).points) == sum(COUNTS)
-    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", folder.name]
+    assert folders_in(folder.parent) == [folder.name] and set(files_in(folder.parent, "")) <= {".lock"}
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind(
-    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample: Sample, home: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "write_points", full)
     with pytest.raises(UnreachableError, match="output: cannot write .*samples: No space left on device"):
-        write_sample(tmp_path, sample)
-    assert [path.name for path in (tmp_path / SAMPLES).iterdir()] == [".lock"]
+        write_sample(home, sample)
+    assert names_below(home) <= {f"{SAMPLES}/.lock"} and folders_in(home / SAMPLES) == []
 
 
 def test_a_sample_without_answers_to_some_points_is_a_design_of_the_others(sample: Sample) -> None:

