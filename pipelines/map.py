@@ -112,7 +112,7 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter, kind: Kin
         if published:
             backoff = config.run.backoff()
             again = rounded_as_made(plan, edition)
-            edition = open_edition(folder, again, region, reporter, frozen=edition, backoff=backoff, lease=lease)
+            edition = open_edition(folder, again, region, reporter, edition, edition, backoff=backoff, lease=lease)
         return fill(folder, lease, edition, config, reporter)
 
 
@@ -164,6 +164,7 @@ def run(
                 plan,
                 region,
                 reporter,
+                rounded_as=None if anew else folder.current_of(plan.key),
                 refreshes=refresh,
                 carries=not anew,
                 backoff=config.run.backoff(),

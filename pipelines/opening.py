@@ -28,6 +28,7 @@ def open_edition(
     region: Region,
     reporter: Reporter,
     frozen: Edition | None = None,
+    rounded_as: Edition | None = None,
     refreshes: bool = False,
     carries: bool = True,
     backoff: BackOff | None = None,
@@ -41,6 +42,8 @@ def open_edition(
         region: Where.
         reporter: Told what is found.
         frozen: An edition of the same plan whose inputs are taken instead of searching the archives.
+        rounded_as: An edition of the same plan; feature vectors are brought to eight bits as its are, for otherwise
+            none of them could be taken over. It is found out anew if None.
         refreshes: Whether it was asked for by name; kept with the edition, so that a run that was stopped can go on.
         carries: Whether unchanged tiles are taken over from the published edition.
         backoff: How patiently archives are asked.
@@ -60,7 +63,7 @@ def open_edition(
     for derived in plan.derived:
         told[derived.product] = joined([told[name] for name in derived.inputs])
     licences = {name: facts.licence for name, facts in told.items()}
-    quantisation = quantisation_of(plan, region, inputs, absent, backoff, frozen)
+    quantisation = quantisation_of(plan, region, inputs, absent, backoff, rounded_as)
     with folder.opening(plan) as (edition, manifest):
         if quantisation is not None:
             manifest["quantisation"] = asdict(quantisation)
@@ -94,14 +97,14 @@ def quantisation_of(
     inputs: Inputs,
     absent: frozenset[str],
     backoff: BackOff | None = None,
-    frozen: Edition | None = None,
+    rounded_as: Edition | None = None,
 ) -> Quantisation | None:
-    """How vectors are brought to eight bits, if this edition stores them so: as those that it takes over are."""
+    """How vectors are brought to eight bits, if this edition stores them so; see ``open_edition``."""
     [first, *_] = plan.products
     encoding = first.encoding
     if first.product != EMBEDDING or isinstance(encoding, PictureEncoding) or encoding.storage != "int8":
         return None
-    found = frozen.manifest.get("quantisation") if frozen is not None else None
+    found = rounded_as.manifest.get("quantisation") if rounded_as is not None else None
     if found is not None:
         return Quantisation(tuple(found["offset"]), tuple(found["spread"]))
     return fit_quantisation(plan, encoding, region, inputs, absent, Embedder(first.model.encoder()), backoff)

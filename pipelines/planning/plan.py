@@ -174,7 +174,10 @@ def look(
         begun = time.perf_counter()
         home = SeasonFolder(scratch, config.name, folder.season)
         backoff = config.run.backoff()
-        like = opened or open_edition(home, plan, region, SilentReporter(), carries=not anew, backoff=backoff)
+        rounded_as = None if anew else folder.current_of(plan.key)
+        like = opened or open_edition(
+            home, plan, region, SilentReporter(), rounded_as=rounded_as, carries=not anew, backoff=backoff
+        )
         opening_s = 0.0 if opened else time.perf_counter() - begun
         materials = Materials(like, machine_of(config), folder)
         published = opened is not None and folder.status(opened) == "published"

@@ -115,6 +115,11 @@ class SeasonFolder:
         edition = Edition(self.folder / pointer["edition"])
         return edition if edition.exists else None
 
+    def current_of(self, key: str) -> Edition | None:
+        """The published edition if it was made from a plan, else None."""
+        current = self.current()
+        return current if current is not None and current.manifest["key"] == key else None
+
     def status(self, edition: Edition) -> str:
         """``published``, ``superseded`` or ``open``."""
         pointer = read_json(self.folder / POINTER) or UNPUBLISHED

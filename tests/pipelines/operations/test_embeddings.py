@@ -193,6 +193,22 @@ def test_only_the_failed_tiles_of_vectors_are_made_again(
         run(season, "retry", "--embeddings", "--quiet")
 
 
+def test_a_refresh_keeps_offset_and_spread_which_anew_finds_again(pristine_season: SmallSeason, tmp_path: Path) -> None:
+    season = with_vectors(pristine_season.copy(tmp_path / "season"), "int8")
+    assert stook_embed(season).status == 0
+    first = vectors_of(season)
+    for path in season.items():  # less to see: other vectors at the points that they are found at
+        if path.name.startswith("S2") and "_202306" in path.name:
+            item = json.loads(path.read_text())
+            path.write_text(
+                json.dumps(item | {"properties": item["properties"] | {"datetime": "2022-06-02T08:05:00Z"}})
+            )
+    assert run(season, "embed", "--refresh", "--quiet").event("run_finished")["computed"] == TILES
+    assert vectors_of(season).manifest["quantisation"] == first.manifest["quantisation"]
+    assert run(season, "embed", "--anew", "--quiet").event("run_finished")["computed"] == TILES
+    assert vectors_of(season).manifest["quantisation"] != first.manifest["quantisation"]
+
+
 def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: SmallSeason, tmp_path: Path) -> None:
     """Vectors that were stored since are of another one, and would make every tile another."""
     season = with_vectors(pristine_season.copy(tmp_path / "season"), "int8")
