@@ -160,6 +160,21 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
     map_pipeline.derive_tiles(journal, JsonReporter())
 
 
+def test_no_second_stage_runs_where_nothing_derived_is_due(
+    mapped: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    season = mapped.copy(tmp_path / "season")
+    (season.output / "current.json").unlink()  # as if the run had been killed before it published
+    ran = []
+    whole = map_pipeline.run_stage
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda *given: ran.append(given[1]) or whole(*given))
+    told = run(season, "--quiet")
+    assert "derivation_started" not in [event["event"] for event in told.events]
+    assert (told.event("run_finished")["derived"], told.event("run_finished")["published"]) == (0, True)
+    assert ran == [[]]  # that of the models, of no tile
+    assert_same_maps(published(season), published(mapped))
+
+
 def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -176,6 +191,7 @@ def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
     first = weakref.ref(map_tiles.job_of(hashable, Machine()))
     released: list[bool] = []
     monkeypatch.setattr(map_pipeline, "derive_job_of", lambda _: released.append(first() is None))
+    monkeypatch.setattr(map_pipeline, "due_derived", lambda _: ["32637_1_1"])
     ready: list[int] = []
     monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: ready.append(len(released)))
     config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
