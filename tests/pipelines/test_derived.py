@@ -1,6 +1,7 @@
 """Smoothed cropland and farmed cells made from the maps of the same run, published only with all of them."""
 
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from transforms.editions.farmed import COLOURS, LEGEND, farmed
 from transforms.editions.map_store import open_layer
 from transforms.editions.plan import FarmedRule, SmoothingRule
 from transforms.editions.season_folder import SeasonFolder
+from transforms.ground.grid import Tile
 from transforms.tiles import map_tiles
 from transforms.tiles.materials import Machine
 from transforms.tiles.smoothing import smoothed
@@ -161,18 +163,29 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
 
 
 def test_no_second_stage_runs_where_nothing_derived_is_due(
+    mapped: SmallSeason, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(map_pipeline, "run_stage", None)
+    journal: Any = SimpleNamespace(edition=published(mapped), config=None)
+    map_pipeline.derive_tiles(journal, JsonReporter())
+    assert capsys.readouterr().out == ""
+
+
+def test_the_second_stage_runs_over_the_tiles_that_lack_something_only(
     mapped: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    season = mapped.copy(tmp_path / "season")
-    (season.output / "current.json").unlink()  # as if the run had been killed before it published
-    ran = []
-    whole = map_pipeline.run_stage
-    monkeypatch.setattr(map_pipeline, "run_stage", lambda *given: ran.append(given[1]) or whole(*given))
-    told = run(season, "--quiet")
-    assert "derivation_started" not in [event["event"] for event in told.events]
-    assert (told.event("run_finished")["derived"], told.event("run_finished")["published"]) == (0, True)
-    assert ran == [[]]  # that of the models, of no tile
-    assert_same_maps(published(season), published(mapped))
+    edition = published(mapped.copy(tmp_path / "season"))
+    *_, last = edition.manifest["tiles"]
+    record, version = edition.ledger.held(Tile.parse(last))
+    assert record is not None
+    kept = {name: made for name, made in record.products.items() if name != "farmed_cells"}
+    edition.ledger.commit(replace(record, products=kept), version)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda stage, tiles, *_: ran.append(tiles))
+    config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
+    journal: Any = SimpleNamespace(edition=edition, config=config, signals=None, derived=None)
+    map_pipeline.derive_tiles(journal, SilentReporter())
+    assert ran == [[last]]
 
 
 def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
