@@ -29,12 +29,7 @@ SCHEMA = pa.schema(
     }
 )
 LISTING = b"stook.listing"  # in the table's metadata
-REPEATED = [
-    "product",
-    "status",
-    "error",
-    "finished",
-]  # columns worth a dictionary; the others' values are all different
+REPEATED = ["product", "status", "error", "finished"]  # the columns that a dictionary makes smaller
 FORM: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": REPEATED,
