@@ -21,6 +21,7 @@ from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_
 from tests.pipelines.test_piles import published, run
 from transforms.editions.edition import Edition
 from transforms.editions.farmed import COLOURS, LEGEND, farmed
+from transforms.editions.ledger import Ledger
 from transforms.editions.map_store import open_layer
 from transforms.editions.plan import FarmedRule, SmoothingRule
 from transforms.editions.season_folder import SeasonFolder
@@ -169,6 +170,16 @@ def test_no_second_stage_runs_where_nothing_derived_is_due(
     journal: Any = SimpleNamespace(edition=published(mapped), config=None)
     map_pipeline.derive_tiles(journal, JsonReporter())
     assert capsys.readouterr().out == ""
+
+
+def test_a_finished_edition_is_told_of_without_reading_records_one_by_one(
+    mapped: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "_record", None)
+    [state] = stook("status", mapped.config, "--json").events
+    assert state["complete"] and state["products"]["farmed_cells"]["done"] == TILES
+    assert stook("statistics", mapped.config, "--year", mapped.year).status == 0
+    assert run(mapped, "--quiet").event("nothing_to_do")["failed"] == 0
 
 
 def test_the_second_stage_runs_over_the_tiles_that_lack_something_only(
