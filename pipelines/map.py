@@ -21,7 +21,7 @@ from transforms.editions.season_folder import SeasonFolder
 from transforms.statistics.table import failed_share, statistics, write_statistics
 from transforms.store import writing
 from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
-from transforms.tiles.due import due_tiles
+from transforms.tiles.due import due_derived, due_tiles
 from transforms.tiles.map_tiles import MapTiles, job_of
 from transforms.tiles.materials import Machine
 from transforms.tiles.resources import resource_hints, worker_memory
@@ -268,9 +268,9 @@ def run_tiles(journal: Journal, reporter: Reporter) -> None:
 
 
 def derive_tiles(journal: Journal, reporter: Reporter) -> None:
-    """Make the products that are made from finished maps, where there are any.
+    """Make the products that are made from finished maps, of the tiles that lack them.
 
-    Every tile must be settled: neighbours look into each other's maps.
+    Every tile must be mapped: neighbours look into each other's maps.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
@@ -281,19 +281,22 @@ def derive_tiles(journal: Journal, reporter: Reporter) -> None:
     if not names:
         return
     job_of.cache_clear()  # the encoders have done their work
+    due = due_derived(edition)
+    if not due:
+        return
     derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
     with reporter.following(edition, names, [product.product for product in edition.plan.products]):
         stage = DeriveTiles(journal.signals, edition, worker_processes(config.run))
-        run_stage(stage, edition.manifest["tiles"], edition, config, reporter, journal.derived)
+        run_stage(stage, due, edition, config, reporter, journal.derived)
 
 
 def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Reporter) -> MapResult:
-    """Write statistics and the compact ledger, then point readers at the edition if not too much failed."""
+    """Write the compact ledger and statistics, then point readers at the edition if not too much failed."""
     edition, config = journal.edition, journal.config
     lease.say()  # that it is still this run's
+    edition.ledger.compact()  # first: it is what all others read, here and from now on
     table = write_statistics(edition, thresholds_of(config))
-    edition.ledger.compact(edition.folder / "ledger.parquet")
     share, most = failed_share(table), config.publish.most_failed_share
     published, failed = share <= most, failures(edition)
     lease.say()

@@ -81,6 +81,7 @@ def torn(path: Path, content: bytes) -> None:
 # What the run's own process does; with the tiles in processes that is all but the tiles.
 ANYWHERE: dict[str, Callable[[], None]] = {
     "while the edition is opened": lambda: after(map_store, "create"),
+    "between compact ledger and statistics": lambda: after(Ledger, "compact"),
     "between statistics and pointer": lambda: before(SeasonFolder, "publish", lambda *_: True),
     "after the pointer": lambda: after(SeasonFolder, "publish"),
 }

@@ -3,7 +3,7 @@
 An edition by hand, on this machine's disk: the plan of cropland, a region of one unit of many, records with areas of a
 handful of units each; no imagery, no shards. Measured is what the driver of a run does, each step in the order of a run
 and all in one process of its own: opening (manifest, empty maps), a record per tile (simulated, told apart), finding
-what is left when all but some are done, statistics, compaction, publication and ``stook status``. Seconds are of the
+what is left when all but some are done, compaction, statistics, publication and ``stook status``. Seconds are of the
 steps without making the records; memory is the process's greatest.
 
 ``python -c "from tests.evidence.ledger import main; main(20_000)"`` does it for fewer tiles.
@@ -97,13 +97,13 @@ def steps(folder: Path, number: int) -> Iterator[tuple[str, float]]:
             edition.ledger.commit(record_of(tile, 0, seal), version)
         yield "commit", time.perf_counter() - start
         start = time.perf_counter()
+        edition.ledger.compact()
+        yield "compact", time.perf_counter() - start
+        start = time.perf_counter()
         table = write_statistics(edition, {"cropland": 50})
         if failed_share(table):
             raise RuntimeError("nothing has failed")
         yield "statistics", time.perf_counter() - start
-        start = time.perf_counter()
-        edition.ledger.compact(edition.folder / "ledger.parquet")
-        yield "compact", time.perf_counter() - start
         start = time.perf_counter()
         lease.say()
         home.publish(edition)

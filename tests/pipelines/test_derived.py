@@ -1,6 +1,7 @@
 """Smoothed cropland and farmed cells made from the maps of the same run, published only with all of them."""
 
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +21,11 @@ from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_
 from tests.pipelines.test_piles import published, run
 from transforms.editions.edition import Edition
 from transforms.editions.farmed import COLOURS, LEGEND, farmed
+from transforms.editions.ledger import Ledger
 from transforms.editions.map_store import open_layer
 from transforms.editions.plan import FarmedRule, SmoothingRule
 from transforms.editions.season_folder import SeasonFolder
+from transforms.ground.grid import Tile
 from transforms.tiles import map_tiles
 from transforms.tiles.materials import Machine
 from transforms.tiles.smoothing import smoothed
@@ -160,6 +163,42 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
     map_pipeline.derive_tiles(journal, JsonReporter())
 
 
+def test_no_second_stage_runs_where_nothing_derived_is_due(
+    mapped: SmallSeason, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(map_pipeline, "run_stage", None)
+    journal: Any = SimpleNamespace(edition=published(mapped), config=None)
+    map_pipeline.derive_tiles(journal, JsonReporter())
+    assert capsys.readouterr().out == ""
+
+
+def test_a_finished_edition_is_told_of_without_reading_records_one_by_one(
+    mapped: SmallSeason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "_record", None)
+    [state] = stook("status", mapped.config, "--json").events
+    assert state["complete"] and state["products"]["farmed_cells"]["done"] == TILES
+    assert stook("statistics", mapped.config, "--year", mapped.year).status == 0
+    assert run(mapped, "--quiet").event("nothing_to_do")["failed"] == 0
+
+
+def test_the_second_stage_runs_over_the_tiles_that_lack_something_only(
+    mapped: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition = published(mapped.copy(tmp_path / "season"))
+    *_, last = edition.manifest["tiles"]
+    record, version = edition.ledger.held(Tile.parse(last))
+    assert record is not None
+    kept = {name: made for name, made in record.products.items() if name != "farmed_cells"}
+    edition.ledger.commit(replace(record, products=kept), version)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda stage, tiles, *_: ran.append(tiles))
+    config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
+    journal: Any = SimpleNamespace(edition=edition, config=config, signals=None, derived=None)
+    map_pipeline.derive_tiles(journal, SilentReporter())
+    assert ran == [[last]]
+
+
 def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -176,6 +215,7 @@ def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
     first = weakref.ref(map_tiles.job_of(hashable, Machine()))
     released: list[bool] = []
     monkeypatch.setattr(map_pipeline, "derive_job_of", lambda _: released.append(first() is None))
+    monkeypatch.setattr(map_pipeline, "due_derived", lambda _: ["32637_1_1"])
     ready: list[int] = []
     monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: ready.append(len(released)))
     config = SimpleNamespace(run=SimpleNamespace(mode="threads"))

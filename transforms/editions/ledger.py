@@ -1,17 +1,15 @@
 """The ledger: one record per tile, written after its shards; the record is the commit."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from models.errors import InputError
+from transforms.editions.compaction import UNREADABLE, listing_of, texts, write_table
 from transforms.ground.grid import Tile
 from transforms.store import (
     STORE_FAILURES,
@@ -24,7 +22,6 @@ from transforms.store import (
     read_json,
     read_versioned,
     remove,
-    replacing,
     swap,
     write_json,
 )
@@ -127,7 +124,6 @@ def _begun(found: Any) -> Begun:
 
 
 RECORD = TypeAdapter(TileRecord)
-ROWS_PER_GROUP = 2048  # some MB; a group of rows for each tile would take a gigabyte for a country
 READERS, AT_A_TIME = 16, 512  # requests of a cloud store under way, and records of which they are
 
 
@@ -135,12 +131,13 @@ class Ledger:
     """The records of one edition.
 
     Args:
-        folder: ``ledger/`` of the edition.
+        folder: ``ledger/`` of the edition; beside it is ``ledger.parquet``, the compact ledger.
     """
 
     def __init__(self, folder: Address):
         self.folder = folder
         self.attempts = folder / "attempts"
+        self.compacted = folder.parent / f"{folder.name}.parquet"
 
     def begin(self, tile: Tile) -> int:
         """Mark that work on a tile starts; returns how many attempts that makes since its last record."""
@@ -196,7 +193,7 @@ class Ledger:
         Raises:
             ChangedError: If another worker has written one meanwhile.
         """
-        swap(self.folder / f"{record.tile}.json", json_bytes(RECORD.dump_python(record, mode="json")), before)
+        swap(self.folder / _file_of(record), json_bytes(RECORD.dump_python(record, mode="json")), before)
         remove(self._marker(record.tile))
 
     def held(self, tile: Tile) -> tuple[TileRecord | None, Version]:
@@ -209,16 +206,52 @@ class Ledger:
         return self.held(tile)[0]
 
     def marks(self) -> dict[str, str]:
-        """File of each record -> a mark that changes when it is written anew."""
+        """File of each record, sorted -> a mark that changes when it is written anew."""
         return files_in(self.folder, ".json")
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[TileRecord]:
         """Every record, ordered by tile name, or those in the files ``names``; some at a time are held.
 
+        All of them are read from the compact ledger where that holds them as they are now, otherwise file by file.
+
         Raises:
             RemovedError: If one is not there any more.
         """
-        names = list(self.marks()) if names is None else names
+        yield from (record for record, _ in (self._every(*self._listing()) if names is None else self._each(names)))
+
+    def compact(self) -> None:
+        """Write the compact ledger: one row per tile and product, with a tile's first its whole record, as in its file.
+
+        Raises:
+            RemovedError: If a record is not there any more.
+        """
+        names, listing = self._listing()  # before any record is read: one that is written meanwhile has another mark
+        write_table(self.compacted, listing, _rows(self._every(names, listing)))
+
+    def _listing(self) -> tuple[list[str], str]:
+        """Files of all records, and the hash of them with their marks."""
+        marks = self.marks()
+        return list(marks), listing_of(marks)
+
+    def _every(self, names: Sequence[str], listing: str) -> Iterator[tuple[TileRecord, str]]:
+        """The records of a listing of all, each with its text."""
+        found = 0
+        for each in self._in_compact(names, listing):
+            found += 1
+            yield each
+        yield from self._each(names[found:])
+
+    def _in_compact(self, names: Sequence[str], listing: str) -> Iterator[tuple[TileRecord, str]]:
+        """The same as far as the compact ledger has them: all, none, or those before a damage."""
+        with suppress(*UNREADABLE):  # the records themselves are there, and decide
+            for name, text in zip(names, texts(self.compacted, listing), strict=False):
+                record = RECORD.validate_json(text)
+                if _file_of(record) != name:
+                    return
+                yield record, text
+
+    def _each(self, names: Sequence[str]) -> Iterator[tuple[TileRecord, str]]:
+        """Records with their text, file by file."""
         if not is_cloud(self.folder):
             yield from map(self._record, names)
             return
@@ -226,43 +259,29 @@ class Ledger:
             for start in range(0, len(names), AT_A_TIME):
                 yield from pool.map(self._record, names[start : start + AT_A_TIME])
 
-    def _record(self, name: str) -> TileRecord:
+    def _record(self, name: str) -> tuple[TileRecord, str]:
         content = read_bytes(self.folder / name)
         if content is None:
             raise RemovedError(f"{self.folder}: was removed while it was read")
-        return RECORD.validate_json(content)
+        return RECORD.validate_json(content), content.decode()
 
-    def compact(self, target: Address) -> None:
-        """Write all records as a Parquet table ``target``: one row per tile and product, areas as JSON."""
-        schema = pa.schema(
-            {
-                "tile": pa.string(),
-                "product": pa.string(),
-                "status": pa.string(),
-                "error": pa.string(),
-                "fingerprint": pa.string(),
-                "attempts": pa.int32(),
-                "finished": pa.string(),
-                "record": pa.string(),
+
+def _file_of(record: TileRecord) -> str:
+    """Name of the file of a record."""
+    return f"{record.tile}.json"
+
+
+def _rows(records: Iterable[tuple[TileRecord, str]]) -> Iterator[dict[str, Any]]:
+    """The rows of the compact ledger, in order."""
+    for record, text in records:
+        whole = {"tile": record.tile, "attempts": record.attempts, "finished": record.finished, "record": text}
+        for name, product in sorted(record.products.items()):
+            yield whole | {
+                "product": name,
+                "status": product.status,
+                "error": product.error,
+                "fingerprint": product.fingerprint,
             }
-        )
-        rows = self._rows()
-        with replacing(target) as scratch, pq.ParquetWriter(scratch, schema) as writer:
-            while some := list(itertools.islice(rows, ROWS_PER_GROUP)):
-                writer.write_table(pa.Table.from_pylist(some, schema))
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of the compact ledger, in order."""
-        for record in self.records():
-            text = RECORD.dump_json(record).decode()
-            for name, product in sorted(record.products.items()):
-                yield {
-                    "tile": record.tile,
-                    "product": name,
-                    "status": product.status,
-                    "error": product.error,
-                    "fingerprint": product.fingerprint,
-                    "attempts": record.attempts,
-                    "finished": record.finished,
-                    "record": text,
-                }
+            whole["record"] = None
+        if not record.products:
+            yield whole

@@ -7,6 +7,7 @@ from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, zar
 from transforms.store.failures import CLOUD_FAILURES, STORE_FAILURES, ChangedError, reason_of, writing
 from transforms.store.files import (
     SCRAP,
+    as_file,
     bytes_below,
     exclusive,
     exists,
@@ -40,6 +41,7 @@ __all__ = [
     "Address",
     "Version",
     "appearing",
+    "as_file",
     "bytes_below",
     "exclusive",
     "exists",

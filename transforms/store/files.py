@@ -129,6 +129,22 @@ def fetched(path: Address) -> Path:
     return copy
 
 
+@contextmanager
+def as_file(path: Address) -> Iterator[Path]:
+    """Give a file of this machine with what is at ``path`` now: itself, or a copy for the length of the block.
+
+    Raises:
+        FileNotFoundError: If there is nothing in Google Cloud Storage; on a disk whoever opens it finds out.
+    """
+    if not isinstance(path, GCSPath):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="stook-") as folder:
+        copy = Path(folder) / path.name
+        cloud.download(path, copy)
+        yield copy
+
+
 @cache
 def _copies() -> Path:
     """Folder of this process for copies of what is in the cloud, removed when it ends."""
@@ -138,7 +154,13 @@ def _copies() -> Path:
 
 
 def files_in(folder: Address, suffix: str) -> dict[str, str]:
-    """Names of the files right in a folder that end so, sorted -> a mark that changes when one is written anew."""
+    """Names of the files right in a folder that end so, sorted -> a mark that changes when one is written anew.
+
+    In Google Cloud Storage it is the generation. On a disk the time alone would not do, for its clock ticks: a file
+    that takes the place of another has an inode of its own, for both are there at the time, and another length tells
+    too. So a mark comes back only where a file is replaced twice within a tick, at equal length, and its inode is used
+    again.
+    """
     if isinstance(folder, GCSPath):
         blobs = (blob for blob in cloud.files_in(folder) if blob.name.endswith(suffix))
         return {blob.name.rpartition("/")[2]: str(blob.generation) for blob in blobs}
@@ -149,9 +171,10 @@ def files_in(folder: Address, suffix: str) -> dict[str, str]:
     found = {}
     for entry in sorted(entries, key=lambda each: each.name):
         try:
-            found[entry.name] = str(entry.stat().st_mtime_ns)
+            seen = entry.stat()
         except FileNotFoundError:
             continue
+        found[entry.name] = f"{seen.st_mtime_ns}-{seen.st_ino}-{seen.st_size}"
     return found
 
 

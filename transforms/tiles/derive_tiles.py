@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from transforms.editions import map_store
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
 from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.editions.plan import DerivedPlan, digest
+from transforms.editions.plan import DerivedPlan
 from transforms.editions.signals import Signals
 from transforms.editions.tile_records import cause_of, done_record, failed_record
 from transforms.ground.areas import TileCoverage
@@ -22,11 +22,10 @@ from transforms.store import STORE_FAILURES, ChangedError
 from transforms.tiles.carrying import Predecessor
 from transforms.tiles.claim import Claim
 from transforms.tiles.derived import derive, reach_px
+from transforms.tiles.fingerprints import Made, Records, derived_fingerprint, made_inputs
 from transforms.tiles.map_reader import MapReader, in_pixels
 from transforms.tiles.map_tiles import JobMaker, TileStage
 from transforms.tiles.tile_job import TileSummary
-
-Records = Mapping[str, ProductRecord]
 
 
 class DeriveTiles(TileStage):
@@ -62,7 +61,7 @@ class DeriveJob:
         self.edition = edition
         self.maps = MapReader(edition)
         self.plan = self.maps.plan
-        self.tiles = frozenset(self.maps.tiles)
+        self.tiles = frozenset(tile.name for tile in self.maps.tiles)
         self.predecessor = Predecessor.of(edition)
 
     def run(self, tile: Tile) -> TileSummary:
@@ -137,30 +136,13 @@ class DeriveJob:
         claim.commit(record)
 
     def _fingerprint(self, product: DerivedPlan, tile: Tile, own: Records) -> str:
-        """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
+        """Hash of everything that a product of a tile is made from; ``own`` is what is known of the tile itself."""
 
-        Args:
-            product: As planned.
-            tile: The tile.
-            own: What the ledger says of the tile.
-        """
-        read = {tile.name: own}
-        for other in self.tiles & tiles_within(tile, reach_px(product), self.plan.grid.tile_px):
-            record = self.edition.ledger.read(other)
-            read[other.name] = {} if record is None else record.products
-        return digest(
-            {
-                "processing": self.plan.processing,
-                "product": product.product,
-                "rule": asdict(product.rule),
-                "inputs": {
-                    name: [
-                        [records[each].fingerprint, records[each].status] for each in product.inputs if each in records
-                    ]
-                    for name, records in read.items()
-                },
-            }
-        )
+        def inputs_in(other: Tile) -> Made:
+            record = None if other == tile else self.edition.ledger.read(other)
+            return made_inputs(product, own if other == tile else record.products if record else {})
+
+        return derived_fingerprint(self.plan, product, tile, self.tiles, inputs_in)
 
     def _make(
         self, product: DerivedPlan, wanted: str, ground: TileCoverage, records: Records, claim: Claim
@@ -213,10 +195,3 @@ class DeriveJob:
         spare = cells * product.cell_px - reach
         inner = slice(spare, pixels.shape[0] - spare)
         return pixels[inner, inner]
-
-
-def tiles_within(tile: Tile, distance_px: int, tile_px: int) -> set[Tile]:
-    """The other tiles of the zone's grid of which some pixel lies so near to a tile, along the axes."""
-    rings = -(-distance_px // tile_px)
-    steps = range(-rings, rings + 1)
-    return {Tile(tile.zone, tile.ix + x, tile.iy + y) for x in steps for y in steps if (x, y) != (0, 0)}

@@ -7,6 +7,7 @@ import numpy as np
 from transforms.editions.farmed import farmed
 from transforms.editions.plan import DerivedPlan, SmoothingRule
 from transforms.ground.cells import cells_any
+from transforms.ground.grid import Tile
 from transforms.tiles import smoothing
 from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
@@ -14,6 +15,13 @@ from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 def reach_px(product: DerivedPlan) -> int:
     """How far beyond a tile its inputs are read, in pixels of the grid; whole cells of the product."""
     return smoothing.reach_cells(product.rule) * product.cell_px if isinstance(product.rule, SmoothingRule) else 0
+
+
+def tiles_within(tile: Tile, distance_px: int, tile_px: int) -> set[Tile]:
+    """The other tiles of the zone's grid of which some pixel lies so near to a tile, along the axes."""
+    rings = -(-distance_px // tile_px)
+    steps = range(-rings, rings + 1)
+    return {Tile(tile.zone, tile.ix + x, tile.iy + y) for x in steps for y in steps if (x, y) != (0, 0)}
 
 
 def derive(product: DerivedPlan, maps: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,18 +1,27 @@
 """Hashes of everything that a product of a tile is computed from: work is skipped because they are equal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from transforms.editions.edition import Edition
-from transforms.editions.plan import EMBEDDING, ProductPlan, digest
+from transforms.editions.ledger import ProductRecord
+from transforms.editions.plan import EMBEDDING, DerivedPlan, Plan, ProductPlan, digest
 from transforms.encoding.encodings import Encoding, PictureEncoding
 from transforms.ground.areas import TileCoverage
+from transforms.ground.grid import Tile
 from transforms.imagery.footprint import BoundingBox
 from transforms.imagery.inputs import Inputs
+from transforms.tiles.derived import reach_px, tiles_within
 from transforms.tiles.materials import Materials
+
+Records = Mapping[str, ProductRecord]
+"""Products of a tile, by name."""
+
+Made = tuple[tuple[str, str], ...]
+"""Fingerprint and status of the maps of a tile that a derived product is made from, as far as they are recorded."""
 
 
 def product_fingerprint(materials: Materials, ground: TileCoverage, product: ProductPlan) -> str:
@@ -49,6 +58,35 @@ def encoding_fingerprint(materials: Materials, ground: TileCoverage, encoding: E
             "encoding": described,
         }
     )
+
+
+def derived_fingerprint(
+    plan: Plan, product: DerivedPlan, tile: Tile, tiles: Container[str], inputs_in: Callable[[Tile], Made]
+) -> str:
+    """Hash of everything that a product of a tile is made from; a map that failed is another one once it is mended.
+
+    Args:
+        plan: Of the edition.
+        product: As planned.
+        tile: The tile.
+        tiles: Names of the edition's tiles.
+        inputs_in: What the ledger says of the product's inputs, in the tile and in those around it that are read.
+    """
+    around = (other for other in tiles_within(tile, reach_px(product), plan.grid.tile_px) if other.name in tiles)
+    return digest(
+        {
+            "processing": plan.processing,
+            "product": product.product,
+            "rule": asdict(product.rule),
+            "inputs": {each.name: inputs_in(each) for each in (tile, *around)},
+        }
+    )
+
+
+def made_inputs(product: DerivedPlan, records: Records) -> Made:
+    """What the records of a tile say of a derived product's inputs."""
+    found = (records[name] for name in product.inputs if name in records)
+    return tuple((record.fingerprint, record.status) for record in found)
 
 
 def scenes_read(

@@ -64,16 +64,19 @@ class Front:
         address: Where clients go.
         target: Where requests are passed on to.
         faults: What they meet; the first that takes a request decides.
+        asked: The requests so far, method and address.
     """
 
     address: str = ""
     target: str = ""
     faults: list[Fault] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
     def fault_of(self, request: str) -> Fault | None:
         """What a request meets, or None."""
         with self._lock:
+            self.asked.append(request.partition("\n")[0])
             return next((fault for fault in self.faults if fault.takes(request)), None)
 
 

@@ -24,7 +24,7 @@ from transforms.editions import map_store
 from transforms.editions.edition import Edition
 from transforms.editions.lease import LEASE, holder
 from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.ground.grid import Grid
+from transforms.ground.grid import Grid, Tile
 from transforms.store import (
     Address,
     ChangedError,
@@ -58,7 +58,7 @@ from tests.transforms.editions.test_edition import make_plan, opened  # noqa: E4
 from tests.transforms.editions.test_ledger import RECORD, TILE  # noqa: E402
 from tests.transforms.editions.test_map_store import GRID, TILES  # noqa: E402
 from tests.transforms.store.emulator import BUCKET  # noqa: E402
-from tests.transforms.store.faulty import FOR_EVER, Fault, Front, faulty  # noqa: E402
+from tests.transforms.store.faulty import FOR_EVER, Fault, Front, Kind, faulty  # noqa: E402
 
 PATIENCE_S = 1.5
 AGAIN = 2  # how often in a row a fault is met, of the six times that the client of Zarr asks
@@ -168,6 +168,40 @@ def test_records_are_read_whole(place: Address, meets: Meets) -> None:
     ledger.commit(RECORD, None)
     meets(rf"GET.*ledger/{TILE.name}")
     assert list(ledger.records()) == [RECORD]
+
+
+def test_a_compact_ledger_costs_a_listing_and_an_object(place: Address, front: Front) -> None:
+    def asked() -> list[str]:
+        """The requests since, but for those of the client for itself."""
+        found, front.asked = [each for each in front.asked if "ledger" in each], []
+        return found
+
+    ledger = Edition(place).ledger
+    written = [replace(RECORD, tile=f"32637_1_{row}") for row in range(5)]
+    for record in written:
+        ledger.commit(record, None)
+    ledger.compact()
+    asked()
+    assert list(ledger.records()) == written
+    listing, table = asked()
+    assert "/o?" in listing and "ledger.parquet" in table
+    written[3] = replace(written[3], attempts=2)
+    ledger.commit(written[3], ledger.held(Tile.parse(written[3].tile))[1])
+    asked()
+    assert list(ledger.records()) == written
+    assert len(asked()) == 2 + len(written)
+
+
+@pytest.mark.parametrize("kind", ["refused", "cut"])
+def test_a_compact_ledger_that_is_not_given_is_done_without(
+    place: Address, front: Front, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    monkeypatch.setattr(cloud, "RETRY", DEFAULT_RETRY.with_delay(initial=0.01, maximum=0.1).with_timeout(1.0))
+    ledger = Edition(place).ledger
+    ledger.commit(RECORD, None)
+    ledger.compact()
+    front.faults[:] = [Fault(kind, r"GET.*ledger\.parquet", FOR_EVER)]
+    assert list(ledger.records()) == [RECORD] and front.faults[0].met
 
 
 def test_an_edition_is_opened_once(place: Address, meets: Meets) -> None:

@@ -9,6 +9,7 @@ from transforms.store import (
     SCRAP,
     Address,
     address_of,
+    as_file,
     bytes_below,
     exists,
     fetched,
@@ -147,6 +148,16 @@ def test_what_never_changes_is_fetched_once(home: Address, monkeypatch: pytest.M
     assert copy.read_bytes() == b"scenes" and copy.name.endswith("inputs.parquet")
     monkeypatch.setattr("transforms.store.cloud.download", None)
     assert fetched(home / "inputs.parquet") == copy
+
+
+def test_what_may_change_is_had_as_it_is_now_and_a_copy_of_it_does_not_stay(home: Address) -> None:
+    for content in (b"first", b"then"):
+        write_bytes(home / "ledger.parquet", content)
+        with as_file(home / "ledger.parquet") as file:
+            assert file.read_bytes() == content
+    assert file.exists() == (file == home / "ledger.parquet")
+    with pytest.raises(FileNotFoundError), as_file(home / "absent.parquet") as file:
+        file.read_bytes()
 
 
 def test_what_is_not_there_cannot_be_fetched_and_leaves_no_half_of_it(home: Address) -> None:

@@ -36,6 +36,7 @@ from transforms.tiles import derive_tiles
 from transforms.tiles.answers import class_image
 from transforms.tiles.derive_tiles import DeriveJob
 from transforms.tiles.derived import derived_classes
+from transforms.tiles.due import due_derived
 from transforms.tiles.smoothing import reach_cells, smoothed
 from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
@@ -171,6 +172,7 @@ def season(mapped: Season, tmp_path: Path) -> Season:
 def finished(mapped: Season, tmp_path_factory: pytest.TempPathFactory) -> Season:
     """A season whose derived products are made; read only."""
     made = mapped.copy(tmp_path_factory.mktemp("finished"))
+    assert due_derived(made.edition) == made.edition.manifest["tiles"]
     assert set(made.derive().values()) == {"done"}
     return made
 
@@ -237,6 +239,7 @@ def test_farmed_cells_read_cropland_itself_where_it_is_not_smoothed(tmp_path: Pa
 
 def test_what_is_done_is_not_done_again_and_the_record_keeps_what_it_said_of_the_tile(finished: Season) -> None:
     before = list(finished.edition.ledger.records())
+    assert due_derived(finished.edition) == []
     assert set(finished.derive().values()) == {"unchanged"}
     assert list(finished.edition.ledger.records()) == before
     for record in before:
@@ -269,10 +272,12 @@ def test_a_map_mended_later_redoes_its_own_tile_and_those_that_look_into_it(seas
     season.map(tile, failed="cropland")
     season.derive()
     season.map(tile)
+    due = due_derived(season.edition)
     outcomes = season.derive()
     rings = -(-reach_cells(RULE) // season.plan.grid.tile_px)
     near = {other.name for other in season.tiles if max(abs(other.ix - tile.ix), abs(other.iy - tile.iy)) <= rings}
     assert {name for name, outcome in outcomes.items() if outcome == "done"} == near != set(outcomes)
+    assert due == [name for name in season.edition.manifest["tiles"] if name in near]
     for name in ("cropland_smoothed", "farmed_cells"):
         np.testing.assert_array_equal(season.layer(name), finished.layer(name))
         assert season.records(name) == finished.records(name)
