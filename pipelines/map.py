@@ -257,14 +257,17 @@ def run_tiles(journal: Journal, reporter: Reporter) -> None:
         CancelledError: If somebody asked the run to stop.
     """
     edition, config = journal.edition, journal.config
+    due = due_tiles(edition)
+    if not due:
+        return
     machine = Machine(config.run.readers, config.run.batch, config.run.backoff())
     job = job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
     hints = resource_hints(
         worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
     )
-    with reporter.following(edition, [product.product for product in job.plan.products]):
+    with reporter.following(edition, [product.product for product in job.plan.products], due):
         stage = MapTiles(journal.signals, edition, machine, hints, worker_processes(config.run))
-        run_stage(stage, due_tiles(edition), edition, config, reporter, journal.mapped)
+        run_stage(stage, due, edition, config, reporter, journal.mapped)
 
 
 def derive_tiles(journal: Journal, reporter: Reporter) -> None:
@@ -286,7 +289,7 @@ def derive_tiles(journal: Journal, reporter: Reporter) -> None:
         return
     derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
-    with reporter.following(edition, names, [product.product for product in edition.plan.products]):
+    with reporter.following(edition, names, due, [product.product for product in edition.plan.products]):
         stage = DeriveTiles(journal.signals, edition, worker_processes(config.run))
         run_stage(stage, due, edition, config, reporter, journal.derived)
 

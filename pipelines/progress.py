@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,28 +40,25 @@ class Count:
 
 
 class LedgerFollower:
-    """Reads the records of a ledger as they appear, each once, or again when it was written anew.
+    """Reads the records of a ledger as they are written, from now on; those that are there already are only listed.
 
     Memory: some hundred bytes per tile.
 
     Args:
         edition: Whose ledger is followed.
         names: Of the products that the stage makes.
+        due: Tiles that it makes them of.
     """
 
-    def __init__(self, edition: Edition, names: Sequence[str]):
+    def __init__(self, edition: Edition, names: Sequence[str], due: Iterable[str]):
         self.ledger = edition.ledger
         self.names = names
-        self.seen: dict[str, int] = {}
-        self.undecided: set[str] = set()  # tiles with a record that lacks one of the products
-        self.failed: set[str] = set()  # of the others
+        self.tiles = len(edition.manifest["tiles"])
+        self.left = set(due)
+        self.failed: set[str] = set()
         self.rest_until = 0.0
-
-    def begin(self) -> Count:
-        """Take in what is there already."""
-        for _ in self.look(at_once=True):
-            continue
-        return self.count
+        self.seen: dict[str, int] = {}
+        self._fresh()
 
     def look(self, at_once: bool = False) -> Iterator[TileRecord]:
         """The records that are new; none while it rests, which the longer a look takes it does the longer."""
@@ -69,28 +66,19 @@ class LedgerFollower:
         if start < self.rest_until and not at_once:
             return
         for record in self.ledger.records(self._fresh()):
-            decided = all(name in record.products for name in self.names)
-            self._sort(record.tile, decided, record.failed)
-            if decided:
+            if all(name in record.products for name in self.names):
+                self.left.discard(record.tile)
+                (self.failed.add if record.failed else self.failed.discard)(record.tile)
                 yield record
         self.rest_until = time.monotonic() + RESTS * (time.monotonic() - start)
 
     @property
     def count(self) -> Count:
-        """The state of the ledger at the last look."""
-        return Count(len(self.seen) - len(self.undecided) - len(self.failed), len(self.failed))
-
-    def _sort(self, tile: str, decided: bool, failed: bool) -> None:
-        """Remember the state of a tile."""
-        self.undecided.discard(tile)
-        self.failed.discard(tile)
-        if not decided:
-            self.undecided.add(tile)
-        elif failed:
-            self.failed.add(tile)
+        """The state of the edition at the last look."""
+        return Count(self.tiles - len(self.left) - len(self.failed), len(self.failed))
 
     def _fresh(self) -> list[str]:
-        """Files of the records that were written since."""
+        """Files of the records that were written since this was last asked."""
         found = {name: hash(mark) for name, mark in self.ledger.marks().items()}
         fresh = [name for name, mark in found.items() if self.seen.get(name) != mark]
         self.seen = found
@@ -110,13 +98,14 @@ class Reporter(Protocol):
         """A context of which every event has these details too."""
 
     def following(
-        self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()
+        self, edition: Edition, names: Sequence[str], due: Iterable[str], after: Sequence[str] = ()
     ) -> AbstractContextManager[None]:
         """A context in which a ledger is followed.
 
         Args:
             edition: Whose.
             names: Of the products that a stage makes meanwhile.
+            due: Tiles that it makes them of.
             after: Of those that earlier stages have made; a tile in which they failed was told.
         """
 
@@ -143,7 +132,9 @@ class TerminalReporter:
         yield
 
     @contextmanager
-    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+    def following(
+        self, edition: Edition, names: Sequence[str], due: Iterable[str], after: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Show tiles done, failed, elapsed and left while the block runs."""
         columns = (
             TextColumn("tiles"),
@@ -156,11 +147,9 @@ class TerminalReporter:
             TimeRemainingColumn(elapsed_when_finished=False),
         )
         with Progress(*columns, console=self.console) as progress:
-            follower = LedgerFollower(edition, names)
-            start = follower.begin()
+            follower = LedgerFollower(edition, names, due)
             made = 0
-            before = start.done + start.failed
-            task = progress.add_task("tiles", total=len(edition.manifest["tiles"]), completed=before, failed=0, rate="")
+            task = progress.add_task("tiles", total=follower.tiles, completed=follower.count.done, failed=0, rate="")
 
             def show(at_once: bool = False) -> None:
                 nonlocal made
@@ -203,10 +192,11 @@ class JsonReporter:
             self.known = before
 
     @contextmanager
-    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+    def following(
+        self, edition: Edition, names: Sequence[str], due: Iterable[str], after: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Report each tile once it is decided, and ``tiles_progress`` whenever the ledger has grown."""
-        follower, tiles = LedgerFollower(edition, names), len(edition.manifest["tiles"])
-        follower.begin()
+        follower = LedgerFollower(edition, names, due)
         last: list[Count] = []
 
         def show(at_once: bool = False) -> None:
@@ -215,8 +205,8 @@ class JsonReporter:
             count = follower.count
             if last != [count]:
                 last[:] = [count]
-                text = f"{count.done} of {tiles} tiles done, {count.failed} failed"
-                self.say("tiles_progress", text, done=count.done, failed=count.failed, tiles=tiles)
+                text = f"{count.done} of {follower.tiles} tiles done, {count.failed} failed"
+                self.say("tiles_progress", text, done=count.done, failed=count.failed, tiles=follower.tiles)
 
         with repeating(unless_the_store_fails(show), LOOKS_EVERY_S, "progress"):
             yield
@@ -256,7 +246,9 @@ class SilentReporter:
         yield
 
     @contextmanager
-    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+    def following(
+        self, edition: Edition, names: Sequence[str], due: Iterable[str], after: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Tell nobody."""
         yield
 

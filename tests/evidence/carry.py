@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +82,9 @@ class Clock(SilentReporter):
             self.opened = time.perf_counter() - self.start
 
     @contextmanager
-    def following(self, edition: Edition, names: Sequence[str], after: Sequence[str] = ()) -> Iterator[None]:
+    def following(
+        self, edition: Edition, names: Sequence[str], due: Iterable[str], after: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Note how long the block takes."""
         start = time.perf_counter()
         yield

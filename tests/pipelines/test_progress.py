@@ -46,7 +46,7 @@ def test_a_tile_is_told_when_it_is_decided_with_the_cause_if_it_failed(
     edition: Edition, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = JsonReporter()
-    with reporter.about(run="r"), reporter.following(edition, ["cropland", "piles"]):
+    with reporter.about(run="r"), reporter.following(edition, ["cropland", "piles"], TILES):
         commit(edition, TILES[0], cropland="", piles="corrupt asset")
         commit(edition, TILES[1], cropland="carried", piles="carried")
         commit(edition, TILES[2], cropland="")  # the archive of pictures was down
@@ -62,7 +62,7 @@ def test_what_is_made_of_a_map_that_failed_is_not_told_again(
     edition: Edition, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = JsonReporter()
-    with reporter.about(run="r"), reporter.following(edition, ["smoothed"], ["cropland"]):
+    with reporter.about(run="r"), reporter.following(edition, ["smoothed"], TILES, ["cropland"]):
         commit(edition, TILES[0], cropland="corrupt asset", smoothed="needs cropland, which failed")
         commit(edition, TILES[1], cropland="", smoothed="a fault")
     assert told(capsys) == [("tile_failed", TILES[1], "a fault")]
@@ -82,8 +82,8 @@ def test_a_ledger_that_takes_long_to_look_at_is_looked_at_less_often(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr("pipelines.progress.time.monotonic", lambda: clock[0])
-    follower = LedgerFollower(edition, ["cropland"])
-    assert follower.begin() == Count(done=1, failed=0)
+    follower = LedgerFollower(edition, ["cropland"], TILES[1:])
+    assert follower.count == Count(done=1, failed=0)
     commit(edition, TILES[1], cropland="corrupt asset")
     looking = follower.look()
     assert next(looking).tile == TILES[1]
@@ -97,6 +97,17 @@ def test_a_ledger_that_takes_long_to_look_at_is_looked_at_less_often(
     assert list(follower.look(at_once=True)) == []
 
 
+def test_a_tile_that_failed_before_is_to_be_made_until_it_is(edition: Edition) -> None:
+    commit(edition, TILES[1], cropland="corrupt asset")
+    follower = LedgerFollower(edition, ["cropland"], TILES[1:])
+    assert list(follower.look(at_once=True)) == []  # what is there already is not read
+    assert follower.count == Count(done=1, failed=0)
+    commit(edition, TILES[1], cropland="still corrupt")
+    assert len(list(follower.look(at_once=True))) == 1 and follower.count == Count(done=1, failed=1)
+    commit(edition, TILES[1], cropland="")
+    assert len(list(follower.look(at_once=True))) == 1 and follower.count == Count(done=2, failed=0)
+
+
 def test_a_store_that_is_down_at_the_last_look_does_not_make_a_failure_of_what_is_done(
     edition: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +115,7 @@ def test_a_store_that_is_down_at_the_last_look_does_not_make_a_failure_of_what_i
         raise ServiceUnavailable("503 backend")  # type: ignore[no-untyped-call]
 
     for reporter in (JsonReporter(), TerminalReporter()):
-        with monkeypatch.context() as patched, reporter.following(edition, ["cropland"]):
+        with monkeypatch.context() as patched, reporter.following(edition, ["cropland"], TILES[1:]):
             patched.setattr(Ledger, "marks", down)
             worked = True
     assert worked
