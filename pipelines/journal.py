@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from models.errors import CancelledError, InputError, UnreachableError
 from pipelines.configuration import MapConfiguration
-from pipelines.tally import Tally
+from pipelines.tally import Tally, TileFaultError
 from transforms.editions.edition import Edition
 from transforms.editions.lease import now
 from transforms.editions.run_summary import RunSummary
@@ -50,24 +50,25 @@ class Journal:
             with suppress(*STORE_FAILURES):  # what ended the run is told, not that this could not be written
                 # Where another run has taken over, it fills the edition now, or has published it.
                 if not self.written and not self.signals.superseded():
-                    self.write(outcome_of(end))
+                    self.write(outcome_of(end), isinstance(end, TileFaultError))
             raise
 
-    def write(self, outcome: str) -> RunSummary:
+    def write(self, outcome: str, summed: bool = False) -> RunSummary:
         """Add the summary to the edition, which must not be published yet.
 
         Args:
             outcome: See ``RunSummary``.
+            summed: Whether a fault came after all tiles were added up.
         """
-        summary = self.summary(outcome)
+        summary = self.summary(outcome, summed)
         self.edition.add_run(summary)
         self.written = True
         return summary
 
-    def summary(self, outcome: str) -> RunSummary:
-        """What the run came to."""
+    def summary(self, outcome: str, summed: bool = False) -> RunSummary:
+        """What the run came to; see ``write``."""
         mapped, derived, run = self.mapped.worked, self.derived.worked, self.config.run
-        summed = outcome not in ("stopped", "fault")
+        summed = summed or outcome not in ("stopped", "fault")
         both = mapped + derived
         return RunSummary(
             run=self.signals.run,

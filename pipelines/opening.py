@@ -14,6 +14,7 @@ from transforms.editions.season_folder import SeasonFolder
 from transforms.encoding.encodings import PictureEncoding, Quantisation
 from transforms.ground.geodesy import widened
 from transforms.ground.region import Region
+from transforms.imagery.catalog import is_simulated
 from transforms.imagery.freeze import find_inputs, require_bands
 from transforms.imagery.inputs import Inputs
 from transforms.statistics.readings import explained
@@ -59,6 +60,9 @@ def open_edition(
         inputs, absent = find_inputs(plan.sources, around, plan.spans, backoff)
     else:
         inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
+    simulated = frozen.manifest.get("simulated") if frozen is not None else None
+    if simulated is None:
+        simulated = sorted(sensor for sensor, source in plan.sources.items() if is_simulated(source))
     told = {product.product: describe_model(product, absent) for product in plan.products}
     for derived in plan.derived:
         told[derived.product] = joined([told[name] for name in derived.inputs])
@@ -78,6 +82,7 @@ def open_edition(
             "calibrated": {name: facts.calibrated for name, facts in told.items()},
             "licences": licences,
             "scenes": len(inputs),
+            "simulated": simulated,
             "refreshes": refreshes,
             "carries": carries,
         }

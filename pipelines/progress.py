@@ -58,18 +58,22 @@ class LedgerFollower:
         self.failed: set[str] = set()
         self.rest_until = 0.0
         self.seen: dict[str, int] = {}
-        self._fresh()
+        self.seen = self._fresh()
 
     def look(self, at_once: bool = False) -> Iterator[TileRecord]:
         """The records that are new; none while it rests, which the longer a look takes it does the longer."""
         start = time.monotonic()
         if start < self.rest_until and not at_once:
             return
-        for record in self.ledger.records(self._fresh()):
-            if all(name in record.products for name in self.names):
+        fresh = self._fresh()
+        for (name, mark), record in zip(fresh.items(), self.ledger.records(list(fresh)), strict=True):
+            self.seen[name] = mark  # not before: a look that the store ends is made up for by the next
+            if self._is_made(record):
                 self.left.discard(record.tile)
                 (self.failed.add if record.failed else self.failed.discard)(record.tile)
                 yield record
+        if at_once:
+            self._leave_unchanged()
         self.rest_until = time.monotonic() + RESTS * (time.monotonic() - start)
 
     @property
@@ -77,12 +81,19 @@ class LedgerFollower:
         """The state of the edition at the last look."""
         return Count(self.tiles - len(self.left) - len(self.failed), len(self.failed))
 
-    def _fresh(self) -> list[str]:
-        """Files of the records that were written since this was last asked."""
+    def _fresh(self) -> dict[str, int]:
+        """Files of the records that were written since they were last read -> hash of their marks."""
         found = {name: hash(mark) for name, mark in self.ledger.marks().items()}
-        fresh = [name for name, mark in found.items() if self.seen.get(name) != mark]
-        self.seen = found
-        return fresh
+        return {name: mark for name, mark in found.items() if self.seen.get(name) != mark}
+
+    def _leave_unchanged(self) -> None:
+        """Take out of what is left what was made already, as the stage found, which wrote no record then."""
+        there = [name for name in sorted(f"{tile}.json" for tile in self.left) if name in self.seen]
+        made = (record for record in self.ledger.records(there) if self._is_made(record) and not record.failed)
+        self.left -= {record.tile for record in made}
+
+    def _is_made(self, record: TileRecord) -> bool:
+        return all(name in record.products for name in self.names)
 
 
 class Reporter(Protocol):

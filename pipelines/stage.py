@@ -16,7 +16,7 @@ from models.errors import CancelledError, UnreachableError
 from pipelines.configuration import MapConfiguration
 from pipelines.progress import Reporter
 from pipelines.runner import local_runner
-from pipelines.tally import Tally, Worked, counts_of, words_of
+from pipelines.tally import Tally, TileFaultError, Worked, counts_of, words_of
 from transforms.editions.edition import Edition
 from transforms.editions.ledger import Begun
 from transforms.editions.signals import asked_to_stop
@@ -28,10 +28,6 @@ from transforms.tiles.workers import Workers, workers_of
 
 MOST_DEATHS = 2  # after so many a tile is done alone
 MOST_ALONE = 2  # whole runs that may end, without a word, while such a tile is all that they work on
-
-
-class TileFaultError(RuntimeError):
-    """A fault of ours left tiles without a record."""
 
 
 def run_stage(

@@ -10,6 +10,10 @@ from transforms.tiles.map_tiles import DEVICES, MILLISECONDS, NAMESPACE
 from transforms.tiles.tile_job import TileSummary
 
 
+class TileFaultError(RuntimeError):
+    """A fault of ours left tiles without a record; the others came to their end, and are added up."""
+
+
 @dataclass(frozen=True)
 class Worked:
     """What a run did, or a part of it.

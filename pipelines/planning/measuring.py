@@ -103,7 +103,7 @@ class Measurer:
         def measured(thinned: bool) -> Measured:
             assets = self.tally.total("assets/composite").value if thinned else None
             sample = sample_of(self.materials, tile, group, self.tally.chips(self.materials), assets)
-            edition = open_edition(home, plan, sample.region, SilentReporter(), frozen=self.like)
+            edition = open_edition(home, plan, sample.region, SilentReporter(), self.like, self.like)
             sample.inputs.write(edition.inputs)
             return measure(TileJob(edition, machine_of(self.config)), sample)
 

@@ -20,6 +20,7 @@ from transforms.ground.geodesy import lonlat_bounds
 CONTAINER_BYTES = 2 * 2**30  # the command and two workers take some 1.6 GiB of it
 BLOCK_PX = 30_000  # per side, two bytes each: 1.7 GiB once it is decoded, some hundred bytes in the file
 MARGIN_PX = 5  # of a tile, around a point of it: the ground of that scene
+PROCESSES = "cgroup.procs"
 VERSION_1, VERSION_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
 
@@ -48,11 +49,16 @@ class Container:
             _, controllers, path = line.split(":", 2)
             if controllers == ("memory" if self.folder.is_relative_to(VERSION_1) else ""):
                 home = self.folder.parent / path.lstrip("/")
-        (self.folder / "cgroup.procs").write_text(str(process))
+        try:
+            (self.folder / PROCESSES).write_text(str(process))
+        except OSError as error:
+            raise UnavailableError(f"no process can be put into a control group ({error.strerror})") from error
         try:
             yield
         finally:
-            (home / "cgroup.procs").write_text(str(process))
+            (home / PROCESSES).write_text(str(process))
+            for other in (self.folder / PROCESSES).read_text().split():  # what Python keeps for all its children
+                (home / PROCESSES).write_text(other)
 
 
 @contextmanager

@@ -108,6 +108,29 @@ def test_a_tile_that_failed_before_is_to_be_made_until_it_is(edition: Edition) -
     assert len(list(follower.look(at_once=True))) == 1 and follower.count == Count(done=2, failed=0)
 
 
+def test_a_tile_of_which_nothing_is_to_be_made_after_all_is_not_left(edition: Edition) -> None:
+    commit(edition, TILES[1], cropland="")
+    follower = LedgerFollower(edition, ["cropland"], TILES[1:])
+    assert list(follower.look()) == [] and follower.count.done == 1
+    assert list(follower.look(at_once=True)) == [] and follower.count.done == 2
+
+
+def test_a_look_that_the_store_ends_is_made_up_for_by_the_next(
+    edition: Edition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise ServiceUnavailable("503 backend")  # type: ignore[no-untyped-call]
+
+    follower = LedgerFollower(edition, ["cropland"], TILES[1:])
+    for tile in TILES[1:3]:
+        commit(edition, tile, cropland="")
+    with monkeypatch.context() as patched:
+        patched.setattr("transforms.editions.ledger.read_bytes", down)
+        with pytest.raises(ServiceUnavailable):
+            list(follower.look(at_once=True))
+    assert [record.tile for record in follower.look(at_once=True)] == TILES[1:3]
+
+
 def test_a_store_that_is_down_at_the_last_look_does_not_make_a_failure_of_what_is_done(
     edition: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,36 +134,39 @@ class SeasonFolder:
         before another edition was published, or from one that was taken back, are given up: no run publishes them by
         itself. If none of the plan is published, it is the open one that was begun last.
         """
-        pointer = read_json(self.folder / POINTER) or UNPUBLISHED
-        before = {*pointer["previous"], *pointer.get("removed", [])}
-        published, opened = None, None
-        for edition in self.editions():
-            with suppress(RemovedError):
-                manifest = edition.manifest
-                if manifest["key"] != key or edition.id in before:
-                    continue
-                if edition.id == pointer["edition"]:
-                    published = edition
-                else:
-                    opened, begun_from = edition, manifest["predecessor"]
-        if published is None or opened is None:
-            return published or opened
-        succeeds = begun_from == published.id and opened.id > max(pointer["previous"], default="")
-        return opened if succeeds else published
+        opened = self._open_of(key)
+        return opened[-1] if opened else self.current_of(key)
 
     def begun_refresh(self, key: str, anew: bool) -> Edition | None:
-        """The successor that an earlier run has opened for a refresh of the same kind and not finished, or None.
+        """The newest successor that an earlier run has opened for a refresh of the same kind and not finished, or None.
 
         Args:
             key: Of the plan.
             anew: Whether the refresh takes over nothing.
         """
-        edition, current = self.find(key), self.current()
-        if edition is None or self.status(edition) != "open":
-            return None
-        opened = edition.manifest
-        asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
-        return edition if asked and opened["predecessor"] == (current.id if current else None) else None
+        current = self.current()
+        for edition in reversed(self._open_of(key)):
+            opened = edition.manifest
+            asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
+            if asked and opened["predecessor"] == (current.id if current else None):
+                return edition
+        return None
+
+    def _open_of(self, key: str) -> list[Edition]:
+        """The open editions of a plan that a run may go on with, oldest first; see ``find``."""
+        pointer = read_json(self.folder / POINTER) or UNPUBLISHED
+        shut = {pointer["edition"], *pointer["previous"], *pointer.get("removed", [])}
+        newest = max(pointer.get("newest", ""), *pointer["previous"], "")
+        published = self.current_of(key)
+        found = []
+        for edition in self.editions():
+            with suppress(RemovedError):
+                manifest = edition.manifest
+                if manifest["key"] != key or edition.id in shut:
+                    continue
+                if published is None or (manifest["predecessor"] == published.id and edition.id > newest):
+                    found.append(edition)
+        return found
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -241,7 +244,8 @@ class SeasonFolder:
             if edition.id in pointer.get("removed", []) or not edition.exists:
                 raise InputError(f"{edition.folder}: there is no such edition any more")
             previous = [name for name in (*pointer["previous"], pointer["edition"]) if name and name != edition.id]
-            return pointer | {"edition": edition.id, "previous": previous}
+            newest = max(edition.id, pointer.get("newest", ""), *previous, "")  # also once it is removed
+            return pointer | {"edition": edition.id, "previous": previous, "newest": newest}
 
         self._move_pointer(published)
 

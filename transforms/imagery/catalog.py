@@ -13,7 +13,9 @@ from transforms.imagery.archive import Archive
 from transforms.imagery.footprint import BoundingBox
 from transforms.imagery.scenes import Scenes, as_text
 from transforms.imagery.sources import Source, acquired, baseline_rank
+from transforms.store import CLOUD, address_of, read_json
 
+SIMULATED = "simulat"  # in the description of a catalogue
 MOST_ITEMS = 2_000_000  # that are held, a few kilobytes each: a continent's year is about a third of it
 
 
@@ -47,6 +49,18 @@ def search(
         if len(newest) > MOST_ITEMS:
             raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
     return Scenes(found.text for found in sorted(newest.values(), key=lambda found: found.order))
+
+
+def is_simulated(source: Source) -> bool:
+    """Whether the catalogue of an archive, if it is a file or object, says that its scenes are simulated.
+
+    Raises:
+        CLOUD_FAILURES: If a bucket does not answer.
+    """
+    if "://" in source.catalog and not source.catalog.startswith(CLOUD):
+        return False
+    told = read_json(address_of(source.catalog))
+    return told is not None and SIMULATED in str(told.get("description", "")).lower()
 
 
 def missing_bands(items: Iterable[pystac.Item], source: Source, bands: Iterable[str]) -> set[str]:

@@ -14,12 +14,12 @@ from models.bundle import CARD_FILE, MANIFEST
 from models.errors import StookError
 from transforms.editions.edition import Edition
 from transforms.editions.plan import ProductPlan
-from transforms.store import CLOUD, CLOUD_FAILURES, address_of, fetched, read_json
+from transforms.imagery.catalog import SIMULATED, is_simulated
+from transforms.store import CLOUD_FAILURES, fetched
 
 SCENE_COLUMNS = ["source", "item_id", "datetime", "baseline", "updated"]
 MOST_CARD_LINES = 6
 ACCURACY = "## Accuracy"
-SIMULATED = "simulat"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def models_of(edition: Edition) -> list[Model]:
 
 def simulated_in(edition: Edition) -> list[str]:
     """What of an edition says of itself that it is simulated, in words; nothing where all of it may be real."""
-    sensors = [sensor for sensor in sorted(edition.plan.sources) if _is_simulated(edition, sensor)]
+    sensors = _simulated_imagery(edition)
     models = [
         model.product
         for model in models_of(edition)
@@ -141,12 +141,11 @@ def _accuracy(card: str) -> Iterator[str]:
     yield from (line.removeprefix("- ") for line in told[:MOST_CARD_LINES])
 
 
-def _is_simulated(edition: Edition, sensor: str) -> bool:
-    """Whether the catalogue of an archive, if it is a file or object at hand, says that its scenes are simulated."""
-    catalog = edition.plan.sources[sensor].catalog
-    if "://" in catalog and not catalog.startswith(CLOUD):
-        return False
-    told = None
-    with suppress(*CLOUD_FAILURES):  # what is published can be reported also where the archive may not be read any more
-        told = read_json(address_of(catalog))
-    return told is not None and SIMULATED in str(told.get("description", "")).lower()
+def _simulated_imagery(edition: Edition) -> list[str]:
+    """Sensors whose catalogues said so when the edition was opened; of older ones, what they say now, if anything."""
+    found: list[str] | None = edition.manifest.get("simulated")
+    if found is not None:
+        return found
+    with suppress(*CLOUD_FAILURES):
+        return sorted(sensor for sensor, source in edition.plan.sources.items() if is_simulated(source))
+    return []

@@ -11,6 +11,7 @@ import pytest
 
 from models.bundle import load_bundle
 from models.errors import InputError, UnreachableError
+from pipelines import opening
 from pipelines.kind import VECTORS
 from pipelines.operations.editions import run_cancel
 from pipelines.season import embeddings_folder, season_folder
@@ -20,6 +21,7 @@ from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundl
 from transforms.editions.season_folder import SeasonFolder
 from transforms.editions.signals import asked_to_stop
 from transforms.encoding.encodings import Storage
+from transforms.tiles.quantisation import fit_quantisation
 
 
 @pytest.fixture(scope="module")
@@ -228,10 +230,13 @@ def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: Smal
 
 @pytest.mark.parametrize("storage", ["int8", "float16"])
 def test_a_plan_of_vectors_is_what_the_run_then_reads_and_encodes(
-    storage: Storage, pristine_season: SmallSeason, tmp_path: Path
+    storage: Storage, pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     season = with_vectors(pristine_season.copy(tmp_path / "season"), storage)
+    fits: list[object] = []
+    monkeypatch.setattr(opening, "fit_quantisation", lambda *given: fits.append(given) or fit_quantisation(*given))
     plan = planned(season, "--embeddings")
+    assert len(fits) == (storage == "int8")  # samples are of the edition that is planned
     assert not season.output.exists()
     assert (plan["kind"], plan["season"], plan["continues"]) == ("embeddings", f"main-{season.year}", None)
     assert plan["fates"] == {"embedding": {"new": TILES, "again": 0, "carried": 0, "unchanged": 0}}

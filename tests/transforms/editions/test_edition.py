@@ -139,6 +139,32 @@ def test_after_a_rollback_nothing_is_continued_that_was_begun_before(folder: Sea
 
 
 @pytest.mark.usefixtures("named")
+def test_what_was_given_up_stays_so_when_what_was_published_after_it_is_removed(folder: SeasonFolder) -> None:
+    first = opened(folder, make_plan())
+    folder.publish(first)
+    opened(folder, make_plan())  # a refresh that was stopped
+    other = opened(folder, make_plan("c" * 64))
+    folder.publish(other)
+    folder.publish(first)
+    assert folder.find(make_plan().key) == first
+    folder.remove(other)
+    assert folder.find(make_plan().key) == first
+
+
+@pytest.mark.usefixtures("named")
+def test_refreshes_of_both_kinds_that_were_stopped_are_each_gone_on_with(folder: SeasonFolder) -> None:
+    key = make_plan().key
+    folder.publish(opened(folder, make_plan()))
+    begun = {}
+    for carries in (False, True):
+        with folder.opening(make_plan()) as (_, manifest):
+            manifest |= {"refreshes": True, "carries": carries}
+        begun[carries] = Edition(folder.folder / manifest["edition"])
+    assert folder.begun_refresh(key, anew=True) == begun[False]
+    assert folder.begun_refresh(key, anew=False) == begun[True]
+
+
+@pytest.mark.usefixtures("named")
 def test_what_is_published_of_another_plan_hides_no_open_edition(folder: SeasonFolder) -> None:
     edition, other = opened(folder, make_plan()), opened(folder, make_plan("c" * 64))
     folder.publish(other)

@@ -24,6 +24,12 @@ def test_a_catalogue_says_whether_its_scenes_are_simulated(home: Address, descri
     assert simulated_in(edition_of(str(home / "catalog.json"))) == told
 
 
+def test_what_an_edition_froze_holds_whatever_becomes_of_the_catalogue() -> None:
+    edition = edition_of("none.json")
+    edition.manifest["simulated"] = ["sentinel2"]
+    assert simulated_in(edition) == ["the imagery (sentinel2)"]
+
+
 def test_a_catalogue_that_is_not_at_hand_says_nothing(home: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     assert simulated_in(edition_of(str(home / "none.json"))) == []
     assert simulated_in(edition_of("https://archive.example/catalog.json")) == []
