@@ -36,6 +36,7 @@ class Simulated:
         self, starts: dict[str, float], upload_s: float, chance: random.Random | None = None, killed: float = 0.0
     ):
         self.objects: dict[str, tuple[bytes, int]] = {}
+        self.claimed: list[str] = []
         self.finished: list[str] = []
         self._clocks, self._turn = dict(starts), Condition()
         self._upload_s, self._chance, self._killed = upload_s, chance, killed
@@ -123,8 +124,8 @@ class Simulated:
         self._generation += 1
         self.objects[where.name] = content, self._generation
         self.require_no_mixture()
-        if where.name == LAST and self.told() is not None:
-            self.finished.append(current_thread().name)
+        if where.name == LAST:
+            (self.claimed if self.told() is None else self.finished).append(current_thread().name)
         return self._generation
 
 
@@ -174,9 +175,10 @@ def test_writers_do_not_take_over_from_each_other_for_ever(
 def test_a_writer_that_goes_on_uploading_is_not_taken_for_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Simulated({"one": 0.0, "two": 5.0}, uploading.PATIENCE_S * 0.8)
+    store = Simulated({"one": 0.0, "two": 5.0}, uploading.PATIENCE_S * 0.4)
     files = dict.fromkeys(("one", "two"), [f"{number}.txt" for number in range(12)])
     assert run(store, files, tmp_path, monkeypatch) == {"one": "theirs", "two": "ours"}
+    assert store.claimed == ["one", "two"]
 
 
 @pytest.mark.parametrize("killed", [0.0, 0.02])

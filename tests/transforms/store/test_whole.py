@@ -288,21 +288,39 @@ def test_what_a_third_writer_has_put_there_is_not_tidied_away(
     folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     slower, faster = made_at(tmp_path, "slower", "a.txt"), made_at(tmp_path, "faster", "z.txt")
-    third, look = made_at(tmp_path, "third", "a.txt"), cloud.generation
+    third, look, looks = made_at(tmp_path, "third", "a.txt"), cloud.generations_below, iter(range(100))
 
-    def third_comes(where: GCSPath) -> int:
-        if where.name == LAST and names_below(folder) == {"a.txt", "z.txt", LAST}:
-            monkeypatch.setattr(cloud, "generation", look)
+    def third_comes(where: GCSPath) -> dict[str, int]:
+        if next(looks) == 2:  # the first is the slower's own, the second awaits the outcome, the third is to tidy up
+            monkeypatch.setattr(cloud, "generations_below", look)
+            assert look(folder).keys() == {"a.txt", "z.txt", LAST}
             assert upload_whole(third, folder, LAST, over=True)
         return look(where)
 
     def overtake() -> None:
         assert upload_whole(faster, folder, LAST, over=True)
-        monkeypatch.setattr(cloud, "generation", third_comes)
+        monkeypatch.setattr(cloud, "generations_below", third_comes)
 
     at_upload(monkeypatch, 0, overtake)
     assert not upload_whole(slower, folder, LAST, over=True)
     assert names_below(folder) == {"a.txt", LAST} and read_bytes(folder / "a.txt") == b"third"
+
+
+def test_a_list_of_the_same_content_is_not_taken_for_ones_own(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slower, faster = made_at(tmp_path, "slower", "a.txt"), made_at(tmp_path, "faster", "a.txt")
+    look, looks = cloud.generations_below, iter(range(100))
+
+    def overtaken(where: GCSPath) -> dict[str, int]:
+        if next(looks) == 1:  # all is uploaded
+            monkeypatch.setattr(cloud, "generations_below", look)
+            assert upload_whole(faster, folder, LAST, over=True)
+        return look(where)
+
+    monkeypatch.setattr(cloud, "generations_below", overtaken)
+    assert not upload_whole(slower, folder, LAST, over=True)
+    assert read_bytes(folder / "a.txt") == b"faster"
 
 
 def test_a_folder_whose_last_file_is_no_json_is_left_to_who_reads_it(home: Address) -> None:
