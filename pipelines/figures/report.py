@@ -6,8 +6,8 @@ from pipelines.season import published_edition, season_folder, thresholds_of
 from transforms.editions.edition import Edition
 from transforms.reporting.report import REPORTS, write_report
 from transforms.sampling.estimates import Estimates
-from transforms.sampling.sample import designs_in
-from transforms.store import Address, is_cloud, require_writable
+from transforms.sampling.sample import DESIGN, SAMPLES, SampleDesign, read_design
+from transforms.store import Address, ChangedError, is_cloud, names_below, require_writable, whole_folders
 
 
 def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[Address]:
@@ -19,7 +19,7 @@ def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[
         to: The folder; ``reports/<edition>`` in the season's folder if absent.
 
     Returns:
-        Its files.
+        Its files; those of another process, which is told, where that wrote the report meanwhile.
 
     Raises:
         InputError: If nothing is published, or ``to`` holds something else than a report or cannot be written.
@@ -32,21 +32,39 @@ def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[
     tell_sources(edition, season)
     try:
         return write_report(edition, thresholds_of(config), config.region.vintage, folder)
+    except ChangedError as error:
+        print(error)
+        return [folder / name for name in sorted(names_below(folder))]
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
 def tell_sources(edition: Edition, season: Address) -> None:
     """Print which estimates the report holds, and which samples of the season were not judged for this edition."""
+    unjudged = []
     for product in (planned.product for planned in edition.plan.all_products):
         found = Estimates.newest(season, edition.id, product)
-        if found is not None:
+        if found is None:
+            unjudged.append(product)
+        else:
             answers = ", ".join(found.summary["answers"])
             print(f"{product}: estimates of sample {found.summary['sample']['id']}, answers {answers} ({found.folder})")
-            continue
-        others = [folder.name for folder, design in designs_in(season).items() if design.product == product]
+    designs = _readable_designs(season) if unjudged else {}
+    for product in unjudged:
+        others = [name for name, design in designs.items() if design.product == product]
         if others:
             print(
                 f"{product}: no estimates for this edition, although there are samples ({', '.join(others)}): "
                 "'stook estimate --sample' makes them"
             )
+
+
+def _readable_designs(season: Address) -> dict[str, SampleDesign]:
+    """Name -> design of every sample of a season; tells those that cannot be read, which no report rests on."""
+    home, designs = season / SAMPLES, {}
+    for name in whole_folders(home, DESIGN):
+        try:
+            designs[name] = read_design(home / name)
+        except InputError as error:
+            print(f"{error}; passed over")
+    return designs

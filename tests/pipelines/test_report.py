@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -331,6 +332,22 @@ def test_a_report_is_made_again_in_place_and_nothing_else_is_replaced(mapped: Sm
     with pytest.raises(InputError, match="is a file; name a folder"):
         report(other / "letter.txt")
     assert files_of(other) == {"letter.txt"}
+
+
+@pytest.mark.parametrize("content", ["{half", "[1]", '{"product": "cropland"}'])
+def test_a_sample_that_cannot_be_read_is_told_and_passed_over(
+    mapped: SmallSeason, tmp_path: Path, content: str
+) -> None:
+    design = mapped.output / "samples" / "spoiled" / "design.json"
+    design.parent.mkdir(parents=True)
+    try:
+        design.write_text(content)
+        told = stook("report", mapped.config, "--year", mapped.year, "--to", tmp_path / "report")
+    finally:
+        shutil.rmtree(design.parent.parent)
+    assert told.status == 0 and files_of(tmp_path / "report") >= FILES
+    [line] = [line for line in told.output.splitlines() if line.startswith(f"{design}: ")]
+    assert line.endswith("; passed over")
 
 
 def test_a_report_that_fails_leaves_the_one_before(

@@ -13,7 +13,7 @@ from typing import Any
 from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
-from transforms.store import Address, names_below, read_json, upload_whole, write_json
+from transforms.store import Address, ChangedError, names_below, read_json, upload_whole, write_json
 
 CONTENTS = "report.json"  # lists every other file of the folder, and says that the folder is ours to replace
 HIDDEN = ".report-"
@@ -30,13 +30,15 @@ def replacing_folder(target: Address) -> Iterator[Path]:
 
     Raises:
         InputError: If ``target`` holds anything that was not written here, which would be lost.
+        ChangedError: If another process replaced it meanwhile, in a bucket, and what is there is its folder.
     """
     require_ours(target)
     if isinstance(target, GCSPath):
         with tempfile.TemporaryDirectory(prefix="stook-") as folder:
             yield Path(folder)
             require_ours(target)
-            upload_whole(Path(folder), target, CONTENTS, over=True)
+            if not upload_whole(Path(folder), target, CONTENTS, over=True):
+                raise ChangedError(f"{target}: another process wrote this report meanwhile; what is there is theirs")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
@@ -66,7 +68,10 @@ def require_ours(target: Address) -> None:
         return
     if contents is None:
         raise InputError(f"--to {target}: is not empty and not a report, which alone is replaced; name another")
-    foreign = sorted(found - set(contents["files"]) - {CONTENTS})
+    listed = contents.get("files") if isinstance(contents, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"--to {target}: its {CONTENTS} is not of a report, which alone is replaced; name another")
+    foreign = sorted(found - set(listed) - {CONTENTS})
     if foreign:
         raise InputError(
             f"--to {target}: holds {foreign[0]}, which is not of the report and would be lost; move it elsewhere"

@@ -5,9 +5,15 @@ which files of the folder may be of one who was killed. Only over the claim is t
 writers the one that claimed last finishes and the others know. A writer claims first, then looks which generation each
 object has, then writes over those alone: an upload of an earlier writer that is still under way can come before it,
 never after. So nothing waits for a writer that was killed, and two together never leave a mixture.
+
+Who was overtaken stops before its next file, waits for the other, and removes those of its own that the other does not
+list. It takes over again where no object changes for a while, which is longer each time: one large file gives no sign
+until it is there, so at last the while is longer than that takes and one of them finishes.
+
+What is left: a file that is under way while its writer is killed, or loses the store, and that arrives after the next
+writer has looked for such for the last time. It stays, and no list names it.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Iterable
@@ -24,13 +30,15 @@ WRITING, FILES = "writing", "files"  # fields of a claim; reports list their fil
 PATIENCE_S = 20.0  # without a sign of the writer that took over; then it counts as killed
 LOOK_S = 0.2
 
+Found = tuple[Any, int] | None  # what the last file says, and its generation
+
 
 def is_claim(content: Any) -> bool:
     """Whether what a last file says, as JSON, is that somebody is writing the folder."""
     return isinstance(content, dict) and WRITING in content
 
 
-def upload_whole(scratch: Path, folder: GCSPath, last: str, over: bool = False) -> None:
+def upload_whole(scratch: Path, folder: GCSPath, last: str, over: bool = False) -> bool:
     """Make the files of a folder of this machine those of a folder in a bucket, ``last`` last.
 
     If another writer finishes meanwhile, its files stay.
@@ -41,44 +49,49 @@ def upload_whole(scratch: Path, folder: GCSPath, last: str, over: bool = False) 
         last: Name of the file that tells readers that all are there.
         over: Whether what is there whole is replaced, whose ``last`` lists its files; else it stays. Files that are
             listed and not in ``scratch`` go.
+
+    Returns:
+        Whether they went there; False if another's stay.
     """
-    found, uploaded = cloud.read(folder / last), dict[str, int]()
+    found, tried, patience = _read(folder / last), set[str](), PATIENCE_S
     lists_files = over
-    while found is None or over or _is_claimed(found):
-        try:
-            _upload(scratch, folder, last, found, uploaded)
-            return
-        except ChangedError:
-            found, over = _outcome(folder / last), False
-    if lists_files:  # of ours, what an overtaken upload left beside the other writer's
-        for name in uploaded.keys() - set(_listed(json.loads(found[0]))):
-            cloud.delete(folder / name, uploaded[name])
+    while True:
+        if found is None or over or is_claim(found[0]):
+            try:
+                _upload(scratch, folder, last, found, tried)
+                return True
+            except ChangedError:
+                pass
+        elif not lists_files or _tidied(folder, last, found, tried):
+            return False
+        found, over = _outcome(folder, last, patience), False
+        patience *= 2
 
 
-def _upload(
-    scratch: Path, folder: GCSPath, last: str, found: tuple[bytes, int] | None, uploaded: dict[str, int]
-) -> None:
+def _upload(scratch: Path, folder: GCSPath, last: str, found: Found, tried: set[str]) -> None:
     """Claim the folder and write it.
 
     Args:
         scratch: See ``upload_whole``.
         folder: Likewise.
         last: Likewise.
-        found: What is in the last file, and its generation.
-        uploaded: Is given the name and generation of every file that was uploaded.
+        found: What is in the last file.
+        tried: Is given the name of every file whose upload is begun; it may arrive though no answer says so.
 
     Raises:
         ChangedError: As soon as it turns out that somebody else has claimed it.
     """
-    content, generation = (None, cloud.ABSENT) if found is None else (parsed(found[0], folder / last), found[1])
-    names = sorted(names_below(scratch) - {last})
+    content, generation = found or (None, cloud.ABSENT)
+    names = names_below(scratch) - {last}
     ours = {*names, *_listed(content)} - {last}
     claim = _Claim(folder / last, {WRITING: uuid.uuid4().hex, FILES: sorted(ours)}, generation)
     there = cloud.generations_below(folder)
-    claim.require()  # after the look: what a later writer has put there is not written over
-    for name in names:
-        uploaded[name] = claim.put(scratch / name, folder / name, there.get(name, cloud.ABSENT))
-    for name in sorted(ours & set(there) - set(names)):
+    for name in sorted(names):
+        claim.require()  # after the look: what a later writer has put there is not written over
+        tried.add(name)
+        claim.put(scratch / name, folder / name, there.get(name, cloud.ABSENT))
+    there = cloud.generations_below(folder)  # again, for what an overtaken writer had under way
+    for name in sorted(ours & there.keys() - names):
         claim.remove(folder / name, there[name])
     claim.finish((scratch / last).read_bytes())
 
@@ -101,11 +114,12 @@ class _Claim:
         if cloud.generation(self._path) != self._generation:
             raise ChangedError(f"{self._path}: another process writes this folder")
 
-    def put(self, file: Path, where: GCSPath, generation: int) -> int:
-        """Upload a file over a generation, or over what an earlier writer has put there since; returns the new one."""
+    def put(self, file: Path, where: GCSPath, generation: int) -> None:
+        """Upload a file over a generation, or over what an earlier writer has put there since."""
         while True:
             try:
-                return cloud.upload(file, where, generation)
+                cloud.upload(file, where, generation)
+                return
             except ChangedError:
                 generation = cloud.generation(where)
                 self.require()
@@ -113,28 +127,45 @@ class _Claim:
     def remove(self, where: GCSPath, generation: int) -> None:
         """Remove an object of a generation, or what an earlier writer has put there since."""
         while generation != cloud.ABSENT:
+            self.require()
             cloud.delete(where, generation)
             generation = cloud.generation(where)
-            self.require()
 
     def finish(self, content: bytes) -> None:
         """Write the last file."""
+        self.require()  # ``put`` takes another's file of the same content for ours
         cloud.put(self._path, content, self._generation)
 
 
-def _outcome(path: GCSPath) -> tuple[bytes, int] | None:
-    """What the last file says once the writer that took over has finished, or has not for ``PATIENCE_S``."""
-    found, end = cloud.read(path), time.monotonic() + PATIENCE_S
-    while found is not None and _is_claimed(found) and time.monotonic() < end:
+def _outcome(folder: GCSPath, last: str, patience: float) -> Found:
+    """What the last file says once the writer that took over has finished, or has shown no sign for ``patience``."""
+    seen, end = cloud.generations_below(folder), time.monotonic() + patience
+    while True:
+        found = _read(folder / last)
+        if found is None or not is_claim(found[0]) or time.monotonic() >= end:
+            return found
         time.sleep(LOOK_S)
-        now = cloud.read(path)
-        if now is None or now[1] != found[1]:
-            found, end = now, time.monotonic() + PATIENCE_S
-    return found
+        now = cloud.generations_below(folder)
+        if now != seen:
+            seen, end = now, time.monotonic() + patience
 
 
-def _is_claimed(found: tuple[bytes, int]) -> bool:
-    return is_claim(json.loads(found[0]))
+def _tidied(folder: GCSPath, last: str, found: tuple[Any, int], tried: set[str]) -> bool:
+    """Remove what an overtaken upload left beside another's files; returns False if these are being replaced."""
+    strays = tried - set(_listed(found[0]))
+    if not strays:
+        return True
+    there = cloud.generations_below(folder)
+    if cloud.generation(folder / last) != found[1]:
+        return False  # what was seen may be of somebody who has claimed since
+    for name in sorted(strays & there.keys()):
+        cloud.delete(folder / name, there[name])
+    return True
+
+
+def _read(path: GCSPath) -> Found:
+    found = cloud.read(path)
+    return None if found is None else (parsed(found[0], path), found[1])
 
 
 def _listed(content: Any) -> Iterable[str]:

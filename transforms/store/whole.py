@@ -28,9 +28,19 @@ def read_whole(folder: Address, last: str) -> Any:
 
 
 def whole_folders(home: Address, last: str) -> list[str]:
-    """Names of the folders right in ``home`` that are whole, sorted."""
+    """Names of the folders right in ``home`` that are whole, sorted.
+
+    Those whose last file is no JSON are among them, for whoever reads it to refuse.
+    """
     names = (name for name in folders_in(home) if not name.startswith("."))
-    return [name for name in names if read_whole(home / name, last) is not None]
+    return [name for name in names if _is_whole(home / name, last)]
+
+
+def _is_whole(folder: Address, last: str) -> bool:
+    try:
+        return read_whole(folder, last) is not None
+    except InputError:
+        return True
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import pytest
 import rasterio
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
+from upath.implementations.cloud import GCSPath
 
 from models.bundle import Conditions
 from models.errors import InputError, UnreachableError
@@ -320,6 +321,25 @@ def test_from_sample_to_report_and_export_figures_are_those_of_a_disk(
     assert pixels.keys() == their_pixels.keys() and len(pixels) == 10
     for name, values in pixels.items():
         np.testing.assert_array_equal(values, their_pixels[name], err_msg=name)
+
+
+def test_a_report_that_another_process_wrote_meanwhile_is_told(
+    figured: tuple[SmallSeason, SmallSeason], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, season = figured
+    words, upload, others = ("report", season.config, "--year", season.year), cloud.upload, list[str]()
+
+    def overtaken(file: Path, where: GCSPath, generation: int | None = None) -> int:
+        monkeypatch.setattr(cloud, "upload", upload)
+        others.extend(stook(*words).output.splitlines())
+        return upload(file, where, generation)
+
+    monkeypatch.setattr(cloud, "upload", overtaken)
+    told = stook(*words)
+    report = folder_of(season).folder / "reports" / published(season).id
+    line = f"{report}: another process wrote this report meanwhile; what is there is theirs"
+    assert told.status == 0 and told.output.splitlines() == [line, *others]
+    assert set(others) == {str(report / name) for name in names_below(report)}
 
 
 def test_revisions_and_series_with_estimates_are_those_of_a_disk(

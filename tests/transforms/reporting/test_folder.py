@@ -5,12 +5,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from upath.implementations.cloud import GCSPath
 
 from models.errors import InputError
 from transforms.reporting import folder as folders
 from transforms.reporting.folder import CONTENTS, replacing_folder, write_contents
 from transforms.store import (
     Address,
+    ChangedError,
     address_of,
     cloud,
     folders_in,
@@ -106,14 +108,18 @@ def test_of_several_reports_at_once_one_is_there_whole(home: Address) -> None:
     target, together = home / "report", Barrier(WRITERS)
     write(target, "old")
 
-    def attempt(text: str) -> None:
+    def attempt(text: str) -> bool:
         together.wait()
-        write(target, text, f"{text}.csv")
+        try:
+            write(target, text, f"{text}.csv")
+        except ChangedError:
+            return False
+        return True
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(attempt, "abcd"))
+        done = dict(zip("abcd", pool.map(attempt, "abcd"), strict=True))
     told = read_whole(target, CONTENTS)
-    assert content(target) == told["edition"] != "old"
+    assert content(target) == told["edition"] and done[told["edition"]]
     assert names_below(target) == {"figures/table.csv", f"figures/{told['edition']}.csv", CONTENTS}
 
 
@@ -150,3 +156,25 @@ def test_a_file_that_comes_while_a_report_is_made_stays(home: Address) -> None:
         write_bytes(target / "late.txt", b"theirs")
     assert read_bytes(target / "late.txt") == b"theirs"
     assert not is_cloud(home) or content(target) == "one"
+
+
+@pytest.mark.parametrize("theirs", [b'{"a": 1}', b"[1]", b'{"files": null}', b'{"files": "abc"}', b'{"files": [1]}'])
+def test_a_report_json_that_is_no_list_of_contents_is_refused(home: Address, theirs: bytes) -> None:
+    write_bytes(home / "report" / CONTENTS, theirs)
+    with pytest.raises(InputError, match=r"^--to .*report: its report\.json is not of a report, [^\n]*$"):
+        write(home / "report", "one")
+    assert read_bytes(home / "report" / CONTENTS) == theirs
+
+
+def test_who_was_overtaken_is_told(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, upload = address_of(f"{bucket}/{tmp_path.name}/report"), cloud.upload
+
+    def overtaken(file: Path, where: GCSPath, generation: int | None = None) -> int:
+        monkeypatch.setattr(cloud, "upload", upload)
+        write(target, "faster")
+        return upload(file, where, generation)
+
+    monkeypatch.setattr(cloud, "upload", overtaken)
+    with pytest.raises(ChangedError, match=r"^gs://.*/report: another process wrote this report meanwhile; [^\n]*$"):
+        write(target, "slower", "more.csv")
+    assert content(target) == "faster" and names_below(target) == {"figures/table.csv", CONTENTS}

@@ -15,6 +15,7 @@ from upath.implementations.cloud import GCSPath
 from models.errors import InputError
 from transforms.store import (
     Address,
+    ChangedError,
     address_of,
     appearing,
     cloud,
@@ -231,3 +232,100 @@ def test_who_was_overtaken_leaves_no_file_that_the_other_has_not(
     at_upload(monkeypatch, 2, lambda: upload_whole(tmp_path / "faster", folder, LAST, over=True))
     upload_whole(tmp_path / "slower", folder, LAST, over=True)
     assert names_below(folder) == {"a.txt", "b.txt", LAST}
+
+
+def made_at(home: Path, text: str, *names: str) -> Path:
+    """A folder of this machine whose last file lists its files."""
+    for name in names:
+        write_bytes(home / text / name, text.encode())
+    write_json(home / text / LAST, {"files": list(names)})
+    return home / text
+
+
+def test_who_was_overtaken_stops_before_its_next_file_and_knows(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slower, faster = made_at(tmp_path, "slower", "a.txt", "b.txt", "c.txt"), made_at(tmp_path, "faster", "z.txt")
+    uploads: list[str] = []
+
+    def overtake() -> None:
+        assert upload_whole(faster, folder, LAST, over=True)
+        upload = cloud.upload
+        monkeypatch.setattr(cloud, "upload", lambda file, *more: (uploads.append(file.name), upload(file, *more))[1])
+
+    at_upload(monkeypatch, 0, overtake)
+    assert not upload_whole(slower, folder, LAST, over=True)
+    assert uploads == [] and names_below(folder) == {"z.txt", LAST}  # a.txt, which was under way, was removed again
+
+
+def test_an_upload_whose_answer_was_lost_is_removed_by_who_was_overtaken(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slower, faster = made_at(tmp_path, "slower", "a.txt", "b.txt"), made_at(tmp_path, "faster", "z.txt")
+    upload = cloud.upload
+
+    def lost(file: Path, where: GCSPath, generation: int | None = None) -> int:
+        monkeypatch.setattr(cloud, "upload", upload)
+        assert upload_whole(faster, folder, LAST, over=True)
+        upload(file, where, generation)
+        raise ChangedError("the repetition finds the object")
+
+    monkeypatch.setattr(cloud, "upload", lost)
+    assert not upload_whole(slower, folder, LAST, over=True)
+    assert names_below(folder) == {"z.txt", LAST}
+
+
+def test_a_file_of_a_killed_writer_that_arrives_during_the_upload_is_removed(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_json(folder / LAST, {"writing": "killed", "files": ["late.txt"]})
+    at_upload(monkeypatch, 1, lambda: write_bytes(folder / "late.txt", b"late"))
+    assert upload_whole(made_at(tmp_path, "me", "a.txt", "b.txt"), folder, LAST, over=True)
+    assert names_below(folder) == {"a.txt", "b.txt", LAST}
+
+
+def test_what_a_third_writer_has_put_there_is_not_tidied_away(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slower, faster = made_at(tmp_path, "slower", "a.txt"), made_at(tmp_path, "faster", "z.txt")
+    third, look, looks = made_at(tmp_path, "third", "a.txt"), cloud.generations_below, iter(range(100))
+
+    def third_comes(where: GCSPath) -> dict[str, int]:
+        if next(looks) == 2:  # the first is the slower's own, the second awaits the outcome, the third is to tidy up
+            monkeypatch.setattr(cloud, "generations_below", look)
+            assert look(folder).keys() == {"a.txt", "z.txt", LAST}
+            assert upload_whole(third, folder, LAST, over=True)
+        return look(where)
+
+    def overtake() -> None:
+        assert upload_whole(faster, folder, LAST, over=True)
+        monkeypatch.setattr(cloud, "generations_below", third_comes)
+
+    at_upload(monkeypatch, 0, overtake)
+    assert not upload_whole(slower, folder, LAST, over=True)
+    assert names_below(folder) == {"a.txt", LAST} and read_bytes(folder / "a.txt") == b"third"
+
+
+def test_a_list_of_the_same_content_is_not_taken_for_ones_own(
+    folder: GCSPath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slower, faster = made_at(tmp_path, "slower", "a.txt"), made_at(tmp_path, "faster", "a.txt")
+    look, looks = cloud.generations_below, iter(range(100))
+
+    def overtaken(where: GCSPath) -> dict[str, int]:
+        if next(looks) == 1:  # all is uploaded
+            monkeypatch.setattr(cloud, "generations_below", look)
+            assert upload_whole(faster, folder, LAST, over=True)
+        return look(where)
+
+    monkeypatch.setattr(cloud, "generations_below", overtaken)
+    assert not upload_whole(slower, folder, LAST, over=True)
+    assert read_bytes(folder / "a.txt") == b"faster"
+
+
+def test_a_folder_whose_last_file_is_no_json_is_left_to_who_reads_it(home: Address) -> None:
+    write(home / "one", "me")
+    write_bytes(home / "two" / LAST, b"{half")
+    assert whole_folders(home, LAST) == ["one", "two"]
+    with pytest.raises(InputError, match=r"two.*last\.json: not valid JSON"):
+        read_whole(home / "two", LAST)
