@@ -87,8 +87,7 @@ def upload(file: Path, where: GCSPath, generation: int | None = None) -> int:
         ChangedError: If another generation is there, also that of a first try whose answer was lost.
     """
     written = blob(where)
-    if generation is not None:
-        written.cache_control = "no-store"
+    written.cache_control = "no-store"
     try:
         written.upload_from_filename(
             str(file), content_type="application/octet-stream", if_generation_match=generation, retry=RETRY
