@@ -53,7 +53,7 @@ def replacing(path: Address) -> Iterator[Path]:
             yield scratch
             cloud.upload(scratch, path)
         return
-    scratch = path.parent / f".{path.name}-{uuid.uuid4().hex}.partial"
+    scratch = _scratch_of(path)
     try:
         yield scratch
         with scratch.open("rb") as file:
@@ -61,6 +61,11 @@ def replacing(path: Address) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _scratch_of(path: Path) -> Path:
+    """A new name beside a file, of what is to take its place; see ``SCRAP``."""
+    return path.parent / f".{path.name}-{uuid.uuid4().hex}{SCRAP}"
 
 
 def link(source: Address, target: Address) -> None:
@@ -78,11 +83,15 @@ def link(source: Address, target: Address) -> None:
         target.unlink(missing_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as scratch:
-        try:
-            scratch.hardlink_to(source)
-        except OSError:  # another disk, a file system without links, or too many of them
-            shutil.copyfile(source, scratch)
+    scratch = _scratch_of(target)
+    try:
+        scratch.hardlink_to(source)  # which is on disk already
+        scratch.replace(target)
+    except OSError:  # another disk, a file system without links, or too many of them
+        with replacing(target) as copy:
+            shutil.copyfile(source, copy)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def read_bytes(path: Address) -> bytes | None:

@@ -54,7 +54,7 @@ def encoding_fingerprint(materials: Materials, ground: TileCoverage, encoding: E
             "grid": asdict(plan.grid),
             "ground": digest(np.packbits(ground.owned).tobytes().hex()),
             "sources": {name: [plan.sources[name].collection, plan.sources[name].profile] for name in sensors},
-            "scenes": scenes_read(materials.inputs, materials.bounds(ground.tile, encoding.halo_px), encoding, sensors),
+            "scenes": scenes_read(materials.scenes, materials.bounds(ground.tile, encoding.halo_px), encoding, sensors),
             "encoding": described,
         }
     )

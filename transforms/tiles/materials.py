@@ -49,6 +49,8 @@ class Materials:
         home: Folder of the season whose stored vectors are used; the edition's own if absent.
 
     Attributes:
+        inputs: The frozen scenes.
+        scenes: The same without what only reading needs, in memory: some 200 bytes each.
         bundles: Product -> its model; none for feature vectors.
         embedders: The encoders; products with the same one share it.
         stored: Vectors that were encoded before, if the plan uses any and the edition takes over what there is.
@@ -64,6 +66,7 @@ class Materials:
         self.absent_bands = frozenset(edition.manifest["absent_bands"])
         self.region = Region.read(edition.units)
         self.inputs = Inputs.read(edition.inputs)
+        self.scenes = self.inputs.in_memory()
         self.device = default_device()
         self.bundles: dict[str, Bundle] = {}
         self.embedders: dict[tuple[str, str], Embedder] = {}
