@@ -248,7 +248,7 @@ CASES = (
 
 def shortened(line: str, season: SmallSeason) -> str:
     """A line without what differs from run to run."""
-    line = line.replace(str(season.folder), "…")
+    line = line.replace(str(season.folder), "…").replace(str(season.folder.parent), "…")
     line = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "EDITION", line)
     line = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", line)
     line = re.sub(r"0x[0-9a-f]+", "0x…", line)
