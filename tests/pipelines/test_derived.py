@@ -158,9 +158,11 @@ def test_a_failed_tile_is_told_once_with_its_first_cause(ready: SmallSeason, tmp
 
 
 def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_pipeline, "run_stage", None)
+    ran: list[object] = []
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda *stage: ran.append(stage))
     journal: Any = SimpleNamespace(edition=SimpleNamespace(plan=SimpleNamespace(derived=())), config=None)
     map_pipeline.derive_tiles(journal, JsonReporter())
+    assert ran == []
 
 
 def test_no_second_stage_runs_where_nothing_derived_is_due(
