@@ -60,12 +60,8 @@ def open_edition(
         inputs, absent = find_inputs(plan.sources, around, plan.spans, backoff)
     else:
         inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
-    simulated = frozen.manifest.get("simulated") if frozen is not None else None
-    if simulated is None:
-        simulated = sorted(sensor for sensor, source in plan.sources.items() if is_simulated(source))
-    told = {product.product: describe_model(product, absent) for product in plan.products}
-    for derived in plan.derived:
-        told[derived.product] = joined([told[name] for name in derived.inputs])
+    simulated = simulated_sensors(plan, frozen)
+    told = describe_models(plan, absent)
     licences = {name: facts.licence for name, facts in told.items()}
     quantisation = quantisation_of(plan, region, inputs, absent, backoff, rounded_as)
     with folder.opening(plan) as (edition, manifest):
@@ -94,6 +90,14 @@ def open_edition(
     opened = Edition(folder.folder / manifest["edition"])
     reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
     return opened
+
+
+def simulated_sensors(plan: Plan, frozen: Edition | None = None) -> list[str]:
+    """Sensors whose scenes are simulated: as an edition has it whose inputs are taken, else as their catalogues say."""
+    known: list[str] | None = frozen.manifest.get("simulated") if frozen is not None else None
+    if known is not None:
+        return known
+    return sorted(sensor for sensor, source in plan.sources.items() if is_simulated(source))
 
 
 def quantisation_of(
@@ -126,6 +130,14 @@ class ModelFacts:
 
     licence: str
     calibrated: bool
+
+
+def describe_models(plan: Plan, absent: frozenset[str]) -> dict[str, ModelFacts]:
+    """Product -> the facts of the models behind it; raises as ``describe_model``."""
+    told = {product.product: describe_model(product, absent) for product in plan.products}
+    for derived in plan.derived:
+        told[derived.product] = joined([told[name] for name in derived.inputs])
+    return told
 
 
 def describe_model(product: ProductPlan, absent: frozenset[str]) -> ModelFacts:
