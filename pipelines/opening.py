@@ -93,11 +93,11 @@ def open_edition(
 
 
 def simulated_sensors(plan: Plan, frozen: Edition | None = None) -> list[str]:
-    """Sensors whose scenes are simulated: as an edition has it whose inputs are taken, else as their catalogues say."""
+    """Sensors read whose scenes are simulated: as an edition has it whose inputs are taken, or as catalogues say."""
     known: list[str] | None = frozen.manifest.get("simulated") if frozen is not None else None
     if known is not None:
         return known
-    return sorted(sensor for sensor, source in plan.sources.items() if is_simulated(source))
+    return sorted(sensor for sensor in plan.spans if is_simulated(plan.sources[sensor]))
 
 
 def quantisation_of(
