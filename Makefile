@@ -26,7 +26,7 @@ evidence: $(READY)  ## Measure every figure we claim and write docs/evidence.md;
 	$(PYTHON) -m tests.evidence $(if $(ONLY),--only $(ONLY))
 
 demo-bundle: $(READY)  ## Train the demonstration's bundles anew, or one: BUNDLE=cropland, buildings or piles
-	$(PYTHON) -m pipelines.demo.pretrain $(BUNDLE)
+	$(PYTHON) -m stook.pipelines.demo.pretrain $(BUNDLE)
 
 clean:  ## Remove what the targets made, the environment excepted
 	rm -rf demo out build .pytest_cache .mypy_cache .ruff_cache

@@ -1,15 +1,23 @@
 """Packaging of Stook. The pinned set that is tested stands in requirements.txt."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+VERSION = re.search(r'^__version__ = "(.+)"$', Path("stook/__init__.py").read_text(), re.MULTILINE)[1]
 
 setup(
     name="stook",
-    version="0.1.0",
+    version=VERSION,
     description="Cropland, harvest-pile and building-coverage maps of large regions, with areas per district",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=find_packages(include=["pipelines*", "transforms*", "models*"]),
-    package_data={"pipelines": ["demo/bundle/*", "demo/bundle-buildings/*", "demo/bundle-piles/*"]},
+    packages=find_packages(include=["stook", "stook.*"]),
+    package_data={
+        "stook": ["py.typed"],
+        "stook.pipelines": ["demo/bundle/*", "demo/bundle-buildings/*", "demo/bundle-piles/*"],
+    },
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "bottleneck>=1.6",
@@ -60,5 +68,5 @@ setup(
             "types-requests",
         ],
     },
-    entry_points={"console_scripts": ["stook = pipelines.cli:main"]},
+    entry_points={"console_scripts": ["stook = stook.pipelines.cli:main"]},
 )

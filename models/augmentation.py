@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from models.encoder import Chips
+from stook.models.encoder import Chips
 
 
 def turned(chips: Chips, random: torch.Generator) -> Chips:

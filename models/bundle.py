@@ -11,13 +11,13 @@ from typing import Any
 from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.families import build, described
-from models.seen import SeenGround
-from models.specification import InputSpecification
-from models.tasks import ClassTask, QuantileTask, build_task
-from models.weights import file_sha256, require_sha256
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.families import build, described
+from stook.models.seen import SeenGround
+from stook.models.specification import InputSpecification
+from stook.models.tasks import ClassTask, QuantileTask, build_task
+from stook.models.weights import file_sha256, require_sha256
 
 FORMAT = 4
 MANIFEST = "bundle.json"

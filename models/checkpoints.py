@@ -7,11 +7,11 @@ a program that downloads from them. Adding a checkpoint is an entry here.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from models.galileo import GalileoSize
-from models.presto import PrestoSize
-from models.resnet import ResNetSize
-from models.satmae import GroupSize, PictureSize, SatMAESize
-from models.softcon import SENTINEL1_BANDS, SENTINEL2_BANDS, SoftConSize
+from stook.models.galileo import GalileoSize
+from stook.models.presto import PrestoSize
+from stook.models.resnet import ResNetSize
+from stook.models.satmae import GroupSize, PictureSize, SatMAESize
+from stook.models.softcon import SENTINEL1_BANDS, SENTINEL2_BANDS, SoftConSize
 
 Terms = Literal["free", "non-commercial", "unknown"]
 
@@ -22,7 +22,7 @@ class Checkpoint:
 
     Attributes:
         name: What configurations call it.
-        family: Of ``models.families``, and the subfolder of the weights folder.
+        family: Of ``stook.models.families``, and the subfolder of the weights folder.
         size: Dimensions; with the family they decide what goes in and what comes out.
         file: What the file is called in that subfolder.
         sources: Where the authors publish the file, URLs to be tried in order; empty if no address is known.

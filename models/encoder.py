@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.errors import InputError
-from models.specification import InputSpecification, OutputSpecification
+from stook.models.errors import InputError
+from stook.models.specification import InputSpecification, OutputSpecification
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Chips:
 
 
 class Encoder(nn.Module):
-    """Base of the families; one module each, listed in ``models.families``.
+    """Base of the families; one module each, listed in ``stook.models.families``.
 
     A family is a subclass with a name, a frozen dataclass of dimensions (``size_type``), ``interface``, ``own_keys``
     and ``_encode``. Its parameter names are the published ones, once ``own_keys`` has renamed or dropped.

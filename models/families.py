@@ -5,14 +5,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.galileo import Galileo
-from models.pooled import Pooled
-from models.presto import Presto
-from models.resnet import ResNet
-from models.satmae import SatMAEGroup, SatMAERgb, SatMAETemporal
-from models.softcon import SoftCon
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.galileo import Galileo
+from stook.models.pooled import Pooled
+from stook.models.presto import Presto
+from stook.models.resnet import ResNet
+from stook.models.satmae import SatMAEGroup, SatMAERgb, SatMAETemporal
+from stook.models.softcon import SoftCon
 
 FAMILIES: dict[str, type[Encoder]] = {
     family.family: family

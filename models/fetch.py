@@ -17,9 +17,9 @@ import requests
 import tenacity
 import urllib3
 
-from models.checkpoints import Checkpoint
-from models.errors import InputError, UnreachableError
-from models.weights import file_sha256, place, require_sha256
+from stook.models.checkpoints import Checkpoint
+from stook.models.errors import InputError, UnreachableError
+from stook.models.weights import file_sha256, place, require_sha256
 
 MIRROR_VARIABLE = "STOOK_WEIGHTS_MIRROR"
 PIECE_BYTES = 1 << 20

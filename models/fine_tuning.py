@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.augmentation import relit, turned
-from models.encoder import Chips, Encoder
-from models.errors import InputError
+from stook.models.augmentation import relit, turned
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -33,8 +33,8 @@ class FineTuning:
         weight_decay: Of AdamW.
         seed: Of order, augmentation and dropout.
         freeze_encoder: Train the head alone.
-        light: Spread of brightness and contrast of each chip, see ``models.augmentation.relit``; 0 for composites,
-            which are calibrated.
+        light: Spread of brightness and contrast of each chip, see ``stook.models.augmentation.relit``; 0 for
+            composites, which are calibrated.
     """
 
     epochs: int = 30
@@ -84,7 +84,7 @@ class LabelledChips:
         """Those of several places as one.
 
         Months and years are those of the first place for all, although places and days differ: true only of encoders
-        that look at no date, which is what ``pipelines.fine_tune.require_suited`` lets through.
+        that look at no date, which is what ``stook.pipelines.fine_tune.require_suited`` lets through.
         """
         first = parts[0].chips
         values, latlon = (
@@ -127,7 +127,7 @@ def fine_tune(
         encoder: Whose vectors of a chip the head reads; one vector per chip.
         head: Maps vectors [chip, width] to what ``loss`` takes.
         fit: What is fitted.
-        check: Held-out ground; ``transforms.labelled.splits`` keeps it apart from what is fitted.
+        check: Held-out ground; ``stook.transforms.labelled.splits`` keeps it apart from what is fitted.
         loss: Of predictions and targets [chip].
         settings: How.
         resume: File that keeps the state after each epoch; a training that was stopped goes on from it. The caller

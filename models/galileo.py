@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.attention import Block, SeparateAttention
-from models.encoder import Encoder
-from models.errors import InputError
-from models.positions import sine_cosine, sine_cosine_plane, unit_sphere
-from models.specification import Band, InputSpecification, OutputSpecification
+from stook.models.attention import Block, SeparateAttention
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.positions import sine_cosine, sine_cosine_plane, unit_sphere
+from stook.models.specification import Band, InputSpecification, OutputSpecification
 
 # Group, as checkpoints name it -> channel -> (shift, divide): what a value is normalised with, (x + shift) / divide.
 Groups = dict[str, dict[str, tuple[float, float]]]

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 
 class Head(nn.Module):

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.encoder import Chips, Encoder
-from models.errors import TileError
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import TileError
 
 Precision = Literal["float32", "bfloat16"]
 

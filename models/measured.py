@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.metrics import Estimate, evaluate
-from models.quantiles import r2
-from models.reliability import Bin, calibration_error, reliability, table
+from stook.models.metrics import Estimate, evaluate
+from stook.models.quantiles import r2
+from stook.models.reliability import Bin, calibration_error, reliability, table
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class MeasuredClass:
     Attributes:
         cells: How many were looked at.
         positive: How many of them are of the class.
-        metrics: Those of ``models.metrics``, with intervals from resampling whole blocks.
+        metrics: Those of ``stook.models.metrics``, with intervals from resampling whole blocks.
         bins: Reliability of the probabilities.
     """
 

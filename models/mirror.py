@@ -8,8 +8,8 @@ from pathlib import Path
 
 import fsspec
 
-from models.errors import InputError, UnreachableError
-from models.weights import weights_dir
+from stook.models.errors import InputError, UnreachableError
+from stook.models.weights import weights_dir
 
 CLOUD = "gs://"
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.fine_tuning import LabelledChips, predict
-from models.heads import Calibration, Head
-from models.measured import Measured, MeasuredClass, MeasuredQuantiles
-from models.quantiles import Conformal, QuantileHead, quantile_loss
-from models.tasks import ClassTask, QuantileTask
-from models.training import HIDDEN_WIDTH, Balance, class_weights
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.fine_tuning import LabelledChips, predict
+from stook.models.heads import Calibration, Head
+from stook.models.measured import Measured, MeasuredClass, MeasuredQuantiles
+from stook.models.quantiles import Conformal, QuantileHead, quantile_loss
+from stook.models.tasks import ClassTask, QuantileTask
+from stook.models.training import HIDDEN_WIDTH, Balance, class_weights
 
 SMALLEST_SCALE = 1e-6  # a feature that never varies is left as it is
 
@@ -77,7 +77,7 @@ class ClassObjective:
     """The probability of a class, by binary cross entropy; Platt scaling on held-out ground takes back any weighting.
 
     Attributes:
-        weights: Of a chip that is not of the class, and of one that is; see ``models.training.class_weights``.
+        weights: Of a chip that is not of the class, and of one that is; see ``stook.models.training.class_weights``.
         hidden: Whether the head has a hidden layer.
         pretrained: Whether the encoder's features mean something from the start, so that the head standardises them.
             Those of random weights change too much in the first epochs for that.

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.specification import InputSpecification, OutputSpecification
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.specification import InputSpecification, OutputSpecification
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pooled(Encoder):
 
     def __init__(self, size: PooledSize):
         super().__init__(size)
-        from models.families import build
+        from stook.models.families import build
 
         self.inner = build({"family": size.family, "size": size.inner})
 
@@ -55,7 +55,7 @@ class Pooled(Encoder):
     @classmethod
     def interface(cls, size: PooledSize) -> tuple[InputSpecification, OutputSpecification]:
         """A cell in, one vector out."""
-        from models.families import FAMILIES  # which has this family too
+        from stook.models.families import FAMILIES  # which has this family too
 
         family = FAMILIES[size.family]
         specification, output = family.interface(family.size_type(**size.inner))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.attention import Block, mean_of_visible
-from models.encoder import Encoder
-from models.positions import unit_sphere
-from models.specification import Band, InputSpecification, OutputSpecification, PeriodKind
+from stook.models.attention import Block, mean_of_visible
+from stook.models.encoder import Encoder
+from stook.models.positions import unit_sphere
+from stook.models.specification import Band, InputSpecification, OutputSpecification, PeriodKind
 
 CHANNELS = ("vv", "vh", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 CHANNEL_COUNT = 17

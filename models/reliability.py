@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 DEFAULT_BINS = 10
 

@@ -5,7 +5,7 @@ names, so that the published files load:
 
 - GeoSSL (Ayush et al. 2021, 2011.09980): ResNet-50 on RGB pictures, the query encoder of MoCo-v2; ImageNet statistics.
 - SoftCon (Wang et al. 2024, 2405.20462): ResNet-50 on the 13 bands of Sentinel-2 L1C or on Sentinel-1, see
-  ``models.softcon``.
+  ``stook.models.softcon``.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.softcon import LEVELS, SENTINEL1_BANDS, SENTINEL2_BANDS
-from models.specification import Band, InputSpecification, OutputSpecification
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.softcon import LEVELS, SENTINEL1_BANDS, SENTINEL2_BANDS
+from stook.models.specification import Band, InputSpecification, OutputSpecification
 
 Scaling = Literal["imagenet", "ssl4eo", "plain"]
 

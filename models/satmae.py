@@ -11,11 +11,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.attention import Block
-from models.encoder import Encoder
-from models.errors import InputError
-from models.positions import frequencies, sine_cosine, sine_cosine_plane
-from models.specification import Band, InputSpecification, OutputSpecification
+from stook.models.attention import Block
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.positions import frequencies, sine_cosine, sine_cosine_plane
+from stook.models.specification import Band, InputSpecification, OutputSpecification
 
 LAYER_NORM_EPS = 1e-6
 

@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.attention import Block
-from models.encoder import Encoder
-from models.specification import Band, InputSpecification, OutputSpecification
+from stook.models.attention import Block
+from stook.models.encoder import Encoder
+from stook.models.specification import Band, InputSpecification, OutputSpecification
 
 CHIP_PX, PATCH_PX = 224, 14
 LEVELS = 256

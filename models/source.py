@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.bundle import Bundle, load_bundle
-from models.encoder import Encoder
-from models.mirror import on_this_machine
-from models.weights import load_checkpoint
+from stook.models.bundle import Bundle, load_bundle
+from stook.models.encoder import Encoder
+from stook.models.mirror import on_this_machine
+from stook.models.weights import load_checkpoint
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from models.errors import InputError
-from models.heads import Calibration, Head
-from models.quantiles import Conformal, QuantileHead
+from stook.models.errors import InputError
+from stook.models.heads import Calibration, Head
+from stook.models.quantiles import Conformal, QuantileHead
 
 
 @dataclass(frozen=True)

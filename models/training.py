@@ -13,9 +13,9 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from models.errors import InputError
-from models.heads import Calibration, Head
-from models.metrics import auc
+from stook.models.errors import InputError
+from stook.models.heads import Calibration, Head
+from stook.models.metrics import auc
 
 HIDDEN_WIDTH = 64
 BATCH_PIXELS = 200

@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.checkpoints import CHECKPOINTS, Checkpoint
-from models.encoder import Encoder
-from models.errors import InputError
-from models.families import FAMILIES
+from stook.models.checkpoints import CHECKPOINTS, Checkpoint
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.families import FAMILIES
 
 FOLDER_VARIABLE = "STOOK_WEIGHTS"
 
@@ -126,7 +126,7 @@ def open_checkpoint(
     """Read the published checkpoint ``name`` from ``path``.
 
     Args:
-        name: Of ``models.checkpoints``.
+        name: Of ``stook.models.checkpoints``.
         path: The file as published; ``.safetensors``, or else PyTorch's format.
         options: What the user chose of what the checkpoint leaves open, see ``chosen_size``.
         allow_unverified: Open it even though nobody has recorded what its file should hash to.

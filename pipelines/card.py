@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from models.heads import Calibration
-from models.measured import MeasuredClass
-from models.training import Choice
-from pipelines.labelled import Place
-from pipelines.origin import Origin
-from pipelines.training_configuration import TrainConfiguration, TrainingSection
-from transforms.labelled.seen_ground import on_seen_ground
+from stook.models.heads import Calibration
+from stook.models.measured import MeasuredClass
+from stook.models.training import Choice
+from stook.pipelines.labelled import Place
+from stook.pipelines.origin import Origin
+from stook.pipelines.training_configuration import TrainConfiguration, TrainingSection
+from stook.transforms.labelled.seen_ground import on_seen_ground
 
 
 def model_card(

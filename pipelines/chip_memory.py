@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.errors import InputError
-from models.specification import InputSpecification
-from transforms.memory import available_bytes
+from stook.models.errors import InputError
+from stook.models.specification import InputSpecification
+from stook.transforms.memory import available_bytes
 
 USABLE_SHARE = 0.8  # the rest is for networks, batches and reading
 BYTES_PER_VALUE = 4

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.fine_tuning import LabelledChips
-from pipelines.chip_memory import require_room
-from pipelines.labelled import layout_of, name_of, require_elsewhere, require_never_seen, require_own_names
-from pipelines.origin import Origin
-from pipelines.progress import Reporter
-from pipelines.training_configuration import LabelsSection, TrainConfiguration
-from transforms.ground.squares import Squares
-from transforms.imagery.freeze import require_bands
-from transforms.imagery.season import Period
-from transforms.labelled.chips_of_cells import PlacedChips, composite_chips, picture_chips
-from transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
-from transforms.labelled.footprints import read_footprints
-from transforms.labelled.label_files import read_cell_labels
-from transforms.labelled.labels import Classes, LabelledPixels
-from transforms.labelled.splits import DEALT, SplitReport, SplitSettings, divided
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.fine_tuning import LabelledChips
+from stook.pipelines.chip_memory import require_room
+from stook.pipelines.labelled import layout_of, name_of, require_elsewhere, require_never_seen, require_own_names
+from stook.pipelines.origin import Origin
+from stook.pipelines.progress import Reporter
+from stook.pipelines.training_configuration import LabelsSection, TrainConfiguration
+from stook.transforms.ground.squares import Squares
+from stook.transforms.imagery.freeze import require_bands
+from stook.transforms.imagery.season import Period
+from stook.transforms.labelled.chips_of_cells import PlacedChips, composite_chips, picture_chips
+from stook.transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
+from stook.transforms.labelled.footprints import read_footprints
+from stook.transforms.labelled.label_files import read_cell_labels
+from stook.transforms.labelled.labels import Classes, LabelledPixels
+from stook.transforms.labelled.splits import DEALT, SplitReport, SplitSettings, divided
 
 
 @dataclass(frozen=True)

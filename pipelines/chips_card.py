@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from models.fine_tuning import Course
-from models.measured import Measured
-from models.tasks import ClassTask, QuantileTask
-from pipelines.chips import DividedChips
-from pipelines.origin import Origin
-from pipelines.training_configuration import TrainConfiguration, TrainingSection
+from stook.models.fine_tuning import Course
+from stook.models.measured import Measured
+from stook.models.tasks import ClassTask, QuantileTask
+from stook.pipelines.chips import DividedChips
+from stook.pipelines.origin import Origin
+from stook.pipelines.training_configuration import TrainConfiguration, TrainingSection
 
 
 def chips_card(

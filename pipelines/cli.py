@@ -13,20 +13,20 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
-from models.errors import InputError, StookError, UnreachableError, without_secrets
-from pipelines.configuration import MapConfiguration
-from pipelines.explain import describe
-from pipelines.figures import commands as figures
-from pipelines.models import app as models_app
-from pipelines.operations import commands as operations
-from pipelines.options import Anew, Config, Embeddings, Provisional, Quiet, Refresh, Year
-from pipelines.progress import Reporter, complain, reporter
-from pipelines.sections import load
-from pipelines.training_configuration import TrainConfiguration
-from transforms.store import CLOUD_FAILURES, reason_of
+from stook.models.errors import InputError, StookError, UnreachableError, without_secrets
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.explain import describe
+from stook.pipelines.figures import commands as figures
+from stook.pipelines.models import app as models_app
+from stook.pipelines.operations import commands as operations
+from stook.pipelines.options import Config, Embeddings, NoReuse, Provisional, Quiet, Refresh, Year
+from stook.pipelines.progress import Reporter, complain, reporter
+from stook.pipelines.sections import load
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.store import CLOUD_FAILURES, reason_of
 
 if TYPE_CHECKING:
-    from pipelines.map import MapResult
+    from stook.pipelines.map import MapResult
 
 STOPPED = 130  # what typer makes of Ctrl-C
 
@@ -47,21 +47,21 @@ def map_command(
     year: Year,
     provisional: Provisional = False,
     refresh: Refresh = False,
-    anew: Anew = False,
+    no_reuse: NoReuse = False,
     quiet: Quiet = False,
 ) -> None:
     """Map a season: open its edition or continue it, run its tiles, publish it."""
-    from pipelines.map import run_map
+    from stook.pipelines.map import run_map
 
     report = reporter(quiet)
-    _finish(run_map(load(config, MapConfiguration), year, report, provisional, refresh, anew), report)
+    _finish(run_map(load(config, MapConfiguration), year, report, provisional, refresh, no_reuse), report)
 
 
 @app.command()
 def retry(config: Config, year: Year, embeddings: Embeddings = False, quiet: Quiet = False) -> None:
     """Do the failed tiles of a season's newest edition again, and publish."""
-    from pipelines.kind import kind_of
-    from pipelines.map import run_retry
+    from stook.pipelines.kind import kind_of
+    from stook.pipelines.map import run_retry
 
     loaded, report = load(config, MapConfiguration), reporter(quiet)
     _finish(run_retry(loaded, year, report, kind_of(loaded, embeddings)), report)
@@ -73,19 +73,19 @@ def embed(
     year: Year,
     provisional: Provisional = False,
     refresh: Refresh = False,
-    anew: Anew = False,
+    no_reuse: NoReuse = False,
     quiet: Quiet = False,
 ) -> None:
     """Store the feature vectors of a season, so that further heads need no encoding."""
-    from pipelines.map import run_embed
+    from stook.pipelines.map import run_embed
 
     report = reporter(quiet)
-    _finish(run_embed(load(config, MapConfiguration), year, report, provisional, refresh, anew), report)
+    _finish(run_embed(load(config, MapConfiguration), year, report, provisional, refresh, no_reuse), report)
 
 
 def _finish(result: "MapResult", report: Reporter) -> None:
     """Say what failed and what came of it, and end with the exit status."""
-    from pipelines.map import tell
+    from stook.pipelines.map import tell
 
     tell(result, report)
     raise typer.Exit(result.exit_status)
@@ -100,9 +100,9 @@ def export(
     ] = None,
 ) -> None:
     """Write the published maps as cloud-optimised GeoTIFFs, with a VRT over the zones."""
-    from pipelines.season import published_edition, season_folder
-    from transforms.reporting.export import export as export_edition
-    from transforms.store import address_of, is_cloud, require_writable
+    from stook.pipelines.season import published_edition, season_folder
+    from stook.transforms.reporting.export import export as export_edition
+    from stook.transforms.store import address_of, is_cloud, require_writable
 
     loaded = load(config, MapConfiguration)
     edition = published_edition(loaded, year)
@@ -120,8 +120,8 @@ def export(
 @app.command()
 def train(config: Config, quiet: Quiet = False) -> None:
     """Train a head on a frozen encoder, or both together, and write their bundle."""
-    from pipelines.fine_tune import run_fine_tuning
-    from pipelines.train import run_training
+    from stook.pipelines.fine_tune import run_fine_tuning
+    from stook.pipelines.train import run_training
 
     loaded, report = load(config, TrainConfiguration), reporter(quiet)
     result = run_fine_tuning(loaded, report) if loaded.training.on_chips else run_training(loaded, report)
@@ -134,7 +134,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where to write the simulated archive and the results.")] = Path("demo"),
 ) -> None:
     """Map a simulated landscape and compare with its known truth; needs no data and no network."""
-    from pipelines.demo.run import run_demo
+    from stook.pipelines.demo.run import run_demo
 
     run_demo(folder)
 

@@ -4,11 +4,11 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from models.errors import InputError
-from models.inference import Precision
-from pipelines.figures.configuration import SampleSection
-from pipelines.planning.machines import MachineSection
-from pipelines.sections import (
+from stook.models.errors import InputError
+from stook.models.inference import Precision
+from stook.pipelines.figures.configuration import SampleSection
+from stook.pipelines.planning.machines import MachineSection
+from stook.pipelines.sections import (
     CompositeSection,
     EncoderSection,
     ImagerySection,
@@ -18,9 +18,9 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
-from transforms.editions.plan import Combination, FarmedRule, Smoothing
-from transforms.encoding.encodings import Storage
-from transforms.ground.grid import Grid
+from stook.transforms.editions.plan import Combination, FarmedRule, Smoothing
+from stook.transforms.encoding.encodings import Storage
+from stook.transforms.ground.grid import Grid
 
 
 class RegionSection(Section):

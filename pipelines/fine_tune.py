@@ -8,27 +8,29 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.bundle import Bundle, Conditions, Provenance, load_bundle
-from models.encoder import Encoder
-from models.errors import InputError
-from models.families import fingerprint
-from models.fine_tuning import Course, FineTuning, fine_tune, predict
-from models.measured import Measured, MeasuredQuantiles
-from models.objectives import ClassObjective, Objective, QuantileObjective
-from models.pooled import Pooled
-from models.seen import SeenGround
-from models.tasks import ClassTask, QuantileTask
-from pipelines.chips import DividedChips, divided_chips
-from pipelines.chips_card import chips_card
-from pipelines.labelled import layout_of, name_of
-from pipelines.origin import Origin, origin_of
-from pipelines.progress import Reporter
-from pipelines.training_configuration import TrainConfiguration, TrainingSection
-from transforms.encoding.encodings import require_one_date
-from transforms.labelled.seen_ground import touched
+from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.families import fingerprint
+from stook.models.fine_tuning import Course, FineTuning, fine_tune, predict
+from stook.models.measured import Measured, MeasuredQuantiles
+from stook.models.objectives import ClassObjective, Objective, QuantileObjective
+from stook.models.pooled import Pooled
+from stook.models.seen import SeenGround
+from stook.models.tasks import ClassTask, QuantileTask
+from stook.pipelines.chips import DividedChips, divided_chips
+from stook.pipelines.chips_card import chips_card
+from stook.pipelines.labelled import layout_of, name_of
+from stook.pipelines.origin import Origin, origin_of
+from stook.pipelines.progress import Reporter
+from stook.pipelines.training_configuration import TrainConfiguration, TrainingSection
+from stook.transforms.encoding.encodings import require_one_date
+from stook.transforms.labelled.seen_ground import touched
 
 POOLED_PX = 10
-LIGHT_SPREAD = 0.1  # of pictures, see ``models.augmentation.relit``; composites are calibrated and stay as they are
+LIGHT_SPREAD = (
+    0.1  # of pictures, see ``stook.models.augmentation.relit``; composites are calibrated and stay as they are
+)
 
 
 @dataclass(frozen=True)

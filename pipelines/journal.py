@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from models.errors import CancelledError, InputError, UnreachableError
-from pipelines.configuration import MapConfiguration
-from pipelines.tally import Tally, TileFaultError
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.run_summary import RunSummary
-from transforms.editions.signals import Signals
-from transforms.store import CLOUD_FAILURES, STORE_FAILURES
+from stook.models.errors import CancelledError, InputError, UnreachableError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.tally import Tally, TileFaultError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.run_summary import RunSummary
+from stook.transforms.editions.signals import Signals
+from stook.transforms.store import CLOUD_FAILURES, STORE_FAILURES
 
-OUTPUT = "output: "  # how an UnreachableError of the output begins, see ``transforms.store.writing``
+OUTPUT = "output: "  # how an UnreachableError of the output begins, see ``stook.transforms.store.writing``
 
 
 @dataclass

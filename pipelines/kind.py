@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.season import Planner, embedding_products, embeddings_folder, map_products, season_folder
-from transforms.editions.plan import EMBEDDING
-from transforms.editions.season_folder import EditionKind, SeasonFolder
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.season import Planner, embedding_products, embeddings_folder, map_products, season_folder
+from stook.transforms.editions.plan import EMBEDDING
+from stook.transforms.editions.season_folder import EditionKind, SeasonFolder
 
 
 @dataclass(frozen=True)

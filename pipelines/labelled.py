@@ -6,32 +6,32 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.inference import Embedder
-from models.seen import SeenGround
-from pipelines.progress import Reporter
-from pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
-from transforms.editions.season_folder import SeasonFolder
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.encode import TileView
-from transforms.encoding.encodings import Encoding
-from transforms.ground.grid import Tile
-from transforms.ground.squares import Squares
-from transforms.imagery.freeze import require_bands
-from transforms.labelled.features import (
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.inference import Embedder
+from stook.models.seen import SeenGround
+from stook.pipelines.progress import Reporter
+from stook.pipelines.training_configuration import LabelsSection, TrainConfiguration, TrainingSection
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.encode import TileView
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.grid import Tile
+from stook.transforms.ground.squares import Squares
+from stook.transforms.imagery.freeze import require_bands
+from stook.transforms.labelled.features import (
     LabelledFeatures,
     SeasonReader,
     SeasonSettings,
     labelled_features,
     training_grid,
 )
-from transforms.labelled.label_files import read_labels
-from transforms.labelled.labels import Classes, LabelledPixels
-from transforms.labelled.seen_ground import on_seen_ground
-from transforms.labelled.splits import require_unseen
-from transforms.tiles.embeddings import EmbeddingStore
-from transforms.tiles.view import encoded_view
+from stook.transforms.labelled.label_files import read_labels
+from stook.transforms.labelled.labels import Classes, LabelledPixels
+from stook.transforms.labelled.seen_ground import on_seen_ground
+from stook.transforms.labelled.splits import require_unseen
+from stook.transforms.tiles.embeddings import EmbeddingStore
+from stook.transforms.tiles.view import encoded_view
 
 
 @dataclass(frozen=True)

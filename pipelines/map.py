@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from models.errors import InputError, without_secrets
-from pipelines.configuration import MapConfiguration
-from pipelines.journal import Journal, outcome_of
-from pipelines.kind import MAPS, VECTORS, Kind
-from pipelines.opening import open_edition
-from pipelines.progress import Reporter
-from pipelines.runner import worker_processes
-from pipelines.season import plan_of, region_of, thresholds_of
-from pipelines.stage import run_stage
-from transforms.editions.edition import Edition
-from transforms.editions.lease import Lease
-from transforms.editions.plan import Plan
-from transforms.editions.run_summary import RunSummary
-from transforms.editions.season_folder import SeasonFolder
-from transforms.statistics.table import failed_share, statistics, write_statistics
-from transforms.store import writing
-from transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
-from transforms.tiles.due import due_derived, due_tiles
-from transforms.tiles.map_tiles import MapTiles, job_of
-from transforms.tiles.materials import Machine
-from transforms.tiles.resources import resource_hints, worker_memory
+from stook.models.errors import InputError, without_secrets
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.journal import Journal, outcome_of
+from stook.pipelines.kind import MAPS, VECTORS, Kind
+from stook.pipelines.opening import open_edition
+from stook.pipelines.progress import Reporter
+from stook.pipelines.runner import worker_processes
+from stook.pipelines.season import plan_of, region_of, thresholds_of
+from stook.pipelines.stage import run_stage
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import Lease
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.run_summary import RunSummary
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.statistics.table import failed_share, statistics, write_statistics
+from stook.transforms.store import writing
+from stook.transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
+from stook.transforms.tiles.due import due_derived, due_tiles
+from stook.transforms.tiles.map_tiles import MapTiles, job_of
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.resources import resource_hints, worker_memory
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run_map(
     reporter: Reporter,
     provisional: bool = False,
     refresh: bool = False,
-    anew: bool = False,
+    no_reuse: bool = False,
 ) -> MapResult:
     """Map a season, or go on with it where an earlier run stopped.
 
@@ -73,13 +73,13 @@ def run_map(
         reporter: Told what happens.
         provisional: Whether the season need not be over.
         refresh: Whether the archives are searched again, for a successor of the edition that is there.
-        anew: The same, and the successor takes over nothing.
+        no_reuse: The same, and the successor takes over nothing.
 
     Raises:
         InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
         UnreachableError: If an archive or the output does not answer; what is done is kept.
     """
-    return run(config, year, MAPS, reporter, provisional, refresh, anew)
+    return run(config, year, MAPS, reporter, provisional, refresh, no_reuse)
 
 
 def run_retry(config: MapConfiguration, year: int, reporter: Reporter, kind: Kind = MAPS) -> MapResult:
@@ -132,10 +132,10 @@ def run_embed(
     reporter: Reporter,
     provisional: bool = False,
     refresh: bool = False,
-    anew: bool = False,
+    no_reuse: bool = False,
 ) -> MapResult:
     """Store the feature vectors of a season; see ``run_map``."""
-    return run(config, year, VECTORS, reporter, provisional, refresh, anew)
+    return run(config, year, VECTORS, reporter, provisional, refresh, no_reuse)
 
 
 def run(
@@ -145,28 +145,28 @@ def run(
     reporter: Reporter,
     provisional: bool,
     refresh: bool,
-    anew: bool = False,
+    no_reuse: bool = False,
 ) -> MapResult:
     """Make an edition of a kind; see ``run_map``."""
     folder, region = kind.folder(config, year), region_of(config)
     plan = plan_of(config, year, region, provisional, kind.planned)
     folder.require_writable()
-    refresh = refresh or anew
+    refresh = refresh or no_reuse
     if not refresh and (edition := done_already(folder, plan)):
         return nothing_to_do(folder, edition, config, reporter)
     with announced(folder, config, reporter) as lease:
         if not refresh and (edition := done_already(folder, plan)):  # by a run that had the lease until now
             return nothing_to_do(folder, edition, config, reporter)
-        edition = folder.begun_refresh(plan.key, anew) if refresh else folder.find(plan.key)
+        edition = folder.begun_refresh(plan.key, no_reuse) if refresh else folder.find(plan.key)
         if edition is None:
             edition = open_edition(
                 folder,
                 plan,
                 region,
                 reporter,
-                rounded_as=None if anew else folder.current_of(plan.key),
+                rounded_as=None if no_reuse else folder.current_of(plan.key),
                 refreshes=refresh,
-                carries=not anew,
+                carries=not no_reuse,
                 backoff=config.run.backoff(),
                 lease=lease,
             )

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from models.checkpoints import CHECKPOINTS, Checkpoint
-from models.errors import InputError
-from models.families import FAMILIES
-from models.fetch import MIRROR_VARIABLE, Consent, fetch, offline_line
-from models.fetch import Progress as ProgressCallback
-from models.specification import InputSpecification, OutputSpecification
-from models.weights import checkpoint_named, file_sha256, find, open_checkpoint, place, weights_dir
+from stook.models.checkpoints import CHECKPOINTS, Checkpoint
+from stook.models.errors import InputError
+from stook.models.families import FAMILIES
+from stook.models.fetch import MIRROR_VARIABLE, Consent, fetch, offline_line
+from stook.models.fetch import Progress as ProgressCallback
+from stook.models.specification import InputSpecification, OutputSpecification
+from stook.models.weights import checkpoint_named, file_sha256, find, open_checkpoint, place, weights_dir
 
 WIDTH = 150  # of tables; wider than a terminal is better than names that are cut
 SENSORS = {"sentinel1": "S1", "sentinel2": "S2", "rgb": "RGB"}

@@ -2,23 +2,23 @@
 
 from dataclasses import asdict, dataclass
 
-from models.checkpoints import CHECKPOINTS
-from models.inference import Embedder
-from pipelines.progress import Reporter
-from transforms.backoff import BackOff
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.lease import Lease
-from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.encoding.encodings import PictureEncoding, Quantisation
-from transforms.ground.geodesy import widened
-from transforms.ground.region import Region
-from transforms.imagery.catalog import is_simulated
-from transforms.imagery.freeze import find_inputs, require_bands
-from transforms.imagery.inputs import Inputs
-from transforms.statistics.readings import explained
-from transforms.tiles.quantisation import fit_quantisation
+from stook.models.checkpoints import CHECKPOINTS
+from stook.models.inference import Embedder
+from stook.pipelines.progress import Reporter
+from stook.transforms.backoff import BackOff
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import Lease
+from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.encoding.encodings import PictureEncoding, Quantisation
+from stook.transforms.ground.geodesy import widened
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.catalog import is_simulated
+from stook.transforms.imagery.freeze import find_inputs, require_bands
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.statistics.readings import explained
+from stook.transforms.tiles.quantisation import fit_quantisation
 
 AND = "; "  # between licences
 

@@ -10,7 +10,7 @@ Config = Annotated[
 Year = Annotated[int, typer.Option(help="Harvest year of the season.", min=2015, max=2100)]
 Provisional = Annotated[bool, typer.Option(help="Work on a season whose window is not over.")]
 Refresh = Annotated[bool, typer.Option(help="Search the archives anew and open a successor edition.")]
-Anew = Annotated[
+NoReuse = Annotated[
     bool,
     typer.Option(help="As --refresh, and take over nothing: for an archive that replaces files without telling."),
 ]

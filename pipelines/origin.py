@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from models.checkpoints import CHECKPOINTS
-from models.encoder import Encoder
-from models.seen import LATTICE_M, SeenGround
-from pipelines.sections import EncoderSection
+from stook.models.checkpoints import CHECKPOINTS
+from stook.models.encoder import Encoder
+from stook.models.seen import LATTICE_M, SeenGround
+from stook.pipelines.sections import EncoderSection
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.ledger import TileRecord
-from transforms.repeating import repeating
-from transforms.store import STORE_FAILURES
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.repeating import repeating
+from stook.transforms.store import STORE_FAILURES
 
 LOOKS_EVERY_S = 0.5
 DERIVE = "derive"  # the step of the stage after the maps

@@ -5,14 +5,14 @@ import logging
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.sections import RunSection
+from stook.pipelines.sections import RunSection
 
 
 def local_runner(run: RunSection) -> tuple[FnApiRunner, PipelineOptions]:
     """The local runner and its options: a thread per tile in flight, which leaves the work to a process if so asked.
 
     Beam's ``DirectRunner`` is not used, it downloads a binary; its ``DaskRunner`` loses elements without saying so; its
-    ``multi_processing`` ends, or waits for ever, when a worker is killed, see ``transforms.tiles.workers``.
+    ``multi_processing`` ends, or waits for ever, when a worker is killed, see ``stook.transforms.tiles.workers``.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     options = PipelineOptions(

@@ -4,19 +4,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from models.bundle import Bundle
-from models.encoder import Encoder
-from models.errors import InputError
-from models.source import ModelSource
-from models.tasks import QuantileTask
-from pipelines.configuration import ClassSection, EmbeddingsSection, MapConfiguration, PilesSection, ProductSection
-from pipelines.sections import ProductName
-from transforms.editions.edition import Edition
-from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.region import Region, read_region
-from transforms.imagery.season import Season
+from stook.models.bundle import Bundle
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.source import ModelSource
+from stook.models.tasks import QuantileTask
+from stook.pipelines.configuration import (
+    ClassSection,
+    EmbeddingsSection,
+    MapConfiguration,
+    PilesSection,
+    ProductSection,
+)
+from stook.pipelines.sections import ProductName
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.region import Region, read_region
+from stook.transforms.imagery.season import Season
 
 Planner = Callable[[MapConfiguration, int], tuple[ProductPlan, ...]]
 # What a plan keeps of products that are made from maps, in the words of the configuration.

@@ -7,16 +7,16 @@ from typing import Annotated, Literal, Self, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.source import ModelSource
-from models.weights import find, weights_dir
-from pipelines.explain import explain
-from transforms.backoff import BackOff
-from transforms.encoding.encodings import PIXEL_M
-from transforms.imagery.season import Window
-from transforms.imagery.sources import Source
-from transforms.store import STORE_FAILURES, Address, address_of, is_cloud, read_bytes
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.source import ModelSource
+from stook.models.weights import find, weights_dir
+from stook.pipelines.explain import explain
+from stook.transforms.backoff import BackOff
+from stook.transforms.encoding.encodings import PIXEL_M
+from stook.transforms.imagery.season import Window
+from stook.transforms.imagery.sources import Source
+from stook.transforms.store import STORE_FAILURES, Address, address_of, is_cloud, read_bytes
 
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:
@@ -149,7 +149,7 @@ class UntrainedSection(Section):
 
     def encoder(self) -> Encoder:
         """The encoder; raises InputError for an unknown band."""
-        from models.resnet import ResNet, ResNetSize, Scaling
+        from stook.models.resnet import ResNet, ResNetSize, Scaling
 
         scaling: Scaling = "plain" if self.resolution_m is None else "imagenet"
         size = ResNetSize(

@@ -12,19 +12,19 @@ from functools import partial
 
 import apache_beam as beam
 
-from models.errors import CancelledError, UnreachableError
-from pipelines.configuration import MapConfiguration
-from pipelines.progress import Reporter
-from pipelines.runner import local_runner
-from pipelines.tally import Tally, TileFaultError, Worked, counts_of, words_of
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import Begun
-from transforms.editions.signals import asked_to_stop
-from transforms.ground.grid import Tile
-from transforms.store import STORE_FAILURES, scraps_below, sweep, writing
-from transforms.tiles.map_tiles import FAULTS, HALT_REASONS, Settling, TileStage, settled
-from transforms.tiles.tile_job import TileSummary
-from transforms.tiles.workers import Workers, workers_of
+from stook.models.errors import CancelledError, UnreachableError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.progress import Reporter
+from stook.pipelines.runner import local_runner
+from stook.pipelines.tally import Tally, TileFaultError, Worked, counts_of, words_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import Begun
+from stook.transforms.editions.signals import asked_to_stop
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import STORE_FAILURES, scraps_below, sweep, writing
+from stook.transforms.tiles.map_tiles import FAULTS, HALT_REASONS, Settling, TileStage, settled
+from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.workers import Workers, workers_of
 
 MOST_DEATHS = 2  # after so many a tile is done alone
 MOST_ALONE = 2  # whole runs that may end, without a word, while such a tile is all that they work on

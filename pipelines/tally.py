@@ -6,8 +6,8 @@ from typing import Any
 
 from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
-from transforms.tiles.map_tiles import DEVICES, MILLISECONDS, NAMESPACE
-from transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.map_tiles import DEVICES, MILLISECONDS, NAMESPACE
+from stook.transforms.tiles.tile_job import TileSummary
 
 
 class TileFaultError(RuntimeError):
@@ -23,7 +23,7 @@ class Worked:
         carried: Tiles of which it took everything over from the edition before.
         failed: Of ``computed``, those that failed.
         seconds: By step, summed over tiles.
-        amounts: See ``transforms.amounts.Amounts``; summed over tiles.
+        amounts: See ``stook.transforms.amounts.Amounts``; summed over tiles.
         devices: Where encoders ran.
     """
 
@@ -60,7 +60,7 @@ class Worked:
 
     @classmethod
     def of_metrics(cls, metrics: MetricResults) -> "Worked":
-        """What the metrics of a pipeline add up to, see ``transforms.tiles.map_tiles.count``."""
+        """What the metrics of a pipeline add up to, see ``stook.transforms.tiles.map_tiles.count``."""
         found, counts = metrics.query(MetricsFilter().with_namespace(NAMESPACE)), counts_of(metrics)
         outcomes = {name: counts.pop(name) for name in list(counts) if name.startswith("tiles_")}
         failed = outcomes.get("tiles_failed", 0)

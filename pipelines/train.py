@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.bundle import Bundle, Conditions, Provenance, load_bundle
-from models.heads import Calibration
-from models.inference import Embedder, Precision
-from models.measured import MeasuredClass
-from models.tasks import ClassTask
-from models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, joined, logits
-from pipelines.card import model_card
-from pipelines.labelled import (
+from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.heads import Calibration
+from stook.models.inference import Embedder, Precision
+from stook.models.measured import MeasuredClass
+from stook.models.tasks import ClassTask
+from stook.models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, joined, logits
+from stook.pipelines.card import model_card
+from stook.pipelines.labelled import (
     features_of,
     labels_of,
     layout_of,
@@ -23,9 +23,9 @@ from pipelines.labelled import (
     require_own_names,
     see,
 )
-from pipelines.origin import origin_of
-from pipelines.progress import Reporter
-from pipelines.training_configuration import TrainConfiguration
+from stook.pipelines.origin import origin_of
+from stook.pipelines.progress import Reporter
+from stook.pipelines.training_configuration import TrainConfiguration
 
 CHECKED_PIXELS = 1000  # of a place, in two precisions
 

@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from models.errors import InputError
-from models.fine_tuning import FineTuning
-from models.quantiles import DEFAULT_QUANTILES, require_quantiles
-from models.training import Balance
-from pipelines.sections import (
+from stook.models.errors import InputError
+from stook.models.fine_tuning import FineTuning
+from stook.models.quantiles import DEFAULT_QUANTILES, require_quantiles
+from stook.models.training import Balance
+from stook.pipelines.sections import (
     CompositeSection,
     EncoderSection,
     ImagerySection,
@@ -19,8 +19,8 @@ from pipelines.sections import (
     Section,
     WindowSection,
 )
-from transforms.labelled.chips_of_cells import picture_grid
-from transforms.labelled.splits import Grouping
+from stook.transforms.labelled.chips_of_cells import picture_grid
+from stook.transforms.labelled.splits import Grouping
 
 ONLY_ON_CHIPS = ("fine_tuning", "split", "split_file")
 ONLY_ON_PIXELS = ("precisions", "calibrate", "strengths", "minimum_observations")
@@ -90,7 +90,7 @@ class FineTuningSection(Section):
     )
 
     def settings(self, seed: int, light: float) -> FineTuning:
-        """As data; ``light`` is how much brightness and contrast vary, see ``models.augmentation.relit``."""
+        """As data; ``light`` is how much brightness and contrast vary, see ``stook.models.augmentation.relit``."""
         return FineTuning(
             epochs=self.epochs,
             patience=self.patience,

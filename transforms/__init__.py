@@ -2,3 +2,6 @@
 
 ground → imagery → encoding → editions, labelled → tiles → statistics, estimators → sampling → reporting.
 """
+
+if __name__ == "transforms":
+    raise ImportError("the package is stook: import stook.transforms")

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import tenacity
 
-from models.errors import UnreachableError
+from stook.models.errors import UnreachableError
 
 REFUSALS = (408, 425, 429, 500, 502, 503, 504)  # the server's state, not the request's fault: worth asking again
 

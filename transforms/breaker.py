@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from models.errors import StookError, UnreachableError
-from transforms.backoff import BackOff, PassingError
+from stook.models.errors import StookError, UnreachableError
+from stook.transforms.backoff import BackOff, PassingError
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 import logging
 from functools import lru_cache
 
-from models.errors import without_secrets
+from stook.models.errors import without_secrets
 
 TALKERS = ("rasterio._env", "urllib3.connectionpool", "pystac_client.stac_api_io")
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from transforms.amounts import Amounts
+from stook.transforms.amounts import Amounts
 
 Each = TypeVar("Each")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pystac
 
-from transforms.simulation.catalogue import GLOBAL_EXTENT
+from stook.transforms.simulation.catalogue import GLOBAL_EXTENT
 
 
 def together(archives: Sequence[Path], folder: Path) -> Path:

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from pipelines.demo.archives import together
-from pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW, YEAR, imagery_section
-from pipelines.fine_tune import run_fine_tuning
-from pipelines.progress import TerminalReporter
-from pipelines.training_configuration import TrainConfiguration
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
-from transforms.simulation.scenes import write_archive
-from transforms.simulation.truth import write_footprints
+from stook.pipelines.demo.archives import together
+from stook.pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW, YEAR, imagery_section
+from stook.pipelines.fine_tune import run_fine_tuning
+from stook.pipelines.progress import TerminalReporter
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
+from stook.transforms.simulation.scenes import write_archive
+from stook.transforms.simulation.truth import write_footprints
 
 SIDE_M = 3000.0
 CORNERS = ((33.2, 6.4), (34.6, 7.3), (37.1, 8.6), (38.4, 6.9), (39.7, 10.2), (40.9, 11.4), (33.9, 11.8), (37.8, 12.6),

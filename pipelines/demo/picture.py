@@ -16,9 +16,9 @@ from rasterio.coords import BoundingBox
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
-from transforms.editions.products import PRODUCTS
-from transforms.reporting.export import palette
-from transforms.values import NODATA
+from stook.transforms.editions.products import PRODUCTS
+from stook.transforms.reporting.export import palette
+from stook.transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 MARGIN_DEG = 0.002

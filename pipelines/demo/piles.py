@@ -15,21 +15,21 @@ import pandas as pd
 import rasterio
 from pyproj import Transformer
 
-from models.bundle import Bundle
-from models.resnet import ResNet, ResNetSize
-from pipelines.demo.archives import together
-from pipelines.demo.place import PILES_BUNDLE, PILES_WINDOW, YEAR
-from pipelines.fine_tune import FineTuned, run_fine_tuning
-from pipelines.progress import TerminalReporter
-from pipelines.training_configuration import TrainConfiguration
-from transforms.simulation.campaign import WHOLE, Campaign
-from transforms.simulation.catalogue import CatalogueWriter
-from transforms.simulation.ground import Place
-from transforms.simulation.heaps import HeapKind, Heaps
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import Weather
-from transforms.simulation.pictures import PICTURE_COLLECTION, write_pictures
-from transforms.simulation.truth import OUTSIDE, write_truth
+from stook.models.bundle import Bundle
+from stook.models.resnet import ResNet, ResNetSize
+from stook.pipelines.demo.archives import together
+from stook.pipelines.demo.place import PILES_BUNDLE, PILES_WINDOW, YEAR
+from stook.pipelines.fine_tune import FineTuned, run_fine_tuning
+from stook.pipelines.progress import TerminalReporter
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.simulation.campaign import WHOLE, Campaign
+from stook.transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.heaps import HeapKind, Heaps
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import Weather
+from stook.transforms.simulation.pictures import PICTURE_COLLECTION, write_pictures
+from stook.transforms.simulation.truth import OUTSIDE, write_truth
 
 CAMPAIGN = Campaign(WHOLE)  # every cell is pictured on each of the three dates
 POSITIONS = ((38.2, 9.4), (33.4, 7.6), (40.4, 11.2), (37.5, 8.2), (39.3, 12.3), (34.2, 11.4), (40.8, 8.8), (38.7, 7.1),

@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from transforms.simulation.campaign import Campaign
-from transforms.simulation.districts import write_units
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.pictures import PICTURE_COLLECTION
-from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, Revisit, write_archive
-from transforms.simulation.truth import write_footprints, write_truth
+from stook.transforms.simulation.campaign import Campaign
+from stook.transforms.simulation.districts import write_units
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.pictures import PICTURE_COLLECTION
+from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, Revisit, write_archive
+from stook.transforms.simulation.truth import write_footprints, write_truth
 
 YEAR = 2023
 BUNDLE = Path(__file__).parent / "bundle"

@@ -1,10 +1,10 @@
 """Make the demonstration's bundles from simulated places of their own.
 
-``python -m pipelines.demo.pretrain`` writes ``pipelines/demo/bundle``, a small encoder of the Presto family with a head
-for cropland, ``pipelines/demo/bundle-buildings``, a narrow ResNet with quantiles of building coverage, and
-``pipelines/demo/bundle-piles``, a narrow ResNet on pictures (see ``pipelines.demo.piles``); ``… pretrain piles`` only
-one of ``cropland``, ``buildings``, ``piles``. The places they learn from and the place they are judged on have other
-seeds, positions and weather than the demonstration's.
+``python -m stook.pipelines.demo.pretrain`` writes, beside itself, ``bundle``, a small encoder of the Presto family with
+a head for cropland, ``bundle-buildings``, a narrow ResNet with quantiles of building coverage, and ``bundle-piles``, a
+narrow ResNet on pictures (see ``stook.pipelines.demo.piles``); ``… pretrain piles`` only one of ``cropland``,
+``buildings``, ``piles``. The places they learn from and the place they are judged on have other seeds, positions and
+weather than the demonstration's.
 """
 
 import sys
@@ -18,25 +18,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.bundle import Bundle, Conditions, Provenance
-from models.encoder import Chips
-from models.errors import InputError
-from models.inference import Embedder
-from models.metrics import Estimate, evaluate
-from models.presto import Presto, PrestoSize, with_ndvi
-from models.tasks import ClassTask
-from models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
-from pipelines.demo.buildings import train_buildings
-from pipelines.demo.piles import train_piles
-from pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
-from pipelines.sections import ImagerySection, WindowSection
-from transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
-from transforms.labelled.label_files import read_labels
-from transforms.labelled.labels import Classes
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.scenes import write_archive
-from transforms.simulation.truth import write_truth
+from stook.models.bundle import Bundle, Conditions, Provenance
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.inference import Embedder
+from stook.models.metrics import Estimate, evaluate
+from stook.models.presto import Presto, PrestoSize, with_ndvi
+from stook.models.tasks import ClassTask
+from stook.models.training import Samples, choose_strength, fit_calibration, fit_head, joined, logits
+from stook.pipelines.demo.buildings import train_buildings
+from stook.pipelines.demo.piles import train_piles
+from stook.pipelines.demo.place import BUNDLE, WINDOW, YEAR, imagery_section
+from stook.pipelines.sections import ImagerySection, WindowSection
+from stook.transforms.labelled.features import SeasonReader, SeasonSettings, training_grid
+from stook.transforms.labelled.label_files import read_labels
+from stook.transforms.labelled.labels import Classes
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.scenes import write_archive
+from stook.transforms.simulation.truth import write_truth
 
 SIZE = PrestoSize(width=32, depth=2, heads=4, mlp_ratio=2.0, most_steps=24)
 TRAINING_PLACES = (
@@ -160,7 +160,7 @@ def card(held_out: dict[str, Estimate], strength: float) -> str:
     figures = "\n".join(f"- {metric}: {estimate}" for metric, estimate in held_out.items())
     return f"""# Demonstration: cropland on a SIMULATED landscape
 
-Encoder and head were trained on simulated imagery only, by `python -m pipelines.demo.pretrain`. They say nothing about
+Encoder and head were trained on simulated imagery only, by `make demo-bundle`. They say nothing about
 any real place; use them for the demonstration and for tests.
 
 Encoder: Presto family, width {SIZE.width}, depth {SIZE.depth}, trained on simulated places with seeds {seeds}.

@@ -11,12 +11,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import InputError, TileError
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.picture import draw
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.demo.survey import cropland_in_all, survey
-from pipelines.demo.truth import (
+from stook.models.errors import InputError, TileError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.picture import draw
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.demo.survey import cropland_in_all, survey
+from stook.pipelines.demo.truth import (
     BuildingComparison,
     CroplandComparison,
     PileComparison,
@@ -24,17 +24,17 @@ from pipelines.demo.truth import (
     compare_cropland,
     compare_piles,
 )
-from pipelines.figures.report import run_report
-from pipelines.map import run_map
-from pipelines.progress import TerminalReporter
-from pipelines.sections import load
-from transforms.editions.edition import Edition
-from transforms.ground.region import Region
-from transforms.reporting.export import export
-from transforms.simulation.ground import Place
-from transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
-from transforms.statistics.sums import places
-from transforms.store import fetched
+from stook.pipelines.figures.report import run_report
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import TerminalReporter
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.region import Region
+from stook.transforms.reporting.export import export
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
+from stook.transforms.statistics.sums import places
+from stook.transforms.store import fetched
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")

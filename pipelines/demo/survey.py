@@ -5,16 +5,16 @@ import pandas as pd
 import rasterio
 from pyproj import Transformer
 
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import YEAR
-from pipelines.demo.truth import Truth
-from pipelines.figures.estimate import run_estimate
-from pipelines.figures.sample import run_sample
-from transforms.ground.grid import Zone
-from transforms.sampling.classes import CLASSES
-from transforms.sampling.estimates import Estimates
-from transforms.sampling.files import POINTS_CSV
-from transforms.store import fetched, replacing
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import YEAR
+from stook.pipelines.demo.truth import Truth
+from stook.pipelines.figures.estimate import run_estimate
+from stook.pipelines.figures.sample import run_sample
+from stook.transforms.ground.grid import Zone
+from stook.transforms.sampling.classes import CLASSES
+from stook.transforms.sampling.estimates import Estimates
+from stook.transforms.sampling.files import POINTS_CSV
+from stook.transforms.store import fetched, replacing
 
 INTERPRETERS = 3
 SLIPS = 0.03  # share of points that an interpreter gets wrong

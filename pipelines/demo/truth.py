@@ -10,17 +10,17 @@ import numpy as np
 import rasterio
 import shapely
 
-from models.metrics import accuracy, auc, average_precision, f1
-from models.quantiles import r2
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.ground.areas import TileCoverage
-from transforms.ground.counts import cell_counts
-from transforms.ground.geodesy import geodesic_area_m2
-from transforms.ground.grid import Tile
-from transforms.ground.region import Region
-from transforms.statistics.table import DM2_PER_HA
-from transforms.values import NODATA
+from stook.models.metrics import accuracy, auc, average_precision, f1
+from stook.models.quantiles import r2
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.counts import cell_counts
+from stook.transforms.ground.geodesy import geodesic_area_m2
+from stook.transforms.ground.grid import Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.statistics.table import DM2_PER_HA
+from stook.transforms.values import NODATA
 
 M2_PER_HA = 10_000
 ROUNDING = 0.005  # of a map's percent

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from pipelines.figures.configuration import AnswersSection
-from pipelines.figures.estimate import refusal
-from pipelines.figures.printing import print_pairs
-from transforms.ground.geodesy import WGS84
-from transforms.sampling.answer_files import Form, read_answers
-from transforms.sampling.interpretation import MOVED_M, Interpretation, crossed, placed_answers, valued
-from transforms.sampling.settling import Settled, settled
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.pipelines.figures.configuration import AnswersSection
+from stook.pipelines.figures.estimate import refusal
+from stook.pipelines.figures.printing import print_pairs
+from stook.transforms.ground.geodesy import WGS84
+from stook.transforms.sampling.answer_files import Form, read_answers
+from stook.transforms.sampling.interpretation import MOVED_M, Interpretation, crossed, placed_answers, valued
+from stook.transforms.sampling.settling import Settled, settled
+from stook.transforms.store import Address
 
 SHOWN = 20  # points of disagreement
 

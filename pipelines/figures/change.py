@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures.estimate import (
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures.estimate import (
     classes_of,
     form_of,
     require_known_sample,
@@ -17,13 +17,13 @@ from pipelines.figures.estimate import (
     settled_answers,
     summary_of,
 )
-from pipelines.figures.printing import print_estimates, print_settled
-from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions.edition import Edition
-from transforms.sampling.changing import change_table
-from transforms.sampling.estimates import Estimates, name_of
-from transforms.sampling.map_figures import MapFigures
-from transforms.store import Address
+from stook.pipelines.figures.printing import print_estimates, print_settled
+from stook.pipelines.season import published_edition, season_folder, thresholds_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.sampling.changing import change_table
+from stook.transforms.sampling.estimates import Estimates, name_of
+from stook.transforms.sampling.map_figures import MapFigures
+from stook.transforms.store import Address
 
 
 def run_change(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pipelines.configuration import MapConfiguration
-from pipelines.options import Config, Year
-from pipelines.sections import load
-from transforms.store import Address, address_of
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.options import Config, Year
+from stook.pipelines.sections import load
+from stook.transforms.store import Address, address_of
 
 Answers = Annotated[
     list[str], typer.Argument(metavar="ANSWERS...", help="Interpreters' files, .csv or vector files, here or at gs://.")
@@ -41,7 +41,7 @@ def statistics(
     ] = None,
 ) -> None:
     """Print hectares per unit, parent and region of the published edition."""
-    from pipelines.figures.statistics import print_table, run_statistics
+    from stook.pipelines.figures.statistics import print_table, run_statistics
 
     print_table(run_statistics(load(config, MapConfiguration), year, threshold, _address(to), from_maps, by))
 
@@ -52,7 +52,7 @@ def sample(
     since: Annotated[int | None, typer.Option(help="Harvest year of an earlier map, to sample what changed.")] = None,
 ) -> None:
     """Draw reference points from the published map, for interpreters."""
-    from pipelines.figures.sample import run_sample
+    from stook.pipelines.figures.sample import run_sample
 
     run_sample(load(config, MapConfiguration), year, since)
 
@@ -67,7 +67,7 @@ def estimate(
     ] = False,
 ) -> None:
     """Estimate areas and accuracies, with intervals, from the answers of interpreters."""
-    from pipelines.figures.estimate import run_estimate
+    from stook.pipelines.figures.estimate import run_estimate
 
     run_estimate(load(config, MapConfiguration), year, _addresses(answers), _address(sample), without_design)
 
@@ -81,7 +81,7 @@ def change(
     sample: SampleOption = None,
 ) -> None:
     """Estimate gain and loss of a class between two seasons, from one sample that was answered for both."""
-    from pipelines.figures.change import run_change
+    from stook.pipelines.figures.change import run_change
 
     judged = _addresses(before), _addresses(after)
     run_change(load(config, MapConfiguration), year, since, *judged, _address(sample))
@@ -93,7 +93,7 @@ def agreement(
     id_column: Annotated[str, typer.Option("--id", help="Column with the point's number.")] = "PLOTID",
 ) -> None:
     """Tell how far interpreters agree at points of any origin; needs no map and no configuration."""
-    from pipelines.figures.agreement import run_agreement
+    from stook.pipelines.figures.agreement import run_agreement
 
     run_agreement(_addresses(answers), column, id_column)
 
@@ -106,7 +106,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the figures as an office publishes them: tables, geometry, SDMX, dictionary, methods note."""
-    from pipelines.figures.report import run_report
+    from stook.pipelines.figures.report import run_report
 
     for path in run_report(load(config, MapConfiguration), year, _address(to)):
         print(path)
@@ -119,7 +119,7 @@ def revisions(
     to: TableOption = None,
 ) -> None:
     """Tell what changed between two editions of a season, by how much, and why."""
-    from pipelines.figures.revisions import run_revisions
+    from stook.pipelines.figures.revisions import run_revisions
 
     run_revisions(load(config, MapConfiguration), year, since, _address(to))
 
@@ -129,7 +129,7 @@ def series(
     to: TableOption = None,
 ) -> None:
     """One table over all published seasons, and what makes them comparable or not."""
-    from pipelines.figures.series import run_series
+    from stook.pipelines.figures.series import run_series
 
     run_series(load(config, MapConfiguration), _address(to))
 

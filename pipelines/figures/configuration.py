@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.sections import Location, Section
-from transforms.estimators.agreement import Rule
-from transforms.sampling.allocation import Allocation
+from stook.pipelines.sections import Location, Section
+from stook.transforms.estimators.agreement import Rule
+from stook.transforms.sampling.allocation import Allocation
 
 SampledProduct = Literal["cropland", "cropland_smoothed", "harvest_piles", "farmed_cells", "building_coverage"]
 StrataBy = Literal["classes", "bands", "raster"]

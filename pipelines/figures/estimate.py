@@ -6,27 +6,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures.configuration import AnswersSection, SampleSection
-from pipelines.figures.printing import print_estimates, print_points, print_settled
-from pipelines.figures.sample import DECIDING
-from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions.lease import now
-from transforms.estimators.agreement import accuracy_at_points, design_for_areas
-from transforms.estimators.error_matrix import NOT_MAPPED
-from transforms.sampling.answer_files import Answers, Form, read_answers
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.estimates import Estimates, name_of
-from transforms.sampling.estimating import Settings, estimate_table
-from transforms.sampling.interpretation import Interpretation, crossed, interpreted, valued
-from transforms.sampling.judged import Judged
-from transforms.sampling.lookup import OUTSIDE, values_at
-from transforms.sampling.map_figures import MapFigures
-from transforms.sampling.sample import DESIGNS, SAMPLES, Sample, SampleDesign, designs_in
-from transforms.sampling.settling import Settled, settled
-from transforms.store import Address
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures.configuration import AnswersSection, SampleSection
+from stook.pipelines.figures.printing import print_estimates, print_points, print_settled
+from stook.pipelines.figures.sample import DECIDING
+from stook.pipelines.season import published_edition, season_folder, thresholds_of
+from stook.transforms.editions.lease import now
+from stook.transforms.estimators.agreement import accuracy_at_points, design_for_areas
+from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.sampling.answer_files import Answers, Form, read_answers
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.estimates import Estimates, name_of
+from stook.transforms.sampling.estimating import Settings, estimate_table
+from stook.transforms.sampling.interpretation import Interpretation, crossed, interpreted, valued
+from stook.transforms.sampling.judged import Judged
+from stook.transforms.sampling.lookup import OUTSIDE, values_at
+from stook.transforms.sampling.map_figures import MapFigures
+from stook.transforms.sampling.sample import DESIGNS, SAMPLES, Sample, SampleDesign, designs_in
+from stook.transforms.sampling.settling import Settled, settled
+from stook.transforms.store import Address
+from stook.transforms.tiles.map_reader import MapReader
 
 
 def run_estimate(

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from models.errors import InputError
-from transforms.statistics.table import write_table
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.transforms.statistics.table import write_table
+from stook.transforms.store import Address
 
 SUFFIXES = (".csv", ".parquet")
 

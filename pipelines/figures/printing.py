@@ -7,12 +7,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from transforms.sampling.classes import CLASSES
-from transforms.sampling.estimate_rows import rounded_to, telling_error
-from transforms.sampling.estimates import Estimates, reasons_in
-from transforms.sampling.judged import OF_CLASS
-from transforms.sampling.settling import Pair, Settled
-from transforms.statistics.sums import WHOLE_REGION
+from stook.transforms.sampling.classes import CLASSES
+from stook.transforms.sampling.estimate_rows import rounded_to, telling_error
+from stook.transforms.sampling.estimates import Estimates, reasons_in
+from stook.transforms.sampling.judged import OF_CLASS
+from stook.transforms.sampling.settling import Pair, Settled
+from stook.transforms.statistics.sums import WHOLE_REGION
 
 WIDTH = 132
 DECIMALS_OF_SHARES = 3

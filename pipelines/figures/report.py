@@ -1,13 +1,13 @@
 """``stook report``: the published edition's figures in the files that an office publishes."""
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions.edition import Edition
-from transforms.reporting.report import REPORTS, write_report
-from transforms.sampling.estimates import Estimates
-from transforms.sampling.sample import DESIGN, SAMPLES, SampleDesign, read_design
-from transforms.store import Address, ChangedError, is_cloud, names_below, require_writable, whole_folders
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.season import published_edition, season_folder, thresholds_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.reporting.report import REPORTS, write_report
+from stook.transforms.sampling.estimates import Estimates
+from stook.transforms.sampling.sample import DESIGN, SAMPLES, SampleDesign, read_design
+from stook.transforms.store import Address, ChangedError, is_cloud, names_below, require_writable, whole_folders
 
 
 def run_report(config: MapConfiguration, year: int, to: Address | None) -> list[Address]:

@@ -5,15 +5,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures.notes import Notes, require_suffix, write_figures
-from pipelines.season import season_folder
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.reporting.made import Made
-from transforms.reporting.revisions import Revisions, revisions
-from transforms.store import Address, read_json
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures.notes import Notes, require_suffix, write_figures
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.reporting.made import Made
+from stook.transforms.reporting.revisions import Revisions, revisions
+from stook.transforms.store import Address, read_json
 
 MOST_NAMED = 10
 

@@ -9,21 +9,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures.configuration import SampleSection
-from pipelines.season import published_edition, season_folder, thresholds_of
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.plan import DerivedPlan, ProductPlan, digest
-from transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
-from transforms.sampling.classes import SHARES
-from transforms.sampling.drawing import drawn_points
-from transforms.sampling.files import INTERPRETERS_FILES, sample_folder, write_sample
-from transforms.sampling.sample import DESIGN, DM2_PER_HA, Sample, SampleDesign, SampledStratum
-from transforms.sampling.strata import DividedMap, Division, MeasuredStratum, measured_strata
-from transforms.store import Address, read_whole
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures.configuration import SampleSection
+from stook.pipelines.season import published_edition, season_folder, thresholds_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan, digest
+from stook.transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
+from stook.transforms.sampling.classes import SHARES
+from stook.transforms.sampling.drawing import drawn_points
+from stook.transforms.sampling.files import INTERPRETERS_FILES, sample_folder, write_sample
+from stook.transforms.sampling.sample import DESIGN, DM2_PER_HA, Sample, SampleDesign, SampledStratum
+from stook.transforms.sampling.strata import DividedMap, Division, MeasuredStratum, measured_strata
+from stook.transforms.store import Address, read_whole
+from stook.transforms.tiles.map_reader import MapReader
 
 DRAWING_VERSION = 1  # raised whenever the same settings would give other points
 EXAMPLE = "sample: {product: cropland, points: 500}"

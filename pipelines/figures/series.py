@@ -5,12 +5,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures.notes import Notes, require_suffix, write_figures
-from pipelines.figures.revisions import told
-from transforms.reporting.series import Series, series
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures.notes import Notes, require_suffix, write_figures
+from stook.pipelines.figures.revisions import told
+from stook.transforms.reporting.series import Series, series
+from stook.transforms.store import Address
 
 
 def run_series(config: MapConfiguration, to: Address | None) -> Series:

@@ -5,16 +5,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.season import published_edition, thresholds_of
-from transforms.editions.edition import Edition
-from transforms.ground.region import Region
-from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
-from transforms.statistics.map_table import statistics_from_maps
-from transforms.statistics.readings import COVERAGE_METHOD
-from transforms.statistics.table import statistics, write_table
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.season import published_edition, thresholds_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.region import Region
+from stook.transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
+from stook.transforms.statistics.map_table import statistics_from_maps
+from stook.transforms.statistics.readings import COVERAGE_METHOD
+from stook.transforms.statistics.table import statistics, write_table
+from stook.transforms.store import Address
 
 SUFFIXES = (".csv", ".parquet", *GEOMETRY_SUFFIXES)
 
@@ -48,7 +48,7 @@ def run_statistics(
         threshold: Percent, not the configuration's.
         to: File to write as well.
         from_maps: Whether the maps are summed, not the ledger; both give the same.
-        by: A layer to cross-tabulate the maps with, see ``transforms.statistics.layers.read_layer``.
+        by: A layer to cross-tabulate the maps with, see ``stook.transforms.statistics.layers.read_layer``.
 
     Raises:
         InputError: If nothing is published, ``to`` cannot be written, or ``by`` is no layer.

@@ -8,20 +8,20 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import InputError, TileError
-from pipelines.configuration import MapConfiguration
-from pipelines.map import MapResult, failures, run_map, tell
-from pipelines.progress import Reporter, reporter
-from pipelines.season import plan_of, region_of, season_folder
-from transforms.editions.edition import Edition
-from transforms.editions.plan import Plan
-from transforms.ground.geodesy import widened
-from transforms.ground.region import Region
-from transforms.imagery.freeze import find_inputs
-from transforms.reporting.comparability import Pair, comparability, pairs
-from transforms.statistics.table import write_table
-from transforms.store import Address, writing
-from transforms.tiles.fingerprints import same_scenes
+from stook.models.errors import InputError, TileError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.map import MapResult, failures, run_map, tell
+from stook.pipelines.progress import Reporter, reporter
+from stook.pipelines.season import plan_of, region_of, season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import Plan
+from stook.transforms.ground.geodesy import widened
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.reporting.comparability import Pair, comparability, pairs
+from stook.transforms.statistics.table import write_table
+from stook.transforms.store import Address, writing
+from stook.transforms.tiles.fingerprints import same_scenes
 
 FIRST_YEAR, LAST_YEAR = 2015, 2100  # as of ``--year``
 SPAN = re.compile(r"(\d{4})(?::(\d{4}))?")

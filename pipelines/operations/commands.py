@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.configuration import MapConfiguration
-from pipelines.options import Anew, Config, Embeddings, Provisional, Quiet, Refresh, Year
-from pipelines.sections import load
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.options import Config, Embeddings, NoReuse, Provisional, Quiet, Refresh, Year
+from stook.pipelines.sections import load
 
 
 def status(
@@ -16,7 +16,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line per edition.")] = False,
 ) -> None:
     """Tell what is open, published and failed, why, and who is at work."""
-    from pipelines.operations.status import print_states, run_status
+    from stook.pipelines.operations.status import print_states, run_status
 
     print_states(run_status(load(config, MapConfiguration), year), as_json)
 
@@ -27,26 +27,26 @@ def plan(
     embeddings: Embeddings = False,
     provisional: Provisional = False,
     refresh: Refresh = False,
-    anew: Anew = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object; keep it for --beside.")] = False,
+    no_reuse: NoReuse = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object; keep it for --compare.")] = False,
     machine: Annotated[
         str | None, typer.Option(help="One of machines in the configuration; default: this one.")
     ] = None,
-    look_at: Annotated[int, typer.Option(help="Tiles to look at; of more, so many are chosen by lot.", min=1)] = 1000,
-    beside: Annotated[Path | None, typer.Option(help="A kept plan: show what came of it, side by side.")] = None,
+    max_tiles: Annotated[int, typer.Option(help="Tiles to look at; of more, so many are chosen by lot.", min=1)] = 1000,
+    compare: Annotated[Path | None, typer.Option(help="A kept plan: show what came of it, side by side.")] = None,
 ) -> None:
     """Tell what 'stook map', or 'stook embed', would do, read, take and cost, without doing it."""
-    from pipelines.kind import kind_of
-    from pipelines.planning import beside as comparing
-    from pipelines.planning.plan import run_plan
-    from pipelines.planning.printing import print_comparison, print_forecast
+    from stook.pipelines.kind import kind_of
+    from stook.pipelines.planning.comparison import compare_with_run
+    from stook.pipelines.planning.plan import run_plan
+    from stook.pipelines.planning.printing import print_comparison, print_forecast
 
     loaded = load(config, MapConfiguration)
     kind = kind_of(loaded, embeddings)
-    if beside is not None:
-        print_comparison(comparing.run_beside(loaded, year, beside, kind), as_json)
+    if compare is not None:
+        print_comparison(compare_with_run(loaded, year, compare, kind), as_json)
     else:
-        print_forecast(run_plan(loaded, year, provisional, refresh, look_at, machine, anew, kind), as_json)
+        print_forecast(run_plan(loaded, year, provisional, refresh, max_tiles, machine, no_reuse, kind), as_json)
 
 
 def publish(
@@ -56,8 +56,8 @@ def publish(
     embeddings: Embeddings = False,
 ) -> None:
     """Point readers at an edition; naming an older one takes a publication back."""
-    from pipelines.kind import kind_of
-    from pipelines.operations.editions import run_publish
+    from stook.pipelines.kind import kind_of
+    from stook.pipelines.operations.editions import run_publish
 
     loaded = load(config, MapConfiguration)
     print(f"published {run_publish(loaded, year, edition, kind_of(loaded, embeddings)).folder}")
@@ -67,15 +67,15 @@ def cancel(
     config: Config,
     year: Year,
     discard: Annotated[bool, typer.Option(help="Delete the open edition too; otherwise it can be continued.")] = False,
-    patience: Annotated[float, typer.Option(help="Seconds to wait for the run to stop.", min=0)] = 600.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the run to stop.", min=0)] = 600.0,
     embeddings: Embeddings = False,
 ) -> None:
     """Stop the run that fills a season's open edition, on whatever machine it is."""
-    from pipelines.kind import kind_of
-    from pipelines.operations.editions import run_cancel
+    from stook.pipelines.kind import kind_of
+    from stook.pipelines.operations.editions import run_cancel
 
     loaded = load(config, MapConfiguration)
-    edition = run_cancel(loaded, year, discard, patience, kind_of(loaded, embeddings))
+    edition = run_cancel(loaded, year, discard, timeout, kind_of(loaded, embeddings))
     what = "it had not opened an edition" if edition is None else str(edition.folder)
     print(f"stopped{' and deleted' if discard and edition else ''}: {what}")
 
@@ -85,21 +85,21 @@ def remove(
     year: Year,
     keep: Annotated[int, typer.Option(help="How many superseded editions stay.", min=0)] = 1,
     open_too: Annotated[bool, typer.Option("--open", help="Open ones older than the published one too.")] = False,
-    really: Annotated[bool, typer.Option("--really", help="Delete; otherwise only tell what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; otherwise only tell what would go.")] = False,
     embeddings: Embeddings = False,
 ) -> None:
-    """Delete editions that readers no longer see; without --really nothing is deleted."""
-    from pipelines.kind import kind_of
-    from pipelines.operations.editions import run_remove
-    from transforms.store import bytes_below
+    """Delete editions that readers no longer see; without --yes nothing is deleted."""
+    from stook.pipelines.kind import kind_of
+    from stook.pipelines.operations.editions import run_remove
+    from stook.transforms.store import bytes_below
 
     loaded = load(config, MapConfiguration)
     kind = kind_of(loaded, embeddings)
-    for edition in run_remove(loaded, year, keep, open_too, really=False, kind=kind):
+    for edition in run_remove(loaded, year, keep, open_too, yes=False, kind=kind):
         size = bytes_below(edition.folder) / 2**20
-        print(f"{'deleting' if really else 'would delete'} {edition.folder} ({size:.1f} MiB)")
-    if really:
-        run_remove(loaded, year, keep, open_too, really=True, kind=kind)
+        print(f"{'deleting' if yes else 'would delete'} {edition.folder} ({size:.1f} MiB)")
+    if yes:
+        run_remove(loaded, year, keep, open_too, yes=True, kind=kind)
 
 
 def backfill(
@@ -116,7 +116,7 @@ def backfill(
     quiet: Quiet = False,
 ) -> None:
     """Map several seasons that were planned together, and tell whether they can be compared."""
-    from pipelines.operations.backfill import Options, run_backfill, years_of
+    from stook.pipelines.operations.backfill import Options, run_backfill, years_of
 
     options = Options(newest_first, refresh, provisional, skip_unusable)
     result = run_backfill(load(config, MapConfiguration), years_of(years), options, quiet)

@@ -2,18 +2,18 @@
 
 import time
 
-from models.errors import InputError, UnreachableError
-from pipelines.configuration import MapConfiguration
-from pipelines.journal import Journal
-from pipelines.kind import MAPS, VECTORS, Kind
-from pipelines.map import announced, conclude
-from pipelines.progress import SilentReporter
-from transforms.editions.edition import Edition
-from transforms.editions.lease import LEASE, holder, told
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.signals import ask_to_stop, forget
-from transforms.editions.state import state_of
-from transforms.store import read_json, writing
+from stook.models.errors import InputError, UnreachableError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.journal import Journal
+from stook.pipelines.kind import MAPS, VECTORS, Kind
+from stook.pipelines.map import announced, conclude
+from stook.pipelines.progress import SilentReporter
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import LEASE, holder, told
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.signals import ask_to_stop, forget
+from stook.transforms.editions.state import state_of
+from stook.transforms.store import read_json, writing
 
 LOOKS_EVERY_S = 1.0
 
@@ -69,7 +69,7 @@ def conclude_open(folder: SeasonFolder, edition: Edition, config: MapConfigurati
 
 
 def run_cancel(
-    config: MapConfiguration, year: int, discard: bool, patience_s: float, kind: Kind = MAPS
+    config: MapConfiguration, year: int, discard: bool, timeout_s: float, kind: Kind = MAPS
 ) -> Edition | None:
     """Stop the run that is at work on a season, wherever it runs, and wait until it has.
 
@@ -78,7 +78,7 @@ def run_cancel(
         year: Harvest year.
         discard: Whether the edition that it filled is deleted then, or without a run the newest open one; otherwise
             the command that made it continues it.
-        patience_s: How long to wait for the run.
+        timeout_s: How long to wait for the run.
         kind: Whether the run is of maps or of feature vectors.
 
     Returns:
@@ -100,12 +100,12 @@ def run_cancel(
         return edition
     with writing(folder.folder):
         ask_to_stop(folder.folder)
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while held := holder(folder.folder):
         if time.monotonic() > deadline:
             raise UnreachableError(
                 f"{folder.folder}: {told(held)}; it was asked to stop and has not yet, tiles in work are finished "
-                "first; wait longer with --patience"
+                "first; wait longer with --timeout"
             )
         time.sleep(LOOKS_EVERY_S)
     forget(folder.folder)
@@ -117,7 +117,7 @@ def run_cancel(
 
 
 def run_remove(
-    config: MapConfiguration, year: int, keep: int, open_too: bool, really: bool, kind: Kind = MAPS
+    config: MapConfiguration, year: int, keep: int, open_too: bool, yes: bool, kind: Kind = MAPS
 ) -> list[Edition]:
     """Delete editions of a season that readers no longer see, but for the newest ``keep`` of them.
 
@@ -126,7 +126,7 @@ def run_remove(
         year: Harvest year.
         keep: How many of those that are superseded stay, those that were opened last.
         open_too: Whether open editions older than the published one go too; a run may have been given up.
-        really: Whether they are deleted; otherwise they are told only.
+        yes: Whether they are deleted; otherwise they are only listed.
         kind: Whether they are of maps or of feature vectors.
 
     Returns:
@@ -143,7 +143,7 @@ def run_remove(
     going = going[: max(0, len(going) - keep)]
     if open_too and current is not None:
         going += [edition for edition, status in states.items() if status == "open" and edition.id < current.id]
-    if really and going:
+    if yes and going:
         if kind is VECTORS:
             require_unread(config, year)
         for edition in going:

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from transforms.editions.lease import told
-from transforms.editions.season_folder import season_folders
-from transforms.editions.state import EditionState, Opening, states_in
-from transforms.store import address_of
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.transforms.editions.lease import told
+from stook.transforms.editions.season_folder import season_folders
+from stook.transforms.editions.state import EditionState, Opening, states_in
+from stook.transforms.store import address_of
 
 CAUSES_SHOWN = 5
 

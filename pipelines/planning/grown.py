@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from transforms.editions.plan import Plan
-from transforms.imagery.volume import PieceSample, Volume
-from transforms.tiles.forecast import FATES, Key, TileForecast
-from transforms.tiles.materials import Materials
-from transforms.tiles.rates import Work
+from stook.transforms.editions.plan import Plan
+from stook.transforms.imagery.volume import PieceSample, Volume
+from stook.transforms.tiles.forecast import FATES, Key, TileForecast
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.tiles.rates import Work
 
 KINDS = {True: "picture", False: "composite"}
 

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from pipelines.sections import Section
-from transforms.tiles.rates import Speed
+from stook.pipelines.sections import Section
+from stook.transforms.tiles.rates import Speed
 
 
 class MachineSection(Section):

@@ -4,22 +4,22 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.errors import TileError
-from pipelines.configuration import MapConfiguration
-from pipelines.opening import open_edition
-from pipelines.planning.grown import KINDS, Grown
-from pipelines.progress import SilentReporter
-from transforms.editions.edition import Edition
-from transforms.editions.plan import Plan, ProductPlan
-from transforms.editions.products import layers_of
-from transforms.editions.season_folder import SeasonFolder
-from transforms.ground.grid import Tile
-from transforms.tiles.calibration import Measured, key_of, measure, sample_of, undemanding
-from transforms.tiles.materials import Machine, Materials
-from transforms.tiles.past import past_run
-from transforms.tiles.rates import Cost, Rates
-from transforms.tiles.tile_job import TileJob
-from transforms.tiles.together import read_together
+from stook.models.errors import TileError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.opening import open_edition
+from stook.pipelines.planning.grown import KINDS, Grown
+from stook.pipelines.progress import SilentReporter
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import Plan, ProductPlan
+from stook.transforms.editions.products import layers_of
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.ground.grid import Tile
+from stook.transforms.tiles.calibration import Measured, key_of, measure, sample_of, undemanding
+from stook.transforms.tiles.materials import Machine, Materials
+from stook.transforms.tiles.past import past_run
+from stook.transforms.tiles.rates import Cost, Rates
+from stook.transforms.tiles.tile_job import TileJob
+from stook.transforms.tiles.together import read_together
 
 
 @dataclass(frozen=True)

@@ -7,26 +7,26 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.kind import MAPS, Kind
-from pipelines.opening import open_edition
-from pipelines.planning.grown import Estimate, Grown
-from pipelines.planning.machines import MachineSection
-from pipelines.planning.measuring import Found, Measurer, bytes_per_tile, machine_of
-from pipelines.progress import SilentReporter
-from pipelines.season import plan_of, region_of
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.plan import Plan
-from transforms.editions.season_folder import EditionKind, SeasonFolder
-from transforms.editions.state import state_of
-from transforms.ground.grid import Tile
-from transforms.imagery.volume import Volume
-from transforms.tiles.carrying import Predecessor
-from transforms.tiles.forecast import Forecaster, looked_at
-from transforms.tiles.materials import Materials
-from transforms.tiles.rates import Duration, Speed, duration
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.kind import MAPS, Kind
+from stook.pipelines.opening import open_edition
+from stook.pipelines.planning.grown import Estimate, Grown
+from stook.pipelines.planning.machines import MachineSection
+from stook.pipelines.planning.measuring import Found, Measurer, bytes_per_tile, machine_of
+from stook.pipelines.progress import SilentReporter
+from stook.pipelines.season import plan_of, region_of
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.season_folder import EditionKind, SeasonFolder
+from stook.transforms.editions.state import state_of
+from stook.transforms.ground.grid import Tile
+from stook.transforms.imagery.volume import Volume
+from stook.transforms.tiles.carrying import Predecessor
+from stook.transforms.tiles.forecast import Forecaster, looked_at
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.tiles.rates import Duration, Speed, duration
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def run_plan(
     refresh: bool,
     most: int,
     machine: str | None,
-    anew: bool = False,
+    no_reuse: bool = False,
     kind: Kind = MAPS,
 ) -> SeasonForecast:
     """Tell what ``stook map``, or ``stook embed``, with the same words would do.
@@ -144,7 +144,7 @@ def run_plan(
         refresh: See ``stook map``.
         most: Tiles to look at; of more, so many are chosen by lot.
         machine: Name of one in the configuration; None for this one.
-        anew: See ``stook map``.
+        no_reuse: See ``stook map``.
         kind: Whether maps are planned or feature vectors.
 
     Raises:
@@ -153,7 +153,7 @@ def run_plan(
     """
     start = time.perf_counter()
     named = named_machine(config, machine)
-    seen = look(config, year, kind, provisional, refresh, anew, most)
+    seen = look(config, year, kind, provisional, refresh, no_reuse, most)
     work, speed = seen.tally.work(), named.speed() if named else here(config)
     took = duration(work, seen.found.rates, speed) if work.tiles else Duration(0.0, 0.0, 0.0, "nothing")
     told = forecast_of(seen, took, others_at_work() + failed_in(seen, kind))
@@ -164,24 +164,24 @@ def run_plan(
 
 
 def look(
-    config: MapConfiguration, year: int, kind: Kind, provisional: bool, refresh: bool, anew: bool, most: int
+    config: MapConfiguration, year: int, kind: Kind, provisional: bool, refresh: bool, no_reuse: bool, most: int
 ) -> Outlook:
     """Find out what there is to do, and what work costs; see ``run_plan``."""
     folder, region = kind.folder(config, year), region_of(config)
     plan = plan_of(config, year, region, provisional, kind.planned)
-    opened = folder.begun_refresh(plan.key, anew) if refresh or anew else folder.find(plan.key)
+    opened = folder.begun_refresh(plan.key, no_reuse) if refresh or no_reuse else folder.find(plan.key)
     with tempfile.TemporaryDirectory(prefix="stook-plan-") as scratch:
         begun = time.perf_counter()
         home = SeasonFolder(scratch, config.name, folder.season)
         backoff = config.run.backoff()
-        rounded_as = None if anew else folder.current_of(plan.key)
+        rounded_as = None if no_reuse else folder.current_of(plan.key)
         like = opened or open_edition(
-            home, plan, region, SilentReporter(), rounded_as=rounded_as, carries=not anew, backoff=backoff
+            home, plan, region, SilentReporter(), rounded_as=rounded_as, carries=not no_reuse, backoff=backoff
         )
         opening_s = 0.0 if opened else time.perf_counter() - begun
         materials = Materials(like, machine_of(config), folder)
         published = opened is not None and folder.status(opened) == "published"
-        predecessor = None if published else predecessor_of(folder, opened, anew)
+        predecessor = None if published else predecessor_of(folder, opened, no_reuse)
         manifest = like.manifest
         tiles = [Tile.parse(name) for name in manifest["tiles"]]
         looked = looked_at(tiles, most)
@@ -248,10 +248,10 @@ def forecast_of(seen: Outlook, took: Duration | None, notes: tuple[str, ...]) ->
     )
 
 
-def predecessor_of(folder: SeasonFolder, opened: Edition | None, anew: bool) -> Edition | None:
+def predecessor_of(folder: SeasonFolder, opened: Edition | None, no_reuse: bool) -> Edition | None:
     """The edition that results would be taken over from: by the open edition, or by one that is opened now."""
     if opened is None:
-        return None if anew else folder.current()
+        return None if no_reuse else folder.current()
     found = Predecessor.of(opened)
     return found.edition if found else None
 

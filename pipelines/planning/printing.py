@@ -6,9 +6,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.planning.beside import Comparison
-from pipelines.planning.grown import Estimate
-from pipelines.planning.plan import SeasonForecast
+from stook.pipelines.planning.comparison import Comparison
+from stook.pipelines.planning.grown import Estimate
+from stook.pipelines.planning.plan import SeasonForecast
 
 WIDTH = 120
 

@@ -15,10 +15,10 @@ from typing import Any
 from planetary_computer import sas
 from planetary_computer.settings import Settings
 
+from stook.transforms.imagery.sources import PROFILES
 from tests.evidence.case import OPEN, PUBLISHED, Case, edit_items
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.imagery.faulty_server import Fault, FaultyServer, ServerApart, faulty, faulty_apart
-from transforms.imagery.sources import PROFILES
 
 Spoil = Callable[[SmallSeason, ExitStack], None]
 ONLY_TILES = "nir.tif"  # a band that the search does not look into

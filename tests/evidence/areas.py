@@ -5,11 +5,11 @@ from pathlib import Path
 
 import geopandas as gpd
 
+from stook.transforms.ground.grid import Grid
+from stook.transforms.ground.region import read_region
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.transforms.conservation import relative_error, squares
-from transforms.ground.grid import Grid
-from transforms.ground.region import read_region
 
 # The production tiles of 10 km, with pixels of 100 m: coverage and pixel areas are exact at any pixel size.
 GRID = Grid(resolution_m=100, tile_px=100)

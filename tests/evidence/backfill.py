@@ -14,20 +14,20 @@ from typing import Any
 
 import pandas as pd
 
-from models.bundle import Conditions
-from pipelines.configuration import MapConfiguration
-from pipelines.operations.backfill import Backfill, Options, run_backfill, years_of
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.train import run_training
-from pipelines.training_configuration import TrainConfiguration
+from stook.models.bundle import Conditions
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.operations.backfill import Backfill, Options, run_backfill, years_of
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.train import run_training
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, Revisit, write_archive
+from stook.transforms.statistics.sums import WHOLE_REGION
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import EXAMPLES, relocated
 from tests.pipelines.small_season import SMALL_PLACE, write_random_bundle, write_small_season
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.scenes import OPTICAL_COLLECTION, Revisit, write_archive
-from transforms.statistics.sums import WHOLE_REGION
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "backfill-comparability.md"
@@ -104,7 +104,7 @@ def measured(config: Path, years: str) -> Measured:
         made.append(run_backfill(loaded, years_of(years), Options(), quiet=True))
         seconds.append(time.perf_counter() - start)
     start = time.perf_counter()
-    words = [sys.executable, "-m", "pipelines.cli", "backfill", str(config), "--years", years, "--quiet"]
+    words = [sys.executable, "-m", "stook.pipelines.cli", "backfill", str(config), "--years", years, "--quiet"]
     subprocess.run(words, stdout=subprocess.DEVNULL, check=True, cwd=ROOT)
     return Measured(*made, *seconds, time.perf_counter() - start)
 

@@ -30,11 +30,11 @@ from odc.geo.geom import box
 from scipy.ndimage import zoom
 from shapely.geometry import mapping
 
-from models.encoder import Chips, Encoder
+from stook.models.encoder import Chips, Encoder
+from stook.transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
+from stook.transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import write_random_bundle
-from transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
-from transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
 
 
 class Square(NamedTuple):
@@ -245,11 +245,11 @@ def serving(folder: Path) -> Iterator[str]:
 
 def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
     """``stook map`` in this process, with a stand-in for the encoder."""
-    from pipelines.configuration import MapConfiguration
-    from pipelines.map import run_map
-    from pipelines.progress import JsonReporter
-    from pipelines.sections import load
-    from transforms.tiles.tile_job import TileJob
+    from stook.pipelines.configuration import MapConfiguration
+    from stook.pipelines.map import run_map
+    from stook.pipelines.progress import JsonReporter
+    from stook.pipelines.sections import load
+    from stook.transforms.tiles.tile_job import TileJob
 
     tile_seconds: list[float] = []
     whole_job = TileJob.run

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.fine_tuning import FineTuning, LabelledChips, Loss, fine_tune, predict
-from models.quantiles import DEFAULT_QUANTILES, HIDDEN_WIDTH, Conformal, QuantileHead, coverage, quantile_loss, r2
-from models.resnet import ResNet
+from stook.models.fine_tuning import FineTuning, LabelledChips, Loss, fine_tune, predict
+from stook.models.quantiles import DEFAULT_QUANTILES, HIDDEN_WIDTH, Conformal, QuantileHead, coverage, quantile_loss, r2
+from stook.models.resnet import ResNet
+from stook.transforms.ground.squares import Squares
+from stook.transforms.labelled.chips_of_cells import PlacedChips
+from stook.transforms.labelled.splits import DEALT, SplitSettings, divided
 from tests.evidence.buildings_ceiling import ceiling
 from tests.evidence.buildings_places import SIZE, chips, sites
 from tests.evidence.figure import Experiment, Figure
-from transforms.ground.squares import Squares
-from transforms.labelled.chips_of_cells import PlacedChips
-from transforms.labelled.splits import DEALT, SplitSettings, divided
 
 SEEDS = range(5)
 EPOCHS, BATCH, LEARNING_RATE = 30, 64, 3e-3

@@ -20,21 +20,21 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from pipelines.demo.place import YEAR
-from transforms.imagery.composite import MASKED_CLASSES
-from transforms.simulation import atmosphere
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS, Weather
-from transforms.simulation.scenes import (
+from stook.pipelines.demo.place import YEAR
+from stook.transforms.imagery.composite import MASKED_CLASSES
+from stook.transforms.simulation import atmosphere
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS, Weather
+from stook.transforms.simulation.scenes import (
     COUNTS_PER_REFLECTANCE,
     Revisit,
     View,
     optical_scene,
     radar_scene,
 )
-from transforms.simulation.truth import building_share
-from transforms.simulation.zones import zone_parts
+from stook.transforms.simulation.truth import building_share
+from stook.transforms.simulation.zones import zone_parts
 
 STEP = 0.05
 DRAWS = 3

@@ -7,20 +7,20 @@ import geopandas as gpd
 import numpy as np
 from pyproj import Transformer
 
-from models.resnet import ResNet, ResNetSize
-from pipelines.demo.place import WINDOW, YEAR, imagery_section
-from pipelines.sections import ImagerySection, WindowSection
-from transforms.encoding.chips import ChipLayout
-from transforms.ground.grid import Grid, Zone
-from transforms.labelled.chips_of_cells import PlacedChips, composite_chips
-from transforms.labelled.features import SeasonReader, SeasonSettings
-from transforms.labelled.footprints import read_footprints
-from transforms.simulation.country import PLATEAU, SAVANNA, Country
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
-from transforms.simulation.scenes import write_archive
-from transforms.simulation.truth import write_footprints
+from stook.models.resnet import ResNet, ResNetSize
+from stook.pipelines.demo.place import WINDOW, YEAR, imagery_section
+from stook.pipelines.sections import ImagerySection, WindowSection
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.ground.grid import Grid, Zone
+from stook.transforms.labelled.chips_of_cells import PlacedChips, composite_chips
+from stook.transforms.labelled.features import SeasonReader, SeasonSettings
+from stook.transforms.labelled.footprints import read_footprints
+from stook.transforms.simulation.country import PLATEAU, SAVANNA, Country
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
+from stook.transforms.simulation.scenes import write_archive
+from stook.transforms.simulation.truth import write_footprints
 
 SIZE = ResNetSize(
     depth=18, bands=(*RADAR_BANDS, *OPTICAL_BANDS), chip_px=32, width=12, period="month-mean"

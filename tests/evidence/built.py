@@ -15,21 +15,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 from odc.geo.geobox import GeoBox
 from scipy.stats import spearmanr
 
-from models.bundle import Bundle, load_bundle
-from models.encoder import Chips
-from models.inference import Embedder
-from models.metrics import auc
-from models.quantiles import DEFAULT_QUANTILES
-from pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW
-from pipelines.sections import WindowSection
+from stook.models.bundle import Bundle, load_bundle
+from stook.models.encoder import Chips
+from stook.models.inference import Embedder
+from stook.models.metrics import auc
+from stook.models.quantiles import DEFAULT_QUANTILES
+from stook.pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW
+from stook.pipelines.sections import WindowSection
+from stook.transforms.encoding.cutting import mean_of
+from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.imagery.composite import CompositeSettings, composite
+from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.imagery.sources import Source
+from stook.transforms.simulation.ground import Cover
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.encoding.cutting import mean_of
-from transforms.ground.geodesy import lonlat_bounds
-from transforms.imagery.composite import CompositeSettings, composite
-from transforms.imagery.freeze import find_inputs
-from transforms.imagery.sources import Source
-from transforms.simulation.ground import Cover
 
 FLANDERS = SHARED / "data/flanders"
 YEAR = 2018  # the site's imagery ends in November 2018

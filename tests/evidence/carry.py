@@ -21,19 +21,19 @@ import shapely
 import yaml
 from pyproj import Transformer
 
-from models.bundle import load_bundle
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, imagery_section
-from pipelines.map import MapResult, run_map
-from pipelines.progress import SilentReporter
-from pipelines.sections import load
+from stook.models.bundle import load_bundle
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, imagery_section
+from stook.pipelines.map import MapResult, run_map
+from stook.pipelines.progress import SilentReporter
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.simulation.campaign import WHOLE, Campaign
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, Revisit, write_archive
 from tests.evidence.figure import Experiment, Figure
-from transforms.editions.edition import Edition
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.simulation.campaign import WHOLE, Campaign
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.scenes import OPTICAL_COLLECTION, Revisit, write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = Grid(resolution_m=10.0, tile_px=100)
@@ -135,7 +135,17 @@ def measured(config: Path, refresh: bool = False) -> Run:
 def as_command(config: Path) -> float:
     """Seconds of a refresh by a command of its own."""
     start = time.perf_counter()
-    words = [sys.executable, "-m", "pipelines.cli", "map", str(config), "--year", str(YEAR), "--refresh", "--quiet"]
+    words = [
+        sys.executable,
+        "-m",
+        "stook.pipelines.cli",
+        "map",
+        str(config),
+        "--year",
+        str(YEAR),
+        "--refresh",
+        "--quiet",
+    ]
     subprocess.run(words, stdout=subprocess.DEVNULL, check=True, cwd=ROOT)
     return time.perf_counter() - start
 

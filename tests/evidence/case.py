@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.store.swapping import LOCK
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.season_folder import SeasonFolder
-from transforms.store.swapping import LOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING, OPEN, PUBLISHED = "nothing", "an open edition", "a published edition"
@@ -109,7 +109,7 @@ def scraps(output: Path) -> list[str]:
 def run_command(words: list[str]) -> tuple[int, str]:
     """Run ``stook`` as a process of its own; returns exit status and standard error."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *words], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-m", "stook.pipelines.cli", *words], capture_output=True, text=True, cwd=ROOT, check=False
     )
     return done.returncode, done.stderr
 

@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold
 
-from models.metrics import auc
-from models.training import MOST_FOLDS, Fold, blocked_folds
+from stook.models.metrics import auc
+from stook.models.training import MOST_FOLDS, Fold, blocked_folds
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 

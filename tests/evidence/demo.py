@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.demo.run import run_demo
+from stook.pipelines.demo.run import run_demo
 from tests.evidence.figure import Experiment, Figure
 
 NOTES = {

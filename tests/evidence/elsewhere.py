@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from models.bundle import load_bundle
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, DemoPlace, write_place
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from transforms.editions.edition import Edition
-from transforms.simulation.country import PLATEAU
-from transforms.simulation.ground import Place
+from stook.models.bundle import load_bundle
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, DemoPlace, write_place
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.simulation.country import PLATEAU
+from stook.transforms.simulation.ground import Place
 
 TILE_PX = 200
 SEEN = Place(longitude=37.6, latitude=8.2, width_m=4000, height_m=4000, seed=901)

@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 import yaml
 
-from models.bundle import load_bundle
-from models.metrics import auc
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import BUNDLE, DEMO_PRODUCTS, WINDOW, YEAR, write_place
-from pipelines.map import MapResult, run_embed, run_map
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.train import run_training
-from pipelines.training_configuration import TrainConfiguration
+from stook.models.bundle import load_bundle
+from stook.models.metrics import auc
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import BUNDLE, DEMO_PRODUCTS, WINDOW, YEAR, write_place
+from stook.pipelines.map import MapResult, run_embed, run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.train import run_training
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.labelled.label_files import read_labels
+from stook.transforms.simulation.ground import Place
+from stook.transforms.values import NODATA
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import open_layer
-from transforms.labelled.label_files import read_labels
-from transforms.simulation.ground import Place
-from transforms.values import NODATA
 
 PLACE = Place(width_m=1400, height_m=1400, seed=31)
 TILE_PX = 100

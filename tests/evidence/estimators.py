@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from stook.transforms.estimators.accuracy import assessed
+from stook.transforms.estimators.change import changed
+from stook.transforms.estimators.design import Design, Stratum
+from stook.transforms.estimators.domain import domain_area
+from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.estimators.interval import Estimate, Interval
+from stook.transforms.estimators.shares import difference, domain_difference, regression
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.independent import NotInstalled, measured
-from transforms.estimators.accuracy import assessed
-from transforms.estimators.change import changed
-from transforms.estimators.design import Design, Stratum
-from transforms.estimators.domain import domain_area
-from transforms.estimators.error_matrix import NOT_MAPPED
-from transforms.estimators.interval import Estimate, Interval
-from transforms.estimators.shares import difference, domain_difference, regression
 
 SAMPLES = 2000
 POINTS = 100  # per stratum

@@ -17,9 +17,9 @@ from typing import Any
 import rasterio
 import yaml
 
-from models.bundle import Conditions
-from models.resnet import ResNet, ResNetSize
-from pipelines.demo.place import WINDOW
+from stook.models.bundle import Conditions
+from stook.models.resnet import ResNet, ResNetSize
+from stook.pipelines.demo.place import WINDOW
 from tests.evidence.archive_faults import ARCHIVE_CASES
 from tests.evidence.case import OPEN, ROOT, Case, Observation, UnavailableError, edit_items, observe
 from tests.evidence.figure import Experiment, Figure

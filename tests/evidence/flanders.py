@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.figures.statistics import print_table, run_statistics
+from stook.pipelines.figures.statistics import print_table, run_statistics
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, transfer
 

@@ -18,26 +18,26 @@ import pandas as pd
 import shapely
 from pyproj import Transformer
 
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.season import thresholds_of
-from pipelines.sections import load
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import thresholds_of
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.simulation.ground import Place
+from stook.transforms.statistics.map_table import statistics_from_maps
+from stook.transforms.statistics.table import statistics
 from tests.conftest import SHARED
 from tests.evidence.bench import peak_mib
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, transfer
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, built_of, invented, write_edition
-from transforms.editions.edition import Edition
-from transforms.editions.plan import ProductPlan
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.simulation.ground import Place
-from transforms.statistics.map_table import statistics_from_maps
-from transforms.statistics.table import statistics
 
 DEMO_TILE_PX = 100
 ZONE, LEFT, BOTTOM, TILES_ALONG = Zone(37), 400_000, 1_000_000, 20  # of the large region, a square of tiles

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoder import Encoder
-from models.galileo import Galileo, GalileoSize
-from models.inference import Embedder
-from models.weights import load_checkpoint
+from stook.models.encoder import Encoder
+from stook.models.galileo import Galileo, GalileoSize
+from stook.models.inference import Embedder
+from stook.models.weights import load_checkpoint
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.encode import encode
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, SiteSeason, transfer
 from tests.models.test_galileo import CASES, difference, published_nano
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.encode import encode
 
 NAME, WEIGHTS = "galileo-nano", SHARED / "weights/galileo/nano_encoder.pt"
 PIXEL = {"patch_px": 1, "chip_px": 1}

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transforms.estimators.accuracy import indicator
-from transforms.estimators.change import changed
-from transforms.estimators.design import Design, Stratum
-from transforms.estimators.domain import domain_area
-from transforms.estimators.interval import Estimate
-from transforms.estimators.shares import difference, domain_difference
+from stook.transforms.estimators.accuracy import indicator
+from stook.transforms.estimators.change import changed
+from stook.transforms.estimators.design import Design, Stratum
+from stook.transforms.estimators.domain import domain_area
+from stook.transforms.estimators.interval import Estimate
+from stook.transforms.estimators.shares import difference, domain_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("samplics==0.6.1", "lulc-validation==0.0.4")

@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from transforms.editions import map_store
-from transforms.editions.edition import MANIFEST
-from transforms.editions.lease import LEASE
-from transforms.editions.ledger import Ledger
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.store import Address, cloud, swapping
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import MANIFEST
+from stook.transforms.editions.lease import LEASE
+from stook.transforms.editions.ledger import Ledger
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.store import Address, cloud, swapping
 
 SHARD_OF_DEATH = 5  # two shards a tile: in the middle of a tile, after some others have their records
 RECORD_OF_DEATH = 3
@@ -67,7 +67,7 @@ def of_shard(path: Address, *_: Any) -> bool:
 
 
 def half_a_file(path: Path, content: bytes) -> None:
-    """Leave what ``transforms.store`` leaves when it dies while writing."""
+    """Leave what ``stook.transforms.store`` leaves when it dies while writing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / f".{path.name}-{'0' * 32}.partial").write_bytes(content[: len(content) // 2])
 
@@ -124,7 +124,7 @@ def be_stook(words: list[str], point: str | None, environment: dict[str, str], l
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.update(environment)
-    from pipelines.cli import main as stook
+    from stook.pipelines.cli import main as stook
 
     if point is not None:
         POINTS[point]()

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import zarr
 
-from transforms.editions import map_store
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.season_folder import POINTER
-from transforms.store import Address, address_of, fetched, read_bytes, read_json, zarr_store
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.season_folder import POINTER
+from stook.transforms.store import Address, address_of, fetched, read_bytes, read_json, zarr_store
 
 SEED = 21
 SHARDS_A_LOOK = 3

@@ -24,17 +24,17 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import Conditions
-from pipelines.season import season_folder
+from stook.models.bundle import Conditions
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import process_exists
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.store.addresses import EMULATOR
+from stook.transforms.store.swapping import LOCK
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.kill_points import be_stook, points_of
 from tests.evidence.kill_readers import Expected, contents, differing_bytes, watch
 from tests.pipelines.small_season import SmallSeason, write_random_bundle, write_small_season
-from transforms.editions.edition import Edition
-from transforms.editions.lease import process_exists
-from transforms.editions.season_folder import SeasonFolder
-from transforms.store.addresses import EMULATOR
-from transforms.store.swapping import LOCK
 
 KILLS = 100
 KILLS_OF_AN_EDITION = 4
@@ -49,7 +49,7 @@ MARK = "STOOK_KILL"  # in the environment of a run and of all its workers
 def context() -> multiprocessing.context.ForkServerContext:
     """Processes that begin with the libraries loaded, as copies of one that has done nothing else."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["pipelines.cli", "pipelines.map", "tests.evidence.kills"])
+    forks.set_forkserver_preload(["stook.pipelines.cli", "stook.pipelines.map", "tests.evidence.kills"])
     return forks
 
 

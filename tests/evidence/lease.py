@@ -18,12 +18,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from stook.transforms.store.addresses import EMULATOR
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.kill_points import be_stook
 from tests.evidence.kill_readers import contents, differing_bytes
 from tests.evidence.kills import Arm, Kill
 from tests.pipelines.small_season import SmallSeason, write_small_season
-from transforms.store.addresses import EMULATOR
 
 PAIRS = 50
 TILE_PX = 50
@@ -33,7 +33,7 @@ HELD = "a run holds this season since"
 
 def run_together(words: list[str], environment: dict[str, str], log: str, together: Any) -> None:
     """Be ``stook`` as soon as the other one is ready too."""
-    import pipelines.map  # noqa: F401  what the command would load first
+    import stook.pipelines.map  # noqa: F401  what the command would load first
 
     together.wait()
     be_stook(words, None, environment, log)

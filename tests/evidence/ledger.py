@@ -21,19 +21,19 @@ from pathlib import Path
 
 import shapely
 
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import RECORD, ProductRecord, TileRecord
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.state import state_of
+from stook.transforms.ground.grid import Tile, Zone
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.statistics.table import failed_share, write_statistics
+from stook.transforms.store import json_bytes
+from stook.transforms.tiles.due import due_tiles
 from tests.evidence.figure import Experiment, Figure
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import RECORD, ProductRecord, TileRecord
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.state import state_of
-from transforms.ground.grid import Tile, Zone
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.statistics.table import failed_share, write_statistics
-from transforms.store import json_bytes
-from transforms.tiles.due import due_tiles
 
 TILES = 300_000
 LEFT = 100  # tiles that a continued run still has to do

@@ -7,10 +7,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.configuration import MapConfiguration
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
 
 MIB = 2**20
 

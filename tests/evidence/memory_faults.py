@@ -12,10 +12,10 @@ import numpy as np
 import rasterio
 import shapely
 
-from pipelines.season import region_of
+from stook.pipelines.season import region_of
+from stook.transforms.ground.geodesy import lonlat_bounds
 from tests.evidence.case import OPEN, Case, UnavailableError
 from tests.pipelines.small_season import SmallSeason
-from transforms.ground.geodesy import lonlat_bounds
 
 CONTAINER_BYTES = 2 * 2**30  # the command and two workers take some 1.6 GiB of it
 BLOCK_PX = 30_000  # per side, two bytes each: 1.7 GiB once it is decoded, some hundred bytes in the file

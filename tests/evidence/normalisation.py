@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encoder import Encoder
-from models.metrics import auc
-from models.specification import InputSpecification
-from models.training import Samples, fit_head, logits
-from models.weights import load_checkpoint
+from stook.models.encoder import Encoder
+from stook.models.metrics import auc
+from stook.models.specification import InputSpecification
+from stook.models.training import Samples, fit_head, logits
+from stook.models.weights import load_checkpoint
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import DIRECTIONS, SiteSeason

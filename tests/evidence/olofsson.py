@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stook.transforms.estimators.accuracy import Assessment, assessed
+from stook.transforms.estimators.design import Design, Stratum
+from stook.transforms.estimators.interval import Interval
 from tests.evidence.figure import Experiment, Figure
-from transforms.estimators.accuracy import Assessment, assessed
-from transforms.estimators.design import Design, Stratum
-from transforms.estimators.interval import Interval
 
 PIXEL_HA = 0.09
 PIXELS = {

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.demo.run import TILE_PX
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.demo.run import TILE_PX
+from stook.transforms.editions.edition import Edition
+from stook.transforms.simulation.ground import Place
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MeasuredRun, measured_map
 from tests.pipelines.command import arrays
-from transforms.editions.edition import Edition
-from transforms.simulation.ground import Place
 
 NAMES = ("cropland", "building_coverage", "harvest_piles")
 PLAIN = {name: {key: DEMO_PRODUCTS[name][key] for key in ("bundle", "window")} for name in NAMES}

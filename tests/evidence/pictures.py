@@ -13,16 +13,16 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter
 
-from models.bundle import Bundle, Conditions, Provenance
-from models.heads import Head
-from models.resnet import ResNet, ResNetSize
-from models.tasks import ClassTask
+from stook.models.bundle import Bundle, Conditions, Provenance
+from stook.models.heads import Head
+from stook.models.resnet import ResNet, ResNetSize
+from stook.models.tasks import ClassTask
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.values import NODATA
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MIB, MeasuredRun, measured_map
-from transforms.editions.map_store import open_layer
-from transforms.ground.grid import Grid, Tile
-from transforms.simulation.catalogue import CatalogueWriter
-from transforms.values import NODATA
 
 YEAR = 2023
 TILE = Tile.parse("32637_50_150")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.demo.truth import compare_piles
+from stook.pipelines.demo.truth import compare_piles
 from tests.evidence.elsewhere import PLACES, TOLD, mapped
 from tests.evidence.figure import Experiment, Figure
 

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.demo.run import TILE_PX
-from pipelines.planning.beside import run_beside
-from pipelines.planning.plan import SeasonForecast, run_plan
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.train import run_training
-from pipelines.training_configuration import TrainConfiguration
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.demo.run import TILE_PX
+from stook.pipelines.planning.comparison import compare_with_run
+from stook.pipelines.planning.plan import SeasonForecast, run_plan
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.train import run_training
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.simulation.ground import Place
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import measured_map
 from tests.evidence.sites import EXAMPLES, relocated
-from transforms.simulation.ground import Place
 
 MIB = 2**20
 MOST_TILES = 1000
@@ -65,7 +65,7 @@ def planned(place: str, config: Path, year: int) -> Planned:
     kept.write_text(json.dumps(asdict(forecast)))
     load_before = os.getloadavg()[0]
     seconds = measured_map(config, year).seconds
-    compared = run_beside(configuration, year, kept)
+    compared = compare_with_run(configuration, year, kept)
     errors = {each.figure: each.error_percent for each in compared.figures if each.error_percent is not None}
     return Planned(place, forecast, errors, seconds, load_before)
 

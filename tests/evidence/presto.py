@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.weights import load_checkpoint
+from stook.models.weights import load_checkpoint
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.models.golden import CASES, PLACES, reference_embedding, reference_inputs

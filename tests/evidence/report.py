@@ -7,17 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pyogrio
 
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import YEAR
-from pipelines.demo.run import run_demo
-from pipelines.figures.report import run_report
-from pipelines.season import published_edition, thresholds_of
-from pipelines.sections import load
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import YEAR
+from stook.pipelines.demo.run import run_demo
+from stook.pipelines.figures.report import run_report
+from stook.pipelines.season import published_edition, thresholds_of
+from stook.pipelines.sections import load
+from stook.transforms.reporting.observations import DIMENSIONS, observations
+from stook.transforms.reporting.tables import areas_table, estimates_table, vintage_of
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.gdal_parquet import NotBuilt, built_driver, differing_by_gdal
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
-from transforms.reporting.observations import DIMENSIONS, observations
-from transforms.reporting.tables import areas_table, estimates_table, vintage_of
 
 
 def run(scratch: Path) -> Iterator[Figure]:

@@ -10,18 +10,18 @@ import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 
+from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.imagery.composite import CompositeSettings, composite
+from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.imagery.season import Window
+from stook.transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, Source
+from stook.transforms.simulation import SIMULATOR_VERSION
+from stook.transforms.simulation.ground import Cover, Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
+from stook.transforms.simulation.truth import write_truth
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.ground.geodesy import lonlat_bounds
-from transforms.imagery.composite import CompositeSettings, composite
-from transforms.imagery.freeze import find_inputs
-from transforms.imagery.season import Window
-from transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, Source
-from transforms.simulation import SIMULATOR_VERSION
-from transforms.simulation.ground import Cover, Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
-from transforms.simulation.truth import write_truth
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- end of what is measured -->)", re.DOTALL)

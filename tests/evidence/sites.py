@@ -7,33 +7,33 @@ from typing import Any
 import numpy as np
 import yaml
 
-from models.encoder import Encoder
-from models.inference import Embedder
-from models.metrics import Estimate, auc, bootstrap
-from pipelines.configuration import MapConfiguration
-from pipelines.labelled import labels_of, layout_of
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.train import run_training
-from pipelines.training_configuration import TrainConfiguration, TrainingSection
-from tests.conftest import SHARED
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import extents, open_layer
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import TileView
-from transforms.ground.grid import Grid, Tile, TileRange
-from transforms.labelled.features import (
+from stook.models.encoder import Encoder
+from stook.models.inference import Embedder
+from stook.models.metrics import Estimate, auc, bootstrap
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.labelled import labels_of, layout_of
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.train import run_training
+from stook.pipelines.training_configuration import TrainConfiguration, TrainingSection
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import extents, open_layer
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encode import TileView
+from stook.transforms.ground.grid import Grid, Tile, TileRange
+from stook.transforms.labelled.features import (
     LabelledFeatures,
     SeasonReader,
     SeasonSettings,
     labelled_features,
     training_grid,
 )
-from transforms.labelled.label_files import read_labels
-from transforms.labelled.labels import Classes, LabelledPixels
-from transforms.tiles.view import encoded_view
-from transforms.values import NODATA
+from stook.transforms.labelled.label_files import read_labels
+from stook.transforms.labelled.labels import Classes, LabelledPixels
+from stook.transforms.tiles.view import encoded_view
+from stook.transforms.values import NODATA
+from tests.conftest import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "infra/examples/flanders"

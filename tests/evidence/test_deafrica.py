@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.metrics import auc
-from models.training import Samples, choose_strength
+from stook.models.metrics import auc
+from stook.models.training import Samples, choose_strength
 from tests.evidence.deafrica import BLOCK_M, blocks_of, compare, read_samples, shuffled_folds
 
 

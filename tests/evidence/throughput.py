@@ -1,8 +1,8 @@
 """The encoder as a tile runs it against the plain loop that anyone would write, from the same NumPy chips.
 
 The plain loop is ``torch.no_grad`` over batches of 64, with the same scaling and the same network; what is measured is
-what ``models.inference`` adds and gains: its batch, ``inference_mode``, the answers put into one tensor. Weights are
-random: they do not change the work. Both run in one thread and its CPU time is counted, so that other work on the
+what ``stook.models.inference`` adds and gains: its batch, ``inference_mode``, the answers put into one tensor. Weights
+are random: they do not change the work. Both run in one thread and its CPU time is counted, so that other work on the
 machine does not decide; threads that wait for each other on a busy machine made it 0.6 or 1.4.
 """
 
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.encoder import Chips, Encoder
-from models.galileo import Galileo, GalileoSize
-from models.inference import Embedder
-from models.presto import Presto, PrestoSize
-from models.resnet import ResNet, ResNetSize
-from models.satmae import GroupSize, SatMAEGroup
-from models.softcon import SENTINEL2_BANDS, SoftCon, SoftConSize
+from stook.models.encoder import Chips, Encoder
+from stook.models.galileo import Galileo, GalileoSize
+from stook.models.inference import Embedder
+from stook.models.presto import Presto, PrestoSize
+from stook.models.resnet import ResNet, ResNetSize
+from stook.models.satmae import GroupSize, SatMAEGroup
+from stook.models.softcon import SENTINEL2_BANDS, SoftCon, SoftConSize
 from tests.evidence.figure import Experiment, Figure
 
 PLAIN_BATCH = 64

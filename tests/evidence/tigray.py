@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stook.transforms.estimators.agreement import Agreement, agreement
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.estimators.agreement import Agreement, agreement
 
 POINTS = SHARED / "data/labels/Tigray_change_reference_2020_2021.csv"
 CLASSES = ("Non-crop", "Crop")

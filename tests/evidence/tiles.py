@@ -8,17 +8,17 @@ import numpy as np
 import yaml
 import zarr
 
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.editions.products import PRODUCTS, Layer
+from stook.transforms.simulation.ground import Place
+from stook.transforms.values import NODATA
 from tests.evidence.figure import Experiment, Figure
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import open_layer
-from transforms.editions.products import PRODUCTS, Layer
-from transforms.simulation.ground import Place
-from transforms.values import NODATA
 
 SIZES = (50, 100, 200)
 RESOLUTIONS_M = {

@@ -16,15 +16,15 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoints import CHECKPOINTS, Checkpoint
-from models.errors import InputError
-from models.fetch import Consent, fetch
-from models.presto import Presto, PrestoSize
-from models.softcon import SoftCon, SoftConSize
-from models.weights import file_sha256, open_checkpoint, place
+from stook.models.checkpoints import CHECKPOINTS, Checkpoint
+from stook.models.errors import InputError
+from stook.models.fetch import Consent, fetch
+from stook.models.presto import Presto, PrestoSize
+from stook.models.softcon import SoftCon, SoftConSize
+from stook.models.weights import file_sha256, open_checkpoint, place
+from stook.transforms.imagery.freeze import require_bands
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.imagery.freeze import require_bands
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
 SIZE = PrestoSize(width=32, depth=1, heads=2)
@@ -207,7 +207,7 @@ ATTACKS = (
            r"holds posix\.system beside tensors, which could run code|not a file of tensors"),
     Attack("unverified-module", "unverified: a whole module instead of its tensors",
            lambda folder: opened(written(folder, Presto(SIZE))),
-           r"holds models\.presto\.Presto beside tensors, which could run code; it was not opened"),
+           r"holds stook\.models\.presto\.Presto beside tensors, which could run code; it was not opened"),
     Attack("unverified-safetensors", "unverified: safetensors, cut short", cut_safetensors,
            r"not a readable safetensors file"),
     Attack("container", "the entry that should hold the tensors is absent",

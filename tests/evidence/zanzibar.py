@@ -28,17 +28,17 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
-from models.encoder import Chips
-from models.fine_tuning import FineTuning, LabelledChips, fine_tune, predict
-from models.metrics import Estimate, bootstrap
-from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, quantile_loss, r2
-from models.resnet import ResNet, ResNetSize
-from models.training import blocked_folds
+from stook.models.encoder import Chips
+from stook.models.fine_tuning import FineTuning, LabelledChips, fine_tune, predict
+from stook.models.metrics import Estimate, bootstrap
+from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, quantile_loss, r2
+from stook.models.resnet import ResNet, ResNetSize
+from stook.models.training import blocked_folds
+from stook.transforms.imagery.pictures import placed, sampled
+from stook.transforms.imagery.sources import PROFILES
+from stook.transforms.labelled.footprints import covered_shares, read_ground
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from transforms.imagery.pictures import placed, sampled
-from transforms.imagery.sources import PROFILES
-from transforms.labelled.footprints import covered_shares, read_ground
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = SHARED / "data/zanzibar"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from models.presto import DYNAMIC_WORLD_MISSING
+from stook.models.presto import DYNAMIC_WORLD_MISSING
 
 PLACES = ("a", "b")
 CASES = {"full": "full", "s2only_dwmissing": "s2only", "gap_dwmissing": "gap"}

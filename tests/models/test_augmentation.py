@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from models.augmentation import relit, turned
-from models.encoder import Chips
+from stook.models.augmentation import relit, turned
+from stook.models.encoder import Chips
 
 
 def chips(values: np.ndarray) -> Chips:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.bundle import Bundle, Conditions, Provenance, load_bundle
-from models.encoder import Chips
-from models.errors import InputError
-from models.heads import Calibration, Head
-from models.presto import Presto, PrestoSize
-from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
-from models.seen import SeenGround
-from models.tasks import ClassTask, QuantileTask
+from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.heads import Calibration, Head
+from stook.models.presto import Presto, PrestoSize
+from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from stook.models.seen import SeenGround
+from stook.models.tasks import ClassTask, QuantileTask
 
 CONDITIONS = Conditions(start_month=11, months=3, absent_bands=("vv",), cloud_dilation_px=2)
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from models.checkpoints import CHECKPOINTS, Checkpoint
-from models.families import FAMILIES
-from models.weights import chosen_size
+from stook.models.checkpoints import CHECKPOINTS, Checkpoint
+from stook.models.families import FAMILIES
+from stook.models.weights import chosen_size
 
 ENTRIES = pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=list(CHECKPOINTS))
 

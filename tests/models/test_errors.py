@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from models.errors import TileError, without_secrets
+from stook.models.errors import TileError, without_secrets
 
 TOLD = [
     ("GET https://a.example/c.tif?se=2030&sig=SECRET%2F failed", "GET https://a.example/c.tif?… failed"),

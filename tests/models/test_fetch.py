@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoints import CHECKPOINTS, Checkpoint
-from models.errors import InputError, UnreachableError
-from models.fetch import Consent, Patience, fetch
+from stook.models.checkpoints import CHECKPOINTS, Checkpoint
+from stook.models.errors import InputError, UnreachableError
+from stook.models.fetch import Consent, Patience, fetch
 
 CONTENT = bytes(range(256)) * 400
 HASTY = Patience(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, timeout_s=5)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.encoder import Chips, Encoder
-from models.errors import InputError
-from models.fine_tuning import FineTuning, LabelledChips, batches, fine_tune, predict
-from models.specification import Band, InputSpecification, OutputSpecification
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import InputError
+from stook.models.fine_tuning import FineTuning, LabelledChips, batches, fine_tune, predict
+from stook.models.specification import Band, InputSpecification, OutputSpecification
 
 BANDS = tuple(Band(name, "sentinel2", 0.0, 1.0) for name in ("green", "red", "nir"))
 

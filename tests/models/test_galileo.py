@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.encoder import Chips
-from models.errors import InputError
-from models.galileo import BANDS, SPACE, SPACE_TIME, STATIC, TIME, Galileo, GalileoSize, Groups, with_ndvi
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.galileo import BANDS, SPACE, SPACE_TIME, STATIC, TIME, Galileo, GalileoSize, Groups, with_ndvi
 
 CASES = ("s2_patch4", "s1s2_patch2", "s2_patch1", "s2_patch8")
 TOLERANCE = 1e-5

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import InputError
-from models.heads import Calibration
-from models.measured import MeasuredClass, MeasuredQuantiles
-from models.objectives import ClassObjective
+from stook.models.errors import InputError
+from stook.models.heads import Calibration
+from stook.models.measured import MeasuredClass, MeasuredQuantiles
+from stook.models.objectives import ClassObjective
 
 RANDOM = np.random.default_rng(0)
 RARE = (RANDOM.random(400) < 0.1).astype(np.float32)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.bundle import Bundle, Conditions, Provenance, load_bundle
-from models.encoder import Chips, Encoder
-from models.errors import InputError
-from models.families import fingerprint
-from models.galileo import Galileo, GalileoSize
-from models.pooled import Pooled
-from models.presto import Presto, PrestoSize
-from models.quantiles import Conformal, QuantileHead
-from models.tasks import QuantileTask
+from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import InputError
+from stook.models.families import fingerprint
+from stook.models.galileo import Galileo, GalileoSize
+from stook.models.pooled import Pooled
+from stook.models.presto import Presto, PrestoSize
+from stook.models.quantiles import Conformal, QuantileHead
+from stook.models.tasks import QuantileTask
 
 MONTHS = np.arange(1, 5)
 

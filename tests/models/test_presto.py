@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoder import Chips, Encoder
-from models.errors import InputError
-from models.presto import GROUPS, NDVI, Presto, PrestoSize, with_ndvi
-from models.weights import load_checkpoint
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import InputError
+from stook.models.presto import GROUPS, NDVI, Presto, PrestoSize, with_ndvi
+from stook.models.weights import load_checkpoint
 from tests.models.golden import CASES, PLACES, reference_embedding, reference_inputs
 
 TOLERANCE = 1e-5

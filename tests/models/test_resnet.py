@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.encoder import Chips
-from models.errors import InputError
-from models.families import build, described
-from models.resnet import BANDS, BasicUnit, Bottleneck, ResNet, ResNetSize
-from models.weights import open_checkpoint
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.families import build, described
+from stook.models.resnet import BANDS, BasicUnit, Bottleneck, ResNet, ResNetSize
+from stook.models.weights import open_checkpoint
 from tests.models.published import constants, saved_as
 
 PICTURE = ResNetSize(50, ("red", "green", "blue"), "imagenet", resolution_m=1)

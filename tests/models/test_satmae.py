@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.encoder import Chips
-from models.errors import InputError
-from models.satmae import (
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.satmae import (
     FIRST_YEAR,
     HOUR,
     REFLECTANCES,

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.encoder import Chips
-from models.softcon import CHIP_PX, SENTINEL1_BANDS, SENTINEL2_BANDS, SoftCon, SoftConSize
-from models.weights import open_checkpoint
+from stook.models.encoder import Chips
+from stook.models.softcon import CHIP_PX, SENTINEL1_BANDS, SENTINEL2_BANDS, SoftCon, SoftConSize
+from stook.models.weights import open_checkpoint
 from tests.models.published import constants, saved_as
 
 SMALL = SoftConSize(width=48, depth=2, heads=3, sensor="sentinel1")

@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from models.errors import InputError
-from models.metrics import METRICS, accuracy, auc, average_precision, bootstrap, evaluate
-from models.training import (
+from stook.models.errors import InputError
+from stook.models.metrics import METRICS, accuracy, auc, average_precision, bootstrap, evaluate
+from stook.models.training import (
     Samples,
     blocked_folds,
     choose_strength,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoints import CHECKPOINTS
-from models.errors import InputError
-from models.families import FAMILIES
-from models.galileo import Galileo
-from models.presto import Presto
-from models.weights import chosen_size, find, load_checkpoint, open_checkpoint, tensors_of, weights_dir
+from stook.models.checkpoints import CHECKPOINTS
+from stook.models.errors import InputError
+from stook.models.families import FAMILIES
+from stook.models.galileo import Galileo
+from stook.models.presto import Presto
+from stook.models.weights import chosen_size, find, load_checkpoint, open_checkpoint, tensors_of, weights_dir
 from tests.evidence.weights import ATTACKS, MARKER, NAME, Attack, Code, honest, registered, written
 from tests.models.published import constants, saved_as
 

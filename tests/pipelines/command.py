@@ -8,10 +8,10 @@ import numpy as np
 import zarr
 from typer.testing import CliRunner
 
-from models.errors import StookError
-from pipelines.cli import app
-from transforms.editions.edition import Edition
-from transforms.store import zarr_store
+from stook.models.errors import StookError
+from stook.pipelines.cli import app
+from stook.transforms.editions.edition import Edition
+from stook.transforms.store import zarr_store
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """A small season whose feature vectors are stored, for tests of what is done with them."""
 
-from models.bundle import Conditions
-from pipelines.season import embeddings_folder
+from stook.models.bundle import Conditions
+from stook.pipelines.season import embeddings_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.encoding.encodings import Storage
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-from transforms.encoding.encodings import Storage
 
 TILES = 2
 WINDOW = {"start": {"month": 6, "year": 0}, "months": 2}

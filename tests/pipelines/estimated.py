@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.sampling.estimates import COLUMNS, Estimates
-from transforms.statistics.sums import WHOLE_REGION
+from stook.transforms.editions.edition import Edition
+from stook.transforms.sampling.estimates import COLUMNS, Estimates
+from stook.transforms.statistics.sums import WHOLE_REGION
 
 CLASS = "cropland"
 POINTS = 120

@@ -17,19 +17,19 @@ import yaml
 from pyproj import Transformer
 from rasterio.windows import Window
 
-from models.bundle import Bundle, Conditions, Provenance
-from models.encoder import Encoder
-from models.heads import Calibration, Head
-from models.presto import Presto, PrestoSize
-from models.resnet import ResNet, ResNetSize
-from models.tasks import ClassTask
-from pipelines.configuration import MapConfiguration
-from pipelines.demo.place import PILES_WINDOW, WINDOW, YEAR, write_place
-from pipelines.season import region_of
-from pipelines.sections import load
-from transforms.ground.grid import Grid, Tile
-from transforms.simulation.ground import Place
-from transforms.simulation.scenes import Revisit
+from stook.models.bundle import Bundle, Conditions, Provenance
+from stook.models.encoder import Encoder
+from stook.models.heads import Calibration, Head
+from stook.models.presto import Presto, PrestoSize
+from stook.models.resnet import ResNet, ResNetSize
+from stook.models.tasks import ClassTask
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.demo.place import PILES_WINDOW, WINDOW, YEAR, write_place
+from stook.pipelines.season import region_of
+from stook.pipelines.sections import load
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 
 SMALL_PLACE = Place(width_m=900, height_m=1000, seed=21)
 TILE_PX = 50

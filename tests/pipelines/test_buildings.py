@@ -9,16 +9,16 @@ import rasterio
 import torch
 import xarray as xr
 
-from models.bundle import Bundle, Conditions, Provenance
-from models.errors import InputError
-from models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
-from models.resnet import ResNet, ResNetSize
-from models.tasks import QuantileTask
+from stook.models.bundle import Bundle, Conditions, Provenance
+from stook.models.errors import InputError
+from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from stook.models.resnet import ResNet, ResNetSize
+from stook.models.tasks import QuantileTask
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.values import NODATA, WIDE_NODATA
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import SeasonFolder
-from transforms.values import NODATA, WIDE_NODATA
 
 DRY = Conditions(start_month=1, months=2, stride_px=10)  # without a cloud
 MEAN = 0.3

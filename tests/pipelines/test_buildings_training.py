@@ -9,16 +9,16 @@ import shapely
 import torch
 import yaml
 
-from models.bundle import load_bundle
-from models.errors import InputError
-from models.measured import MeasuredQuantiles
-from models.pooled import Pooled
-from models.tasks import QuantileTask
-from pipelines.demo.place import BUNDLE
-from pipelines.fine_tune import FineTuned, run_fine_tuning
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.training_configuration import TrainConfiguration
+from stook.models.bundle import load_bundle
+from stook.models.errors import InputError
+from stook.models.measured import MeasuredQuantiles
+from stook.models.pooled import Pooled
+from stook.models.tasks import QuantileTask
+from stook.pipelines.demo.place import BUNDLE
+from stook.pipelines.fine_tune import FineTuned, run_fine_tuning
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.training_configuration import TrainConfiguration
 from tests.pipelines.small_season import SmallSeason
 
 ZONES_MEET = 36.0

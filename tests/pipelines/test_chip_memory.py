@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoder import Chips
-from models.errors import InputError
-from models.fine_tuning import LabelledChips
-from models.specification import Band, InputSpecification
-from pipelines import chip_memory
-from pipelines.chip_memory import require_room
-from pipelines.chips import by_side
-from transforms.ground.squares import Squares
-from transforms.labelled.chips_of_cells import PlacedChips
-from transforms.memory import available_bytes
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.fine_tuning import LabelledChips
+from stook.models.specification import Band, InputSpecification
+from stook.pipelines import chip_memory
+from stook.pipelines.chip_memory import require_room
+from stook.pipelines.chips import by_side
+from stook.transforms.ground.squares import Squares
+from stook.transforms.labelled.chips_of_cells import PlacedChips
+from stook.transforms.memory import available_bytes
 
 BANDS = tuple(Band(name, "rgb", 0.0, 1.0) for name in ("red", "green", "blue"))
 PICTURES = InputSpecification(BANDS, 0.5, 512, "part", 1, "bilinear", masks_missing=False)

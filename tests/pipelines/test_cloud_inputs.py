@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from google.cloud import storage
 
-from models.errors import InputError
-from models.mirror import on_this_machine
-from models.source import ModelSource
-from pipelines.configuration import MapConfiguration
-from pipelines.season import map_products, region_of
-from pipelines.sections import load
+from stook.models.errors import InputError
+from stook.models.mirror import on_this_machine
+from stook.models.source import ModelSource
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.season import map_products, region_of
+from stook.pipelines.sections import load
+from stook.transforms.store import address_of, write_bytes
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.store.emulator import BUCKET, emulator
-from transforms.store import address_of, write_bytes
 
 HOME = f"gs://{BUCKET}/inputs"
 

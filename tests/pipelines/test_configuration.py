@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.explain import describe
-from pipelines.sections import load
-from pipelines.training_configuration import TrainConfiguration
-from transforms.backoff import BackOff
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.explain import describe
+from stook.pipelines.sections import load
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.backoff import BackOff
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import load_bundle
-from models.errors import InputError
-from pipelines.demo import run
-from pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
-from pipelines.demo.run import run_demo
+from stook.models.bundle import load_bundle
+from stook.models.errors import InputError
+from stook.pipelines.demo import run
+from stook.pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
+from stook.pipelines.demo.run import run_demo
+from stook.transforms.ground.region import Region
 from tests.pipelines.small_season import SMALL_PLACE
-from transforms.ground.region import Region
 
 BUNDLES = (BUNDLE, BUILDINGS_BUNDLE, PILES_BUNDLE)
 MOST_BYTES = 3_000_000

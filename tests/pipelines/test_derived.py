@@ -13,23 +13,23 @@ import pytest
 import rasterio
 import shapely
 
-from models.errors import InputError
-from pipelines import map as map_pipeline
-from pipelines.progress import JsonReporter, SilentReporter
+from stook.models.errors import InputError
+from stook.pipelines import map as map_pipeline
+from stook.pipelines.progress import JsonReporter, SilentReporter
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.farmed import COLOURS, LEGEND, farmed
+from stook.transforms.editions.ledger import Ledger
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.editions.plan import FarmedRule, SmoothingRule
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.ground.grid import Tile
+from stook.transforms.tiles import map_tiles
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.smoothing import smoothed
+from stook.transforms.values import NODATA
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
 from tests.pipelines.test_piles import published, run
-from transforms.editions.edition import Edition
-from transforms.editions.farmed import COLOURS, LEGEND, farmed
-from transforms.editions.ledger import Ledger
-from transforms.editions.map_store import open_layer
-from transforms.editions.plan import FarmedRule, SmoothingRule
-from transforms.editions.season_folder import SeasonFolder
-from transforms.ground.grid import Tile
-from transforms.tiles import map_tiles
-from transforms.tiles.materials import Machine
-from transforms.tiles.smoothing import smoothed
-from transforms.values import NODATA
 
 TILES = 2
 ZONES = ("32636", "32637")

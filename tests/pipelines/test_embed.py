@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.bundle import Conditions, load_bundle
-from models.errors import UnreachableError
-from pipelines import cli
-from pipelines.opening import open_edition
-from pipelines.progress import JsonReporter
-from pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
+from stook.models.bundle import Conditions, load_bundle
+from stook.models.errors import UnreachableError
+from stook.pipelines import cli
+from stook.pipelines.opening import open_edition
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.encoding.encodings import Storage
+from stook.transforms.tiles import from_composites
+from stook.transforms.tiles.embeddings import EmbeddingStore
+from stook.transforms.values import NODATA
 from tests.pipelines.command import arrays, assert_same_maps, stook
 from tests.pipelines.embedded import SUMMER, TILES, stook_embed, vectors_of
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
-from transforms.editions.edition import Edition
-from transforms.encoding.encodings import Storage
-from transforms.tiles import from_composites
-from transforms.tiles.embeddings import EmbeddingStore
-from transforms.values import NODATA
 
 
 def stook_map(season: SmallSeason) -> Edition:
@@ -153,7 +153,7 @@ def test_where_a_scene_has_changed_since_the_tile_is_encoded_anew(
 def test_what_is_computed_anew_reads_imagery_and_no_stored_vectors(
     season: SmallSeason, mapped: Edition, reads: list[object]
 ) -> None:
-    told = stook("map", season.config, "--year", season.year, "--quiet", "--anew")
+    told = stook("map", season.config, "--year", season.year, "--quiet", "--no-reuse")
     assert told.event("run_finished")["computed"] == TILES == len(reads)
     edition = published_edition(season.configuration, season.year)
     assert all(record.products["cropland"].batch >= 1 for record in edition.ledger.records())
@@ -162,7 +162,7 @@ def test_what_is_computed_anew_reads_imagery_and_no_stored_vectors(
 
 def test_vectors_can_be_stored_anew(season: SmallSeason, reads: list[object]) -> None:
     first = vectors_of(season)
-    told = stook("embed", season.config, "--year", season.year, "--quiet", "--anew").event("run_finished")
+    told = stook("embed", season.config, "--year", season.year, "--quiet", "--no-reuse").event("run_finished")
     second = vectors_of(season)
     assert second != first and (told["computed"], told["carried"], len(reads)) == (TILES, 0, TILES)
     assert_same_maps(second, first)

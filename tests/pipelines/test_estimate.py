@@ -12,22 +12,22 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures import change as change_pipeline
-from pipelines.figures import estimate as estimate_pipeline
-from pipelines.season import season_folder
-from pipelines.sections import load
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures import change as change_pipeline
+from stook.pipelines.figures import estimate as estimate_pipeline
+from stook.pipelines.season import season_folder
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.sampling.estimates import Estimates
+from stook.transforms.sampling.files import write_sample
+from stook.transforms.sampling.sample import SAMPLES, Sample
+from stook.transforms.store import address_of, folders_in, names_below, write_bytes
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.sampling.conftest import GRID, REGION, painted, painted_before
 from tests.transforms.sampling.judged_sample import answer_file, made_sample, places, publish_coverage
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions.edition import Edition
-from transforms.sampling.estimates import Estimates
-from transforms.sampling.files import write_sample
-from transforms.sampling.sample import SAMPLES, Sample
-from transforms.store import address_of, folders_in, names_below, write_bytes
 
 YEAR = 2019
 WORDS = ("other", "cropland")

@@ -11,16 +11,16 @@ import pytest
 from gcsfs.retry import HttpError
 from google.api_core.exceptions import ServiceUnavailable
 
-from pipelines import cli
-from pipelines.journal import outcome_of
-from pipelines.sections import RunSection
+from stook.pipelines import cli
+from stook.pipelines.journal import outcome_of
+from stook.pipelines.sections import RunSection
+from stook.transforms.editions.season_folder import SeasonFolder
 from tests.evidence.archive_faults import ONLY_TILES, served, signed_archive
 from tests.evidence.case import PUBLISHED, SECRET, Case, UnavailableError, look, observe
 from tests.evidence.failures import CASES, full_disk
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
 from tests.transforms.imagery.faulty_server import Fault
-from transforms.editions.season_folder import SeasonFolder
 
 
 class Terminal:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stook.transforms.store import write_bytes, write_json
 from tests.evidence.kill_points import points_of
 from tests.evidence.kill_readers import Expected, contents, differing_bytes, look
 from tests.evidence.kills import MODELS, Arm, Kill
 from tests.pipelines.small_season import SmallSeason
-from transforms.store import write_bytes, write_json
 
 
 @pytest.fixture(scope="module")

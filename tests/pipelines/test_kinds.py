@@ -11,28 +11,28 @@ import pytest
 import torch
 from pyproj import Geod
 
-from models.bundle import Conditions, load_bundle
-from models.encoder import Encoder
-from models.errors import InputError
-from models.galileo import Galileo, GalileoSize
-from models.pooled import Pooled
-from models.presto import Presto, PrestoSize
-from models.resnet import ResNet, ResNetSize
-from pipelines.opening import open_edition
-from pipelines.progress import JsonReporter
-from pipelines.season import plan_of, published_edition, region_of, season_folder
+from stook.models.bundle import Conditions, load_bundle
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.galileo import Galileo, GalileoSize
+from stook.models.pooled import Pooled
+from stook.models.presto import Presto, PrestoSize
+from stook.models.resnet import ResNet, ResNetSize
+from stook.pipelines.opening import open_edition
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import plan_of, published_edition, region_of, season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import extents, open_layer
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.products import PRODUCTS
+from stook.transforms.encoding import encode
+from stook.transforms.ground.grid import Tile, Zone
+from stook.transforms.tiles import from_composites, view
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.tile_job import TileJob
+from stook.transforms.values import NODATA
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import extents, open_layer
-from transforms.editions.plan import Plan
-from transforms.editions.products import PRODUCTS
-from transforms.encoding import encode
-from transforms.ground.grid import Tile, Zone
-from transforms.tiles import from_composites, view
-from transforms.tiles.materials import Machine
-from transforms.tiles.tile_job import TileJob
-from transforms.values import NODATA
 
 # Reflectance of two bands is enough of a picture, and quick to read.
 PICTURE = ResNetSize(depth=18, bands=("red", "nir"), chip_px=15)

@@ -12,21 +12,21 @@ import pytest
 import rasterio
 from pyproj import Geod
 
-from models.errors import InputError
-from pipelines.opening import open_edition
-from pipelines.progress import JsonReporter
-from pipelines.season import plan_of, published_edition, region_of, season_folder
+from stook.models.errors import InputError
+from stook.pipelines.opening import open_edition
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import plan_of, published_edition, region_of, season_folder
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import read_json
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.tile_job import TileJob
+from stook.transforms.values import NODATA
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import SeasonFolder
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.store import read_json
-from transforms.tiles.materials import Machine
-from transforms.tiles.tile_job import TileJob
-from transforms.values import NODATA
 
 TILES = 12
 LAYERS = ("cropland", "cropland_clear_observations")

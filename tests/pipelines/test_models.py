@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoints import CHECKPOINTS
-from pipelines import cli
-from pipelines.models import markdown
+from stook.models.checkpoints import CHECKPOINTS
+from stook.pipelines import cli
+from stook.pipelines.models import markdown
 from tests.evidence.weights import NAME, flipped, honest, registered, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,5 +160,5 @@ def test_verify_finds_the_real_weights_as_published(stook: Run, shared: Path) ->
 
 
 def test_the_page_has_the_registry_as_it_is() -> None:
-    """If this fails, put what ``pipelines.models.markdown()`` gives into docs/encoders.md."""
+    """If this fails, put what ``stook.pipelines.models.markdown()`` gives into docs/encoders.md."""
     assert markdown() in (ROOT / "docs/encoders.md").read_text()

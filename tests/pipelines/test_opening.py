@@ -2,13 +2,13 @@
 
 import pytest
 
-from models.errors import UnreachableError
+from stook.models.errors import UnreachableError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.lease import LEASE
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.store import folders_in, read_json, write_json
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions import map_store
-from transforms.editions.lease import LEASE
-from transforms.editions.season_folder import SeasonFolder
-from transforms.store import folders_in, read_json, write_json
 
 
 def test_a_run_that_lost_the_season_while_it_opened_an_edition_leaves_none(
@@ -24,7 +24,7 @@ def test_a_run_that_lost_the_season_while_it_opened_an_edition_leaves_none(
 
     monkeypatch.setattr(map_store, "create", overtaken)
     written: list[object] = []
-    monkeypatch.setattr("transforms.editions.season_folder.write_json", lambda path, _: written.append(path))
+    monkeypatch.setattr("stook.transforms.editions.season_folder.write_json", lambda path, _: written.append(path))
     with pytest.raises(UnreachableError, match="another one has taken over"):
         stook("map", season.config, "--year", season.year, "--quiet")
     assert len(opening) == 1 and written == [] and folders_in(folder.folder) == []

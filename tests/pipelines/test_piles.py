@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import InputError, UnreachableError
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.values import NODATA
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import open_layer
-from transforms.editions.season_folder import SeasonFolder
-from transforms.values import NODATA
 
 ZONE = "32636"
 

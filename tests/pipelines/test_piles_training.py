@@ -16,24 +16,24 @@ import yaml
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from models.bundle import Bundle, Conditions, load_bundle
-from models.errors import InputError
-from models.heads import Calibration
-from models.measured import MeasuredClass
-from models.satmae import PictureSize, SatMAETemporal
-from models.tasks import ClassTask
-from pipelines import fine_tune
-from pipelines.fine_tune import FineTuned, run_fine_tuning
-from pipelines.progress import JsonReporter
-from pipelines.sections import load
-from pipelines.training_configuration import TrainConfiguration
+from stook.models.bundle import Bundle, Conditions, load_bundle
+from stook.models.errors import InputError
+from stook.models.heads import Calibration
+from stook.models.measured import MeasuredClass
+from stook.models.satmae import PictureSize, SatMAETemporal
+from stook.models.tasks import ClassTask
+from stook.pipelines import fine_tune
+from stook.pipelines.fine_tune import FineTuned, run_fine_tuning
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
+from stook.pipelines.training_configuration import TrainConfiguration
+from stook.transforms.encoding.encodings import PictureEncoding
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.imagery.season import Window
+from stook.transforms.labelled.seen_ground import on_seen_ground
+from stook.transforms.simulation.catalogue import CatalogueWriter
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import write_random_bundle
-from transforms.encoding.encodings import PictureEncoding
-from transforms.ground.geodesy import to_lonlat
-from transforms.imagery.season import Window
-from transforms.labelled.seen_ground import on_seen_ground
-from transforms.simulation.catalogue import CatalogueWriter
 
 QUIET = JsonReporter()
 CELL_M, PIXEL_M, CELL_PX = 250, 10, 25
@@ -272,7 +272,7 @@ QUICK = {"epochs": 1, "batch": 32, "learning_rate": 0.001}
 @pytest.fixture
 def any_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
     """One epoch does not teach enough to be calibrated."""
-    monkeypatch.setattr("models.objectives.Calibration.fit", lambda logits, labels: Calibration())
+    monkeypatch.setattr("stook.models.objectives.Calibration.fit", lambda logits, labels: Calibration())
 
 
 def cells_of(folder: Path, place: Path, name: str, from_row: int, to_row: int) -> Path:
@@ -333,8 +333,8 @@ def test_the_card_says_where_nobody_knows_what_the_first_training_saw(
 def test_chips_that_do_not_fit_into_memory_are_refused_before_imagery_is_read(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.chip_memory.available_bytes", lambda: 4_000_000)
-    monkeypatch.setattr("pipelines.chips.picture_chips", None)
+    monkeypatch.setattr("stook.pipelines.chip_memory.available_bytes", lambda: 4_000_000)
+    monkeypatch.setattr("stook.pipelines.chips.picture_chips", None)
     config = training(place, tmp_path)
     with pytest.raises(InputError, match="training.most_pixels: 50000: the chips of 512 labels take 0.0 GB") as told:
         run_fine_tuning(config, QUIET)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from models.bundle import Conditions
-from models.errors import InputError
+from stook.models.bundle import Conditions
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import MANIFEST
+from stook.transforms.store import read_json, write_json
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions.edition import MANIFEST
-from transforms.store import read_json, write_json
 
 MACHINES = {"fast": {"price_per_hour": 2.0, "currency": "EUR", "tiles_in_flight": 4, "reading": 2, "encoding": 50}}
 
@@ -53,7 +53,7 @@ def season(planned: tuple[SmallSeason, Path], tmp_path: Path) -> SmallSeason:
 
 def test_a_plan_is_what_the_run_then_reads_and_encodes(planned: tuple[SmallSeason, Path]) -> None:
     season, kept = planned
-    told = stook("plan", season.config, "--year", season.year, "--beside", kept, "--json").events[0]
+    told = stook("plan", season.config, "--year", season.year, "--compare", kept, "--json").events[0]
     found = {figure["figure"]: figure for figure in told["figures"]}
     for exact in ("tiles computed", "scene_reads", "assets"):
         assert found[exact]["planned"] == found[exact]["actual"] > 0, exact
@@ -71,7 +71,7 @@ def test_a_plan_is_what_the_run_then_reads_and_encodes(planned: tuple[SmallSeaso
 def test_a_table_names_the_edition_that_was_made(planned: tuple[SmallSeason, Path]) -> None:
     season, kept = planned
     [edition] = season.output.glob("*Z-*")
-    output = stook("plan", season.config, "--year", season.year, "--beside", kept).output
+    output = stook("plan", season.config, "--year", season.year, "--compare", kept).output
     assert edition.name in output and "bytes read" in output and "%" in output
 
 
@@ -97,7 +97,7 @@ def test_another_bundle_costs_its_product_only(season: SmallSeason) -> None:
     kept = season.folder / "plan.json"
     kept.write_text(json.dumps(plan))
     mapped(season)
-    told = stook("plan", season.config, "--year", season.year, "--beside", kept, "--json").events[0]
+    told = stook("plan", season.config, "--year", season.year, "--compare", kept, "--json").events[0]
     found = {figure["figure"]: (figure["planned"], figure["actual"]) for figure in told["figures"]}
     assert found["assets"][0] == found["assets"][1] > 0
 
@@ -115,11 +115,11 @@ def test_failed_tiles_are_to_be_done_again(season: SmallSeason) -> None:
 
 def test_some_tiles_stand_for_all_and_it_is_said(season: SmallSeason) -> None:
     write_random_bundle(season.folder / "bundle", season_conditions(), seed=97)
-    whole, part = plan_of(season), plan_of(season, "--look-at", 4)
+    whole, part = plan_of(season), plan_of(season, "--max-tiles", 4)
     assert part["looked_at"] == 4 < part["tiles"] == whole["tiles"]
     assert part["pixels"]["error"] > 0 == whole["pixels"]["error"]
     assert abs(part["pixels"]["value"] - whole["pixels"]["value"]) < 5 * part["pixels"]["error"]
-    told = stook("plan", season.config, "--year", season.year, "--look-at", 4).output
+    told = stook("plan", season.config, "--year", season.year, "--max-tiles", 4).output
     assert "grown from 4 tiles chosen by lot" in told and "±" in told
 
 
@@ -165,7 +165,7 @@ def test_files_that_are_no_plan_are_refused(season: SmallSeason, planned: tuple[
 
 
 def beside(season: SmallSeason, file: Path) -> None:
-    stook("plan", season.config, "--year", season.year, "--beside", file)
+    stook("plan", season.config, "--year", season.year, "--compare", file)
 
 
 def season_conditions() -> Conditions:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
-from pipelines.progress import Count, JsonReporter, LedgerFollower, TerminalReporter
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import Ledger, ProductRecord, TileRecord
-from transforms.ground.grid import Tile
-from transforms.store import write_json
+from stook.pipelines.progress import Count, JsonReporter, LedgerFollower, TerminalReporter
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import Ledger, ProductRecord, TileRecord
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import write_json
 
 TILES = [f"32637_0_{number}" for number in range(4)]
 
@@ -81,7 +81,7 @@ def test_a_ledger_that_takes_long_to_look_at_is_looked_at_less_often(
     edition: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("pipelines.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("stook.pipelines.progress.time.monotonic", lambda: clock[0])
     follower = LedgerFollower(edition, ["cropland"], TILES[1:])
     assert follower.count == Count(done=1, failed=0)
     commit(edition, TILES[1], cropland="corrupt asset")
@@ -125,7 +125,7 @@ def test_a_look_that_the_store_ends_is_made_up_for_by_the_next(
     for tile in TILES[1:3]:
         commit(edition, tile, cropland="")
     with monkeypatch.context() as patched:
-        patched.setattr("transforms.editions.ledger.read_bytes", down)
+        patched.setattr("stook.transforms.editions.ledger.read_bytes", down)
         with pytest.raises(ServiceUnavailable):
             list(follower.look(at_once=True))
     assert [record.tile for record in follower.look(at_once=True)] == TILES[1:3]

@@ -13,16 +13,16 @@ import pyogrio
 import pytest
 import sdmx
 
-from models.errors import InputError
-from pipelines.season import published_edition
+from stook.models.errors import InputError
+from stook.pipelines.season import published_edition
+from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.reporting.observations import observations
+from stook.transforms.reporting.tables import areas_table, estimates_table
 from tests.pipelines.command import stook
 from tests.pipelines.estimated import keep_estimates
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.season_folder import SeasonFolder
-from transforms.reporting.observations import observations
-from transforms.reporting.tables import areas_table, estimates_table
 
 FILES = {
     "areas.csv",
@@ -284,14 +284,14 @@ def test_a_bundle_that_changed_since_is_not_quoted(mapped: SmallSeason, edition:
 
 
 def stook_note(edition: Edition, folder: Path) -> str:
-    from transforms.reporting.report import write_report
+    from stook.transforms.reporting.report import write_report
 
     write_report(edition, THRESHOLDS, None, folder)
     return (folder / "methods.md").read_text()
 
 
 def test_another_threshold_than_at_publication_is_told(edition: Edition, tmp_path: Path) -> None:
-    from transforms.reporting.report import write_report
+    from stook.transforms.reporting.report import write_report
 
     write_report(edition, THRESHOLDS | {"cropland": 60}, None, tmp_path / "report")
     note = (tmp_path / "report" / "methods.md").read_text()
@@ -358,7 +358,7 @@ def test_a_report_that_fails_leaves_the_one_before(
     def full_disk(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("transforms.reporting.report.methods_note", full_disk)
+    monkeypatch.setattr("stook.transforms.reporting.report.methods_note", full_disk)
     with pytest.raises(InputError, match="cannot be written .No space left"):
         stook("report", mapped.config, "--year", mapped.year)
     assert {path: path.read_bytes() for path in full.rglob("*") if path.is_file()} == before

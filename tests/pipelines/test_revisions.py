@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.bundle import Conditions
-from models.errors import InputError
-from pipelines.figures.revisions import run_revisions
-from pipelines.figures.series import run_series
+from stook.models.bundle import Conditions
+from stook.models.errors import InputError
+from stook.pipelines.figures.revisions import run_revisions
+from stook.pipelines.figures.series import run_series
+from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.reporting.columns import REVISIONS, SERIES
 from tests.pipelines.command import stook
 from tests.pipelines.estimated import keep_estimates
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.reporting.columns import REVISIONS, SERIES
 
 MONTHS = 2
 THRESHOLD = 57  # at which the random bundles' maps differ

@@ -12,19 +12,19 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.figures import sample as sample_pipeline
-from pipelines.sections import load
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.figures import sample as sample_pipeline
+from stook.pipelines.sections import load
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.sampling.files import INTERPRETERS_FILES
+from stook.transforms.sampling.lookup import values_at
+from stook.transforms.sampling.sample import SAMPLES, Sample
+from stook.transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from stook.transforms.tiles.map_reader import MapReader
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import SeasonFolder
-from transforms.sampling.files import INTERPRETERS_FILES
-from transforms.sampling.lookup import values_at
-from transforms.sampling.sample import SAMPLES, Sample
-from transforms.statistics.sums import WHOLE_REGION, ledger_sums
-from transforms.tiles.map_reader import MapReader
 
 SAMPLE: dict[str, Any] = {"product": "cropland", "points": 60, "fewest_points": 10, "seed": 7}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from models.errors import InputError
-from pipelines.season import plan_of, published_edition, region_of, season_folder
+from stook.models.errors import InputError
+from stook.pipelines.season import plan_of, published_edition, region_of, season_folder
 from tests.pipelines.small_season import SmallSeason
 
 

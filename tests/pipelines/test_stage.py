@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from models.errors import CancelledError, UnreachableError
-from pipelines import stage as stage_module
-from pipelines.progress import SilentReporter
-from pipelines.stage import alone, noted, require_decided, run_stage, suspected
-from pipelines.tally import Worked
+from stook.models.errors import CancelledError, UnreachableError
+from stook.pipelines import stage as stage_module
+from stook.pipelines.progress import SilentReporter
+from stook.pipelines.stage import alone, noted, require_decided, run_stage, suspected
+from stook.pipelines.tally import Worked
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import Begun, TileRecord
+from stook.transforms.editions.signals import Signals, ask_to_stop
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import ChangedError, write_json
+from stook.transforms.tiles.map_tiles import JobMaker, TileStage, attempted
+from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.workers import Workers
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import Begun, TileRecord
-from transforms.editions.signals import Signals, ask_to_stop
-from transforms.ground.grid import Tile
-from transforms.store import ChangedError, write_json
-from transforms.tiles.map_tiles import JobMaker, TileStage, attempted
-from transforms.tiles.tile_job import TileSummary
-from transforms.tiles.workers import Workers
 
 TILES = [f"32637_0_{number}" for number in range(3)]
 TILE = Tile.parse(TILES[0])

@@ -13,25 +13,25 @@ import shapely
 import torch
 import yaml
 
-from models.bundle import Conditions, load_bundle
-from models.encoder import Chips
-from models.errors import InputError
-from models.heads import Calibration
-from models.presto import Presto, PrestoSize
-from models.seen import SeenGround
-from pipelines.card import model_card
-from pipelines.demo.place import WINDOW
-from pipelines.labelled import labels_of
-from pipelines.origin import Origin
-from pipelines.progress import JsonReporter
-from pipelines.season import embeddings_folder, plan_of, published_edition, region_of
-from pipelines.sections import load
-from pipelines.train import TrainResult, run_training
-from pipelines.training_configuration import LabelsSection, TrainConfiguration
+from stook.models.bundle import Conditions, load_bundle
+from stook.models.encoder import Chips
+from stook.models.errors import InputError
+from stook.models.heads import Calibration
+from stook.models.presto import Presto, PrestoSize
+from stook.models.seen import SeenGround
+from stook.pipelines.card import model_card
+from stook.pipelines.demo.place import WINDOW
+from stook.pipelines.labelled import labels_of
+from stook.pipelines.origin import Origin
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import embeddings_folder, plan_of, published_edition, region_of
+from stook.pipelines.sections import load
+from stook.pipelines.train import TrainResult, run_training
+from stook.pipelines.training_configuration import LabelsSection, TrainConfiguration
+from stook.transforms.ground.squares import Squares
+from stook.transforms.labelled.seen_ground import touched
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.ground.squares import Squares
-from transforms.labelled.seen_ground import touched
 
 
 def training(season: SmallSeason, folder: Path, **changes: object) -> TrainConfiguration:
@@ -168,7 +168,7 @@ def test_the_card_and_the_bundle_tell_what_the_encoder_was_trained_with(
 def test_held_out_places_of_one_name_are_refused_before_anything_is_read(
     pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.train.see", None)
+    monkeypatch.setattr("stook.pipelines.train.see", None)
     config = training(pristine_season, tmp_path)
     section = config.training.model_copy(update={"held_out": config.training.held_out * 2})
     with pytest.raises(InputError, match="held_out: two places are called cropland_32637 2023; rename a file"):

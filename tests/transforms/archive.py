@@ -13,9 +13,9 @@ import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from transforms.backoff import BackOff
-from transforms.imagery.sources import PROFILES, Source
-from transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.sources import PROFILES, Source
+from stook.transforms.simulation.catalogue import CatalogueWriter
 
 HASTY = BackOff(attempts=3, first_wait_s=0.01, longest_wait_s=0.02, timeout_s=5)
 PLACE = GeoBox((60, 60), Affine(10, 0, 500_000, 0, -10, 5_600_000), "EPSG:32631")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transforms.store import Address, address_of
+from stook.transforms.store import Address, address_of
 
 
 @pytest.fixture(scope="session")

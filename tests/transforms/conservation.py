@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from shapely import Polygon
 
-from transforms.ground.areas import DM2_PER_M2, tile_totals
-from transforms.ground.geodesy import WGS84, geodesic_area_m2
-from transforms.ground.grid import Grid
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
+from stook.transforms.ground.areas import DM2_PER_M2, tile_totals
+from stook.transforms.ground.geodesy import WGS84, geodesic_area_m2
+from stook.transforms.ground.grid import Grid
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
 
 
 def relative_error(region: Region, grid: Grid) -> float:

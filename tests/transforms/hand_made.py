@@ -8,25 +8,25 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
-from models.resnet import ResNet, ResNetSize
+from stook.models.resnet import ResNet, ResNetSize
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.tile_records import done_record, failed_record
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.encodings import PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.imagery.season import Window
+from stook.transforms.statistics.readings import explained
+from stook.transforms.tiles.answers import WHOLE, Result, class_image, shares_in
+from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.values import NODATA, WIDE_NODATA
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.tile_records import done_record, failed_record
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.encodings import PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.imagery.season import Window
-from transforms.statistics.readings import explained
-from transforms.tiles.answers import WHOLE, Result, class_image, shares_in
-from transforms.tiles.derive_tiles import DeriveJob
-from transforms.values import NODATA, WIDE_NODATA
 
 CELL_PX = 5  # of building coverage and piles
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

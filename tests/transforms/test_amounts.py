@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from transforms.amounts import Amounts
+from stook.transforms.amounts import Amounts
 
 
 def test_scenes_count_once_and_files_as_often_as_they_are_opened() -> None:

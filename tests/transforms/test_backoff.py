@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from transforms.backoff import BackOff, PassingError, retry_after_s
+from stook.transforms.backoff import BackOff, PassingError, retry_after_s
 
 
 def waits(backoff: BackOff, asked: float | None) -> list[float]:

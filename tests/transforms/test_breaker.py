@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from models.errors import TileError, UnreachableError
-from transforms.backoff import BackOff, PassingError
-from transforms.breaker import Breaker, breaker_of, host_of, patiently
+from stook.models.errors import TileError, UnreachableError
+from stook.transforms.backoff import BackOff, PassingError
+from stook.transforms.breaker import Breaker, breaker_of, host_of, patiently
 
 QUICK = BackOff(attempts=3, first_wait_s=0.01, longest_wait_s=0.02)
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from transforms.stopwatch import Stopwatch
+from stook.transforms.stopwatch import Stopwatch
 
 
 def test_a_second_of_a_step_within_another_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """The compact ledger: every record of an edition in one Parquet table, which knows what listing it was made from.
 
 A listing of the records stands for their content: it has a mark of each that changes when it is written anew (see
-``transforms.store.files_in``), and is taken before the first of them is read. Whatever is written after that makes
-another listing. So a table of the listing that is found now holds the records that are there now, and a table of any
-other is not read: at worst it is of no use.
+``stook.transforms.store.files_in``), and is taken before the first of them is read. Whatever is written after that
+makes another listing. So a table of the listing that is found now holds the records that are there now, and a table
+of any other is not read: at worst it is of no use.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.store import STORE_FAILURES, Address, as_file, replacing
+from stook.transforms.store import STORE_FAILURES, Address, as_file, replacing
 
 SCHEMA = pa.schema(
     {

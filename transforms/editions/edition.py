@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.editions.ledger import Ledger, RemovedError
-from transforms.editions.plan import Plan, digest
-from transforms.editions.run_summary import RUN_SUMMARY, RunSummary
-from transforms.encoding.encodings import Quantisation
-from transforms.store import (
+from stook.transforms.editions.ledger import Ledger, RemovedError
+from stook.transforms.editions.plan import Plan, digest
+from stook.transforms.editions.run_summary import RUN_SUMMARY, RunSummary
+from stook.transforms.encoding.encodings import Quantisation
+from stook.transforms.store import (
     Address,
     ChangedError,
     exists,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from transforms.editions.plan import FarmedRule
-from transforms.values import NODATA
+from stook.transforms.editions.plan import FarmedRule
+from stook.transforms.values import NODATA
 
 NO_CROPLAND, CROPLAND, CROPLAND_NOT_MAPPED = 0, 1, 2
 NO_PILES, PILES, NO_PICTURE = 0, 1, 2

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError, UnreachableError
-from transforms.repeating import repeating
-from transforms.store import (
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.repeating import repeating
+from stook.transforms.store import (
     STORE_FAILURES,
     Address,
     ChangedError,

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from models.errors import InputError
-from transforms.editions.compaction import UNREADABLE, listing_of, texts, write_table
-from transforms.ground.grid import Tile
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.editions.compaction import UNREADABLE, listing_of, texts, write_table
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import (
     STORE_FAILURES,
     Address,
     Version,
@@ -36,7 +36,7 @@ class Covered:
     """What a unit's cells of a tile add up to, of a product that is a share of each cell.
 
     Attributes:
-        mean_dm2: Square of ``transforms.ground.areas.SQUARES`` -> mean share times area.
+        mean_dm2: Square of ``stook.transforms.ground.areas.SQUARES`` -> mean share times area.
         width_dm2: The same -> width of the outermost interval times area.
     """
 
@@ -82,7 +82,7 @@ class TileRecord:
         device: Where encoders ran.
         seal: Of the inputs of the edition that it was made in, see ``Edition.seal``; empty if it was made by an older
             version.
-        amounts: What was read and encoded, see ``transforms.amounts.Amounts``; empty where nothing was counted.
+        amounts: What was read and encoded, see ``stook.transforms.amounts.Amounts``; empty where nothing was counted.
     """
 
     tile: str

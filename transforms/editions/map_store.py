@@ -14,13 +14,13 @@ from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
-from models.errors import UnreachableError
-from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
-from transforms.editions.products import Layer, layers_of
-from transforms.encoding.encodings import Encoding
-from transforms.ground.cells import strip_rows
-from transforms.ground.grid import Grid, Tile, TileRange, Zone
-from transforms.store import STORE_FAILURES, Address, link, reason_of, write_bytes, zarr_store
+from stook.models.errors import UnreachableError
+from stook.transforms.editions.plan import DerivedPlan, Plan, ProductPlan
+from stook.transforms.editions.products import Layer, layers_of
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.cells import strip_rows
+from stook.transforms.ground.grid import Grid, Tile, TileRange, Zone
+from stook.transforms.store import STORE_FAILURES, Address, link, reason_of, write_bytes, zarr_store
 
 # 250 x 250 pixels compress to some tens of KiB, what a web map or a district's extract reads at once.
 INNER_CHUNK_PX = 250

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
-from models.source import ModelSource
-from transforms.encoding.encodings import Encoding, PictureEncoding, Quantisation
-from transforms.ground.grid import Grid
-from transforms.imagery.season import Period, Season
-from transforms.imagery.sources import Source
+from stook.models.source import ModelSource
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding, Quantisation
+from stook.transforms.ground.grid import Grid
+from stook.transforms.imagery.season import Period, Season
+from stook.transforms.imagery.sources import Source
 
 PROCESSING_VERSION = 6  # raised whenever the same inputs would give other pixels, or records of another form
 EMBEDDING = "embedding"  # feature vectors as a product of their own
@@ -76,7 +76,7 @@ class ProductPlan:
     """How one product is made.
 
     Attributes:
-        product: Name in ``transforms.editions.products.PRODUCTS``, or ``EMBEDDING``.
+        product: Name in ``stook.transforms.editions.products.PRODUCTS``, or ``EMBEDDING``.
         model: Where the model is.
         model_hash: The bundle's hash; of a checkpoint, the encoder's fingerprint.
         encoding: How the season is encoded.
@@ -104,9 +104,9 @@ class DerivedPlan:
     """How one product is made from finished maps.
 
     Attributes:
-        product: Name in ``transforms.editions.products.PRODUCTS``.
+        product: Name in ``stook.transforms.editions.products.PRODUCTS``.
         rule: How.
-        inputs: The products it is made from, in the order of ``transforms.tiles.derived.derive``.
+        inputs: The products it is made from, in the order of ``stook.transforms.tiles.derived.derive``.
         cell_px: Side of a cell, in pixels of the grid.
     """
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from transforms.editions import farmed
-from transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
-from transforms.encoding.encodings import Encoding
-from transforms.values import NODATA, WIDE_NODATA
+from stook.transforms.editions import farmed
+from stook.transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.values import NODATA, WIDE_NODATA
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class RunSummary:
         derived: Tiles of which it made maps from finished ones.
         failed: Tiles of which it failed to make something.
         seconds: By step, summed over tiles, of which several may be in flight.
-        amounts: See ``transforms.amounts.Amounts``; summed over tiles.
+        amounts: See ``stook.transforms.amounts.Amounts``; summed over tiles.
     """
 
     run: str

@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from models.errors import InputError
-from transforms.editions import signals
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.lease import Lease, now
-from transforms.editions.ledger import RemovedError
-from transforms.editions.plan import Plan
-from transforms.editions.signals import Signals
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.editions import signals
+from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.lease import Lease, now
+from stook.transforms.editions.ledger import RemovedError
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.signals import Signals
+from stook.transforms.store import (
     SCRAP,
     Address,
     ChangedError,
@@ -137,17 +137,17 @@ class SeasonFolder:
         opened = self._open_of(key)
         return opened[-1] if opened else self.current_of(key)
 
-    def begun_refresh(self, key: str, anew: bool) -> Edition | None:
+    def begun_refresh(self, key: str, no_reuse: bool) -> Edition | None:
         """The newest successor that an earlier run has opened for a refresh of the same kind and not finished, or None.
 
         Args:
             key: Of the plan.
-            anew: Whether the refresh takes over nothing.
+            no_reuse: Whether the refresh takes over nothing.
         """
         current = self.current()
         for edition in reversed(self._open_of(key)):
             opened = edition.manifest
-            asked = opened.get("refreshes", False) and opened.get("carries", True) == (not anew)
+            asked = opened.get("refreshes", False) and opened.get("carries", True) == (not no_reuse)
             if asked and opened["predecessor"] == (current.id if current else None):
                 return edition
         return None

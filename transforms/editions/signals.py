@@ -6,8 +6,8 @@ All of it lies in the season's folder, so it reaches every worker, on whatever m
 from contextlib import suppress
 from dataclasses import dataclass
 
-from transforms.editions.lease import LEASE, now
-from transforms.store import STORE_FAILURES, Address, read_bytes, read_json, remove, write_json
+from stook.transforms.editions.lease import LEASE, now
+from stook.transforms.store import STORE_FAILURES, Address, read_bytes, read_json, remove, write_json
 
 CANCELLED, HALTED = "cancelled.json", "halted.json"
 

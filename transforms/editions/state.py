@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from transforms.editions.edition import Edition
-from transforms.editions.lease import holder
-from transforms.editions.ledger import RemovedError
-from transforms.editions.run_summary import RunSummary
-from transforms.editions.season_folder import EditionKind, SeasonFolder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import holder
+from stook.transforms.editions.ledger import RemovedError
+from stook.transforms.editions.run_summary import RunSummary
+from stook.transforms.editions.season_folder import EditionKind, SeasonFolder
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.errors import InputError, TileError, without_secrets
-from transforms.editions.ledger import Covered, ProductRecord
-from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.editions.products import counted
-from transforms.ground.areas import TileCoverage
-from transforms.ground.counts import cell_counts
-from transforms.values import FAILED
+from stook.models.errors import InputError, TileError, without_secrets
+from stook.transforms.editions.ledger import Covered, ProductRecord
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan
+from stook.transforms.editions.products import counted
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.counts import cell_counts
+from stook.transforms.values import FAILED
 
 
 def done_record(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError
-from models.specification import InputSpecification, OutputSpecification
-from transforms.ground.grid import Grid, Tile
+from stook.models.errors import InputError
+from stook.models.specification import InputSpecification, OutputSpecification
+from stook.transforms.ground.grid import Grid, Tile
 
 
 @dataclass(frozen=True)

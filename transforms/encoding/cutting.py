@@ -6,15 +6,15 @@ from functools import cached_property
 import bottleneck
 import numpy as np
 
-from models.encoder import Chips
-from models.errors import TileError
-from models.specification import InputSpecification
-from transforms.encoding.chips import ChipLayout, TileChips
-from transforms.ground.cells import cells_all, cells_fewest
-from transforms.ground.geodesy import latlon_at
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.composite import Composite
-from transforms.values import NODATA
+from stook.models.encoder import Chips
+from stook.models.errors import TileError
+from stook.models.specification import InputSpecification
+from stook.transforms.encoding.chips import ChipLayout, TileChips
+from stook.transforms.ground.cells import cells_all, cells_fewest
+from stook.transforms.ground.geodesy import latlon_at
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.composite import Composite
+from stook.transforms.values import NODATA
 
 
 @dataclass(frozen=True)

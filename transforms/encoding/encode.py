@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import TileError
-from models.inference import Embedder
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.cutting import Cutter, TileSeason
-from transforms.ground.cells import strips
-from transforms.stopwatch import Stopwatch
+from stook.models.errors import TileError
+from stook.models.inference import Embedder
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.cutting import Cutter, TileSeason
+from stook.transforms.ground.cells import strips
+from stook.transforms.stopwatch import Stopwatch
 
 # One tile at a time on the accelerator, however many are being read: more would only divide it.
 ACCELERATOR = threading.Lock()

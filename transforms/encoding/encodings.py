@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from models.encoder import Encoder
-from models.errors import InputError
-from models.families import fingerprint
-from models.inference import Precision
-from transforms.encoding.chips import ChipLayout
-from transforms.imagery.season import Period, Window
-from transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.families import fingerprint
+from stook.models.inference import Precision
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.imagery.season import Period, Window
+from stook.transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS
 
 PIXEL_M = 10
 Storage = Literal["float32", "float16", "int8"]
@@ -18,7 +18,7 @@ Storage = Literal["float32", "float16", "int8"]
 
 @dataclass(frozen=True)
 class Quantisation:
-    """What vectors are shifted and divided by before they become eight bits, see ``transforms.tiles.quantisation``.
+    """What vectors are shifted and divided by to become eight bits, see ``stook.transforms.tiles.quantisation``.
 
     Attributes:
         offset: Of each number.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from transforms.estimators.design import Design
-from transforms.estimators.error_matrix import NOT_MAPPED, ErrorMatrix
-from transforms.estimators.interval import Estimate, Interval, proportion, ratio
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import Design
+from stook.transforms.estimators.error_matrix import NOT_MAPPED, ErrorMatrix
+from stook.transforms.estimators.interval import Estimate, Interval, proportion, ratio
 
 INDICATOR = "indicator estimator, strata are not the map's classes (Stehman 2014)"
 

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from transforms.estimators.design import Design
-from transforms.estimators.interval import REACH, Estimate
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import Design
+from stook.transforms.estimators.interval import REACH, Estimate
 
 FEW_DISAGREEING = 5
 NEAR = 0.1  # shares of a cell that lie within this of each other are one answer: nobody tells 40 % from 45 % by eye

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.estimators.design import Design
-from transforms.estimators.interval import Estimate, Interval, difference, proportion
+from stook.transforms.estimators.design import Design
+from stook.transforms.estimators.interval import Estimate, Interval, difference, proportion
 
 GROSS = "indicator estimator of points that changed (Stehman 2014)"
 NET = "indicator estimator of both years at the same points, with their covariance (Stehman 2014)"

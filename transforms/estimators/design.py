@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 FEWEST_POINTS = 2  # a variance needs two
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.errors import InputError
-from transforms.estimators.design import FEWEST_POINTS, Design
-from transforms.estimators.interval import Estimate, Interval, difference
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import FEWEST_POINTS, Design
+from stook.transforms.estimators.interval import Estimate, Interval, difference
 
 DOMAIN = (
     "difference estimator of a place: what the map says of it, plus what the map leaves out there, less what it has "

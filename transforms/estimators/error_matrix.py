@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from transforms.estimators.design import Design
-from transforms.estimators.interval import (
+from stook.transforms.estimators.design import Design
+from stook.transforms.estimators.interval import (
     Ends,
     Estimate,
     Interval,

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import betaincinv
 
-from transforms.estimators.design import Design
+from stook.transforms.estimators.design import Design
 
 LEVEL = 0.95
 REACH = 1.96  # standard errors, rounded as in Olofsson et al. 2014 so that published margins come out to the last digit

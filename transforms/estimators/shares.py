@@ -13,9 +13,9 @@ import numpy as np
 from scipy.special import betaincinv
 from scipy.stats import t as student
 
-from models.errors import InputError
-from transforms.estimators.design import FEWEST_POINTS, Design
-from transforms.estimators.interval import LEVEL, NAMED, Ends, Estimate, Interval
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import FEWEST_POINTS, Design
+from stook.transforms.estimators.interval import LEVEL, NAMED, Ends, Estimate, Interval
 
 DIFFERENCE = "difference estimator: mean of the map plus stratified mean of reference less map (Cochran 1977, 7.9)"
 REGRESSION = "combined regression estimator, one slope for all strata (Cochran 1977, 7.10)"
@@ -209,7 +209,7 @@ class _Residuals:
         return Estimate(value, error, ends.low, ends.high, f"{estimator}; {words}", self._warning(value, thin))
 
     def _joined(self, value: float, parts: np.ndarray, bounded: np.ndarray) -> Ends:
-        """Ends from those of each stratum: MOVER (Zou and Donner 2008), see ``transforms.estimators.interval``."""
+        """Ends from those of each stratum: MOVER (Zou and Donner 2008), see the module ``interval``."""
         design = self.design
         down = np.array([_student(count - 1) for count in design.counts]) * np.sqrt(parts)
         up = down.copy()

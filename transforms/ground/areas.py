@@ -10,9 +10,9 @@ from exactextract import exact_extract
 from exactextract.raster import NumPyRasterSource
 from shapely.geometry.base import BaseGeometry
 
-from transforms.ground.geodesy import areal_scale
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import Part, Region
+from stook.transforms.ground.geodesy import areal_scale
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import Part, Region
 
 AREA_NODES = 5  # per axis of a tile: the quartic through them is within 1e-13 of a scale that hardly bends in 10 km
 VALUES = 256

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from transforms.ground.areas import TileCoverage, UnitCoverage
-from transforms.ground.geodesy import latlon_at
-from transforms.ground.grid import Grid, Zone
+from stook.transforms.ground.areas import TileCoverage, UnitCoverage
+from stook.transforms.ground.geodesy import latlon_at
+from stook.transforms.ground.grid import Grid, Zone
 
 # Shares of cells are compared in thousandths of a pixel: finer differences are the rounding of coordinates.
 STEPS_PER_PIXEL = 1000

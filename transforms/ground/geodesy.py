@@ -8,7 +8,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
-from transforms.ground.grid import Zone
+from stook.transforms.ground.grid import Zone
 
 WGS84 = Geod(ellps="WGS84")
 METRES_PER_DEGREE = 110_000.0  # of latitude; a little less than anywhere on the ellipsoid

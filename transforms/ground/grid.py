@@ -15,7 +15,7 @@ from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 FALSE_NORTHING_M = 10_000_000  # of the southern zones: a tile size that divides it puts the equator on a tile edge
 SOUTHERNMOST, NORTHERNMOST = -80.0, 84.0  # latitudes at which UTM ends

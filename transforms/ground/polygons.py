@@ -8,10 +8,10 @@ import pyogrio.errors
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError
-from transforms.ground.geodesy import project
-from transforms.ground.grid import Zone
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import project
+from stook.transforms.ground.grid import Zone
+from stook.transforms.store import Address
 
 LONLAT = "EPSG:4326"
 TOLERANCE_M = 0.001  # an edge that was drawn on the grid still is after a way through degrees

@@ -18,10 +18,10 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from transforms.ground.geodesy import along_geodesics, project
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.ground.unit import Unit, polygonal, read_units
-from transforms.store import Address, fetched, replacing
+from stook.transforms.ground.geodesy import along_geodesics, project
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.unit import Unit, polygonal, read_units
+from stook.transforms.store import Address, fetched, replacing
 
 LONGEST_EDGE_M = 500.0  # a geodesic this long leaves the straight line between its projected ends by 0.3 mm at most
 LONGEST_ZONE_EDGE_DEGREES = 0.005  # the same along the edges of zones, which the units' geodesics do not follow

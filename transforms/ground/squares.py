@@ -9,8 +9,8 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from transforms.ground.geodesy import project, to_lonlat
-from transforms.ground.grid import Zone
+from stook.transforms.ground.geodesy import project, to_lonlat
+from stook.transforms.ground.grid import Zone
 
 EDGE_M = 1e-3  # what rounding may make of edges that merely touch; far less than a pixel
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])

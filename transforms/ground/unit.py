@@ -15,9 +15,9 @@ import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError
-from transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
-from transforms.store import CLOUD, address_of, fetched
+from stook.models.errors import InputError
+from stook.transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
+from stook.transforms.store import CLOUD, address_of, fetched
 
 LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
 LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below

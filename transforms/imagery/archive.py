@@ -16,13 +16,13 @@ import pystac_client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
-from models.errors import InputError
-from transforms.backoff import BackOff
-from transforms.imagery.checksums import CHECKSUM, checkable
-from transforms.imagery.fetching import Fetcher, StatusError
-from transforms.imagery.footprint import BoundingBox, intersects
-from transforms.imagery.links import HTTP, LOCAL, scheme_of
-from transforms.imagery.sources import Source, acquired
+from stook.models.errors import InputError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.checksums import CHECKSUM, checkable
+from stook.transforms.imagery.fetching import Fetcher, StatusError
+from stook.transforms.imagery.footprint import BoundingBox, intersects
+from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
+from stook.transforms.imagery.sources import Source, acquired
 
 PAGE_ITEMS = 200  # accepted by every archive of the profiles, and few enough to be answered before a gateway times out
 WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing

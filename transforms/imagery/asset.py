@@ -15,16 +15,16 @@ import pystac
 import rasterio
 from rasterio.errors import RasterioError
 
-from models.errors import InputError, StookError, TileError, UnreachableError
-from transforms.amounts import Amounts
-from transforms.backoff import BackOff, PassingError
-from transforms.breaker import patiently
-from transforms.imagery.checksums import CHECKSUM, verdict_on, wrong_checksum, wrong_size
-from transforms.imagery.fetching import Fetcher
-from transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, scheme_of
-from transforms.imagery.signing import signed
-from transforms.imagery.sources import SCENE_CLASSIFICATION, USE_INSTEAD, Source
-from transforms.secrecy import keep_secrets
+from stook.models.errors import InputError, StookError, TileError, UnreachableError
+from stook.transforms.amounts import Amounts
+from stook.transforms.backoff import BackOff, PassingError
+from stook.transforms.breaker import patiently
+from stook.transforms.imagery.checksums import CHECKSUM, verdict_on, wrong_checksum, wrong_size
+from stook.transforms.imagery.fetching import Fetcher
+from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, scheme_of
+from stook.transforms.imagery.signing import signed
+from stook.transforms.imagery.sources import SCENE_CLASSIFICATION, USE_INSTEAD, Source
+from stook.transforms.secrecy import keep_secrets
 
 T = TypeVar("T")
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import pystac
 
-from models.errors import InputError
-from transforms.backoff import BackOff
-from transforms.imagery.archive import Archive
-from transforms.imagery.footprint import BoundingBox
-from transforms.imagery.scenes import Scenes, as_text
-from transforms.imagery.sources import Source, acquired, baseline_rank
-from transforms.store import CLOUD, address_of, read_json
+from stook.models.errors import InputError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.archive import Archive
+from stook.transforms.imagery.footprint import BoundingBox
+from stook.transforms.imagery.scenes import Scenes, as_text
+from stook.transforms.imagery.sources import Source, acquired, baseline_rank
+from stook.transforms.store import CLOUD, address_of, read_json
 
 SIMULATED = "simulat"  # in the description of a catalogue
 MOST_ITEMS = 2_000_000  # that are held, a few kilobytes each: a continent's year is about a third of it

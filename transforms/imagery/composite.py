@@ -12,13 +12,13 @@ import pystac
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
-from models.errors import InputError, TileError
-from transforms.backoff import BackOff
-from transforms.imagery import reading as imagery
-from transforms.imagery.plausibility import too_dark
-from transforms.imagery.reading import Pass, Resampling, Wanted
-from transforms.imagery.season import Period
-from transforms.imagery.sources import (
+from stook.models.errors import InputError, TileError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery import reading as imagery
+from stook.transforms.imagery.plausibility import too_dark
+from stook.transforms.imagery.reading import Pass, Resampling, Wanted
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import (
     BACKSCATTER_BANDS,
     COMPOSITE_SENSORS,
     SCENE_CLASSIFICATION,
@@ -26,8 +26,8 @@ from transforms.imagery.sources import (
     VISIBLE_BANDS,
     Source,
 )
-from transforms.memory import keep_little_freed
-from transforms.stopwatch import Stopwatch
+from stook.transforms.memory import keep_little_freed
+from stook.transforms.stopwatch import Stopwatch
 
 MOST_OBSERVATIONS = 254  # 255 is the nodata value of the published count
 NO_DATA_CLASS = 0

@@ -11,12 +11,12 @@ from urllib.parse import urljoin
 import requests
 import urllib3
 
-from models.errors import InputError, StookError, UnreachableError
-from transforms.backoff import REFUSALS, BackOff, PassingError, retry_after_s
-from transforms.breaker import patiently
-from transforms.imagery.links import HTTP, REMOTE, local_path, scheme_of
-from transforms.secrecy import keep_secrets
-from transforms.store import STORE_FAILURES, address_of, read_bytes, reason_of
+from stook.models.errors import InputError, StookError, UnreachableError
+from stook.transforms.backoff import REFUSALS, BackOff, PassingError, retry_after_s
+from stook.transforms.breaker import patiently
+from stook.transforms.imagery.links import HTTP, REMOTE, local_path, scheme_of
+from stook.transforms.secrecy import keep_secrets
+from stook.transforms.store import STORE_FAILURES, address_of, read_bytes, reason_of
 
 MOST_BYTES = 64 * 2**20  # of one document: a page of items is a megabyte, a collection of 500,000 links about this
 CHUNK_BYTES = 2**18

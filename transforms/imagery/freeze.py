@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping
 
-from models.errors import InputError
-from models.specification import InputSpecification
-from transforms.backoff import BackOff
-from transforms.imagery.catalog import missing_bands, search
-from transforms.imagery.inputs import Inputs
-from transforms.imagery.plausibility import check_plausible
-from transforms.imagery.scenes import Scenes
-from transforms.imagery.season import Period
-from transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS, Source
+from stook.models.errors import InputError
+from stook.models.specification import InputSpecification
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.catalog import missing_bands, search
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.imagery.plausibility import check_plausible
+from stook.transforms.imagery.scenes import Scenes
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import (
+    COMPOSITE_SENSORS,
+    PICTURE_SENSORS,
+    SCENE_CLASSIFICATION,
+    SENSOR_BANDS,
+    Source,
+)
 
 Bounds = tuple[float, float, float, float]
 

@@ -12,11 +12,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pystac
 
-from transforms.imagery.catalog import reading_order
-from transforms.imagery.footprint import BoundingBox
-from transforms.imagery.scenes import as_text, from_text, hrefs_of
-from transforms.imagery.sources import Source, acquired, baseline
-from transforms.store import Address, fetched, replacing
+from stook.transforms.imagery.catalog import reading_order
+from stook.transforms.imagery.footprint import BoundingBox
+from stook.transforms.imagery.scenes import as_text, from_text, hrefs_of
+from stook.transforms.imagery.sources import Source, acquired, baseline
+from stook.transforms.store import Address, fetched, replacing
 
 SCHEMA = pa.schema(
     [

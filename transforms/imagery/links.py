@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from pystac.utils import make_absolute_href
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 HTTP = ("http", "https")
 REMOTE = (*HTTP, "s3", "gs")

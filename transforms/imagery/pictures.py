@@ -16,17 +16,17 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from models.encoder import Chips
-from transforms.amounts import Amounts
-from transforms.backoff import BackOff
-from transforms.ground.geodesy import latlon_at, lonlat_bounds
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.asset import Asset
-from transforms.imagery.blocks import Block, blocks_of, stored_bytes
-from transforms.imagery.footprint import intersects
-from transforms.imagery.reading import Pass, interpolated, passes, positions
-from transforms.imagery.season import Period
-from transforms.imagery.sources import Source, acquired
+from stook.models.encoder import Chips
+from stook.transforms.amounts import Amounts
+from stook.transforms.backoff import BackOff
+from stook.transforms.ground.geodesy import latlon_at, lonlat_bounds
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.blocks import Block, blocks_of, stored_bytes
+from stook.transforms.imagery.footprint import intersects
+from stook.transforms.imagery.reading import Pass, interpolated, passes, positions
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import Source, acquired
 
 MARGIN_PX = 2  # of the file around a chip, for interpolation
 

@@ -12,12 +12,12 @@ import rasterio
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window, from_bounds
 
-from models.errors import InputError, TileError
-from transforms.backoff import BackOff
-from transforms.imagery.asset import Asset
-from transforms.imagery.catalog import reading_order
-from transforms.imagery.footprint import BoundingBox, intersects
-from transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
+from stook.models.errors import InputError, TileError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.catalog import reading_order
+from stook.transforms.imagery.footprint import BoundingBox, intersects
+from stook.transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
 
 DARKEST_PERCENTILE = 1.0  # a few wrong pixels do not decide
 LOWEST, HIGHEST = -0.02, 0.25  # of the darkest clear pixels in the visible; the offset is 0.1

@@ -20,13 +20,13 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.windows import Window
 
-from transforms.amounts import Amounts
-from transforms.backoff import BackOff
-from transforms.imagery.asset import Asset
-from transforms.imagery.blocks import blocks_of, stored_bytes
-from transforms.imagery.catalog import reading_order
-from transforms.imagery.season import Period
-from transforms.imagery.sources import SCENE_CLASSIFICATION, Source, acquired
+from stook.transforms.amounts import Amounts
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.blocks import blocks_of, stored_bytes
+from stook.transforms.imagery.catalog import reading_order
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import SCENE_CLASSIFICATION, Source, acquired
 
 STACK_BYTES = 64 * 2**20  # one band of one month: 16 dates of a 1000-pixel tile, more than most months hold
 LAYERS_AHEAD = 16  # being read while a stack is used: twice the readers, so that none waits; 4 MB each at 1000 x 1000

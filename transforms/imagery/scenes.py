@@ -6,8 +6,8 @@ from typing import Any, overload
 
 import pystac
 
-from transforms.imagery.checksums import CHECKSUM, SIZE
-from transforms.imagery.sources import Source
+from stook.transforms.imagery.checksums import CHECKSUM, SIZE
+from stook.transforms.imagery.sources import Source
 
 KEPT_PROPERTIES = ("platform", "constellation", "start_datetime", "end_datetime", "updated", "s2:processing_baseline",
                    "processing:version", "grid:code", "s2:mgrs_tile", "sar:product_type", "product:type",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from models.errors import InputError
-from models.specification import PeriodKind
+from stook.models.errors import InputError
+from stook.models.specification import PeriodKind
 
 TEN_DAYS_START = (1, 11, 21)  # the last of a month is as long as the month leaves it
 

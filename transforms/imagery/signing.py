@@ -12,9 +12,9 @@ from planetary_computer.settings import Settings
 from planetary_computer.utils import parse_blob_url
 from pydantic import ValidationError
 
-from models.errors import UnreachableError
-from transforms.backoff import BackOff
-from transforms.imagery.fetching import Fetcher, StatusError
+from stook.models.errors import UnreachableError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.fetching import Fetcher, StatusError
 
 LEAST_LIFE_S = 300.0  # of a token that is still used: a window is read in seconds, but a slow archive is waited for
 ASKING = threading.Lock()  # one thread asks, the others find its token

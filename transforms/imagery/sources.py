@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import pystac
 
-from models.errors import InputError, TileError
-from transforms.imagery.links import Reach, carries_secret
+from stook.models.errors import InputError, TileError
+from stook.transforms.imagery.links import Reach, carries_secret
 
 SCENE_CLASSIFICATION = "scl"
 VISIBLE_BANDS = ("blue", "green", "red")

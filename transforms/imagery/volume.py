@@ -1,6 +1,7 @@
 """How many bytes reading takes, before anything is read: from what the catalogue says, or from headers of a few files.
 
-What is counted is what ``transforms.amounts.Amounts.bytes_read`` counts in a run: compressed blocks, without headers.
+What is counted is what ``stook.transforms.amounts.Amounts.bytes_read`` counts in a run: compressed blocks, without
+headers.
 """
 
 import math
@@ -17,14 +18,14 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from models.errors import TileError
-from transforms.amounts import Amounts
-from transforms.backoff import BackOff
-from transforms.imagery.asset import Asset
-from transforms.imagery.blocks import Block, blocks_of, stored_bytes
-from transforms.imagery.pictures import placed
-from transforms.imagery.reading import Resampling, positions
-from transforms.imagery.sources import PICTURE_SENSORS, SCENE_CLASSIFICATION, Source
+from stook.models.errors import TileError
+from stook.transforms.amounts import Amounts
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.blocks import Block, blocks_of, stored_bytes
+from stook.transforms.imagery.pictures import placed
+from stook.transforms.imagery.reading import Resampling, positions
+from stook.transforms.imagery.sources import PICTURE_SENSORS, SCENE_CLASSIFICATION, Source
 
 MOST_PIECES = 48  # of a band whose size is found out; of a dozen bands, the sum is then known to some percent
 LEAST_PIECES = 12  # the same of a small season
@@ -180,7 +181,7 @@ def bytes_in(piece: Piece, file: rasterio.DatasetReader) -> int | None:
 
 
 def window_of(file: rasterio.DatasetReader, box: GeoBox, piece: Piece) -> Window | None:
-    """The pixels of a file that sampling it on ``box`` reads, see ``transforms.imagery.reading``."""
+    """The pixels of a file that sampling it on ``box`` reads, see ``stook.transforms.imagery.reading``."""
     rows, columns = positions(file, box)
     if piece.resampling == "nearest" or piece.band == SCENE_CLASSIFICATION:
         rows, columns = np.floor(rows), np.floor(columns)

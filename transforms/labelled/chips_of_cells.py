@@ -7,23 +7,23 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from models.encoder import Chips
-from models.errors import InputError, TileError
-from models.fine_tuning import LabelledChips
-from models.specification import InputSpecification
-from transforms.backoff import BackOff
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.cutting import Cutter
-from transforms.ground.geodesy import lonlat_bounds, widened
-from transforms.ground.grid import FALSE_NORTHING_M, Grid
-from transforms.ground.squares import Squares
-from transforms.imagery.freeze import find_inputs
-from transforms.imagery.pictures import CellPictures, PictureSettings, cell_pictures
-from transforms.imagery.season import Period
-from transforms.imagery.sources import Source
-from transforms.labelled.features import SeasonReader
-from transforms.labelled.labels import DAY, PIXEL_M, LabelledPixels
-from transforms.values import NODATA
+from stook.models.encoder import Chips
+from stook.models.errors import InputError, TileError
+from stook.models.fine_tuning import LabelledChips
+from stook.models.specification import InputSpecification
+from stook.transforms.backoff import BackOff
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.cutting import Cutter
+from stook.transforms.ground.geodesy import lonlat_bounds, widened
+from stook.transforms.ground.grid import FALSE_NORTHING_M, Grid
+from stook.transforms.ground.squares import Squares
+from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.imagery.pictures import CellPictures, PictureSettings, cell_pictures
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import Source
+from stook.transforms.labelled.features import SeasonReader
+from stook.transforms.labelled.labels import DAY, PIXEL_M, LabelledPixels
+from stook.transforms.values import NODATA
 
 TILE_M = 10_000  # of the tiles in which pictures are read: as maps are
 
@@ -104,7 +104,7 @@ def picture_chips(
     Memory: all chips, 4 bytes a value, and one row of cells.
 
     Args:
-        labels: Cells with a day each, see ``transforms.labelled.label_files``.
+        labels: Cells with a day each, see ``stook.transforms.labelled.label_files``.
         source: The archive.
         window: Dates that maps will look at.
         specification: What the encoder expects.

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError, TileError
-from models.specification import InputSpecification
-from models.training import Samples
-from transforms.backoff import BackOff
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import TileView
-from transforms.ground.geodesy import lonlat_bounds, widened
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.composite import CompositeSettings, composite
-from transforms.imagery.freeze import Bounds, find_inputs
-from transforms.imagery.season import Period
-from transforms.imagery.sources import COMPOSITE_SENSORS, Source
-from transforms.labelled.labels import LabelledPixels
-from transforms.values import NODATA
+from stook.models.errors import InputError, TileError
+from stook.models.specification import InputSpecification
+from stook.models.training import Samples
+from stook.transforms.backoff import BackOff
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encode import TileView
+from stook.transforms.ground.geodesy import lonlat_bounds, widened
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.composite import CompositeSettings, composite
+from stook.transforms.imagery.freeze import Bounds, find_inputs
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import COMPOSITE_SENSORS, Source
+from stook.transforms.labelled.labels import LabelledPixels
+from stook.transforms.values import NODATA
 
 # Labels are scattered: small tiles read little around a point; larger ones open fewer files for a raster.
 TILE_SIZES_PX = (250, 200, 400, 500, 800, 1000, 1600, 2000)

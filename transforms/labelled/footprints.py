@@ -7,11 +7,11 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError
-from transforms.ground.geodesy import project, to_lonlat
-from transforms.ground.grid import Zone
-from transforms.ground.polygons import polygons_of, read_vector, squares, whole_pixels, zones_of
-from transforms.labelled.labels import LabelledPixels
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import project, to_lonlat
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.polygons import polygons_of, read_vector, squares, whole_pixels, zones_of
+from stook.transforms.labelled.labels import LabelledPixels
 
 
 def read_footprints(file: Path, area: Path, cell_m: float) -> LabelledPixels:

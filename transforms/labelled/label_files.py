@@ -14,11 +14,11 @@ from rasterio.transform import xy
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from models.errors import InputError
-from transforms.ground.geodesy import to_lonlat
-from transforms.ground.grid import Zone
-from transforms.ground.polygons import polygons_of, read_vector, whole_pixels, zones_of
-from transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.polygons import polygons_of, read_vector, whole_pixels, zones_of
+from stook.transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
 PLACE = ["zone", "column", "row"]

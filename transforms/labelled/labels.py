@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.grid import Grid, Tile, Zone
 
 PIXEL_M = 10
 DAY = "day"

@@ -1,9 +1,9 @@
-"""Which chips lie on ground that an encoder was trained with before, see ``models.seen``."""
+"""Which chips lie on ground that an encoder was trained with before, see ``stook.models.seen``."""
 
 import numpy as np
 
-from models.seen import LATTICE_M, SeenGround, Square
-from transforms.ground.squares import EDGE_M, Squares, sharing_ground
+from stook.models.seen import LATTICE_M, SeenGround, Square
+from stook.transforms.ground.squares import EDGE_M, Squares, sharing_ground
 
 
 def touched(chips: Squares) -> frozenset[Square]:

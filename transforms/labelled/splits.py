@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 import shapely
 
-from models.errors import InputError
-from models.seen import SeenGround
-from transforms.ground.polygons import polygons_of, read_vector
-from transforms.ground.squares import Squares, components, gap_m, sharing_ground
-from transforms.labelled.seen_ground import on_seen_ground
+from stook.models.errors import InputError
+from stook.models.seen import SeenGround
+from stook.transforms.ground.polygons import polygons_of, read_vector
+from stook.transforms.ground.squares import Squares, components, gap_m, sharing_ground
+from stook.transforms.labelled.seen_ground import on_seen_ground
 
 SIDES = ("train", "check", "calibrate", "held_out")  # each gives way to those that follow
 DEALT = SIDES[:3]
@@ -259,7 +259,7 @@ def guarded(sides: np.ndarray, squares: Squares) -> np.ndarray:
 
 
 def smallest_gap(sides: np.ndarray, squares: Squares) -> float:
-    """Smallest distance between edges of chips of different sides, metres; see ``transforms.ground.squares.gap_m``."""
+    """Smallest distance between edges of chips of different sides, metres; see ``gap_m``."""
     gaps = [np.inf]
     for number, side in enumerate(SIDES[:-1]):
         one, other = squares.take(sides == side), squares.take(np.isin(sides, SIDES[number + 1 :]))

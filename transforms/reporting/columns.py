@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from transforms.sampling import estimates
+from stook.transforms.sampling import estimates
 
 DICTIONARY = ("file", "column", "type", "unit", "meaning", "source")
 TYPES = {"bool": "yes or no", "integer": "whole number", "number": "decimal number", "text": "text"}

@@ -20,18 +20,18 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.plan import ProductPlan
-from transforms.editions.season_folder import season_folders
-from transforms.ground.region import Region
-from transforms.imagery.footprint import BoundingBox
-from transforms.imagery.inputs import Inputs
-from transforms.imagery.season import first_of
-from transforms.imagery.sources import COMPOSITE_SENSORS
-from transforms.reporting.columns import COMPARABILITY
-from transforms.reporting.made import Made
-from transforms.reporting.series import Series, as_row, judge_by_units, series
-from transforms.statistics.observed import Observed, kept_observed, least_seen, mean_of
-from transforms.statistics.sums import WHOLE_REGION, Place, places
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.editions.season_folder import season_folders
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.footprint import BoundingBox
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.imagery.season import first_of
+from stook.transforms.imagery.sources import COMPOSITE_SENSORS
+from stook.transforms.reporting.columns import COMPARABILITY
+from stook.transforms.reporting.made import Made
+from stook.transforms.reporting.series import Series, as_row, judge_by_units, series
+from stook.transforms.statistics.observed import Observed, kept_observed, least_seen, mean_of
+from stook.transforms.statistics.sums import WHOLE_REGION, Place, places
 
 FEWER = 0.5  # of the other season's observations: below it the two are not said to be seen alike
 LEAST_FEWER = 2  # between one observation and two there is no telling
@@ -105,7 +105,7 @@ class Viewed:
 
     @cached_property
     def observed(self) -> Observed:
-        """See ``transforms.statistics.observed``."""
+        """See ``stook.transforms.statistics.observed``."""
         return kept_observed(self.made.edition)
 
     @cached_property
@@ -169,7 +169,7 @@ def comparability(output: str, name: str, season: str) -> Series:
         season: Its name without the year, e.g. ``main``.
 
     Returns:
-        As ``series``, with the columns of ``transforms.reporting.columns.COMPARABILITY``.
+        As ``series``, with the columns of ``stook.transforms.reporting.columns.COMPARABILITY``.
 
     Raises:
         InputError: As ``series``.

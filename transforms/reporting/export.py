@@ -19,13 +19,13 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
-from transforms.editions.products import Layer, layers_of
-from transforms.statistics.readings import explained
-from transforms.store import Address, replacing
-from transforms.values import NODATA
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import DerivedPlan, Plan, ProductPlan
+from stook.transforms.editions.products import Layer, layers_of
+from stook.transforms.statistics.readings import explained
+from stook.transforms.store import Address, replacing
+from stook.transforms.values import NODATA
 
 LONLAT = "EPSG:4326"
 METRES_PER_DEGREE = 111_320.0

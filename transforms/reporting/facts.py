@@ -10,12 +10,12 @@ from datetime import date
 import pandas as pd
 import pyarrow.parquet as pq
 
-from models.bundle import CARD_FILE, MANIFEST
-from models.errors import StookError
-from transforms.editions.edition import Edition
-from transforms.editions.plan import ProductPlan
-from transforms.imagery.catalog import SIMULATED, is_simulated
-from transforms.store import CLOUD_FAILURES, fetched
+from stook.models.bundle import CARD_FILE, MANIFEST
+from stook.models.errors import StookError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.imagery.catalog import SIMULATED, is_simulated
+from stook.transforms.store import CLOUD_FAILURES, fetched
 
 SCENE_COLUMNS = ["source", "item_id", "datetime", "baseline", "updated"]
 MOST_CARD_LINES = 6

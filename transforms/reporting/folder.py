@@ -12,8 +12,8 @@ from typing import Any
 
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.store import Address, ChangedError, names_below, read_json, upload_whole, write_json
+from stook.models.errors import InputError
+from stook.transforms.store import Address, ChangedError, names_below, read_json, upload_whole, write_json
 
 CONTENTS = "report.json"  # lists every other file of the folder, and says that the folder is ours to replace
 HIDDEN = ".report-"

@@ -14,10 +14,10 @@ from pyogrio import write_dataframe
 from pyogrio.errors import DataSourceError, FeatureError
 from shapely.geometry.base import BaseGeometry
 
-from transforms.ground.region import Region
-from transforms.ground.unit import polygonal
-from transforms.statistics.sums import Place, places
-from transforms.store import Address, replacing
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import polygonal
+from stook.transforms.statistics.sums import Place, places
+from stook.transforms.store import Address, replacing
 
 GEOPACKAGE, GEOPARQUET = ".gpkg", ".geoparquet"
 GEOMETRY_SUFFIXES = (GEOPACKAGE, GEOPARQUET)

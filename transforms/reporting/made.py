@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from models.errors import InputError
-from transforms.editions.edition import Edition
-from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
-from transforms.reporting.columns import AREAS
-from transforms.reporting.facts import scenes_of
-from transforms.reporting.tables import estimates_table, key_of, newest_of_each, vintage_of
-from transforms.store import exists, fetched
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import DerivedPlan, Plan, ProductPlan
+from stook.transforms.reporting.columns import AREAS
+from stook.transforms.reporting.facts import scenes_of
+from stook.transforms.reporting.tables import estimates_table, key_of, newest_of_each, vintage_of
+from stook.transforms.store import exists, fetched
 
 TABLE = "statistics.parquet"
 COLUMNS = [name for name in AREAS if name not in ("edition", "boundary_vintage")]  # which reports add

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.editions.products import PRODUCTS
-from transforms.reporting.facts import imagery_of, models_of, simulated_in
-from transforms.reporting.tables import key_of, newest_of_each, normalised
-from transforms.sampling.estimates import Estimates, reasons_in
-from transforms.statistics.sums import WHOLE_REGION
-from transforms.store import exists, fetched
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.products import PRODUCTS
+from stook.transforms.reporting.facts import imagery_of, models_of, simulated_in
+from stook.transforms.reporting.tables import key_of, newest_of_each, normalised
+from stook.transforms.sampling.estimates import Estimates, reasons_in
+from stook.transforms.statistics.sums import WHOLE_REGION
+from stook.transforms.store import exists, fetched
 
 DM2_PER_HA = 1_000_000
 CAUSES = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.sampling.classes import CLASSES
-from transforms.statistics.sums import Place
+from stook.transforms.editions.edition import Edition
+from stook.transforms.sampling.classes import CLASSES
+from stook.transforms.statistics.sums import Place
 
 NOT_APPLICABLE = "_Z"
 HECTARES, NUMBER, SHARE = "HA", "NUMBER", "SHARE"
@@ -100,7 +100,7 @@ def observations(edition: Edition, areas: pd.DataFrame, estimates: pd.DataFrame 
 
     Args:
         edition: That they are of.
-        areas: See ``transforms.reporting.tables``.
+        areas: See ``stook.transforms.reporting.tables``.
         estimates: The same; None where there are none.
 
     Raises:

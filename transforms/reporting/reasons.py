@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.encoding.encodings import Encoding
-from transforms.reporting.made import Made
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.reporting.made import Made
 
 SHOWN_OF_HASH = 8
 RULES = {

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.ground.region import Region
-from transforms.reporting.columns import dictionary
-from transforms.reporting.folder import replacing_folder, write_contents
-from transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
-from transforms.reporting.methods import methods_note
-from transforms.reporting.observations import observations
-from transforms.reporting.sdmx import DATA_FILE, write_observations
-from transforms.reporting.tables import areas_table, estimates_table, vintage_of
-from transforms.store import Address, names_below
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.region import Region
+from stook.transforms.reporting.columns import dictionary
+from stook.transforms.reporting.folder import replacing_folder, write_contents
+from stook.transforms.reporting.geometry import GEOMETRY_SUFFIXES, grounds, with_ground, write_with_ground
+from stook.transforms.reporting.methods import methods_note
+from stook.transforms.reporting.observations import observations
+from stook.transforms.reporting.sdmx import DATA_FILE, write_observations
+from stook.transforms.reporting.tables import areas_table, estimates_table, vintage_of
+from stook.transforms.store import Address, names_below
 
 REPORTS = "reports"  # folder of a season
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from transforms.reporting.columns import REVISIONS
-from transforms.reporting.made import Made
-from transforms.reporting.reasons import map_reasons, sample_reasons
+from stook.transforms.reporting.columns import REVISIONS
+from stook.transforms.reporting.made import Made
+from stook.transforms.reporting.reasons import map_reasons, sample_reasons
 
 MAP_AREA = "map area"
 PLACE = ["product", "level", "id"]
@@ -19,7 +19,7 @@ class Revisions:
     """Two editions held against each other.
 
     Attributes:
-        table: A row per figure of a place that both have, see ``transforms.reporting.columns.REVISIONS``.
+        table: A row per figure of a place that both have, see ``stook.transforms.reporting.columns.REVISIONS``.
         gone: Product, level and id of rows that only the earlier edition has.
         new: Of rows that only the later one has.
         estimated: Products that were estimated for the earlier edition and not for the later, and the reverse.

@@ -26,8 +26,8 @@ from pysdmx.model import (
 )
 from pysdmx.model.message import Header
 
-from transforms.reporting.columns import OBSERVATIONS
-from transforms.reporting.observations import (
+from stook.transforms.reporting.columns import OBSERVATIONS
+from stook.transforms.reporting.observations import (
     CANNOT_EXIST,
     DIMENSIONS,
     ESTIMATED,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from transforms.editions.season_folder import season_folders
-from transforms.ground.region import Region
-from transforms.reporting.columns import SERIES
-from transforms.reporting.made import Made
-from transforms.reporting.reasons import method_reasons
-from transforms.sampling.classes import CLASSES
-from transforms.statistics.sums import WHOLE_REGION, Place, level_order, places
+from stook.transforms.editions.season_folder import season_folders
+from stook.transforms.ground.region import Region
+from stook.transforms.reporting.columns import SERIES
+from stook.transforms.reporting.made import Made
+from stook.transforms.reporting.reasons import method_reasons
+from stook.transforms.sampling.classes import CLASSES
+from stook.transforms.statistics.sums import WHOLE_REGION, Place, level_order, places
 
 MAPPED_POINTS = 2.0  # percent points: a class of 40 % that is missing there alone would change by less than one
 AREAS = ("area", "covered_area")  # figures of the estimates that are a class's area
@@ -27,7 +27,7 @@ class Series:
     """All seasons of a name.
 
     Attributes:
-        table: A row per product, place and published season, see ``transforms.reporting.columns.SERIES``.
+        table: A row per product, place and published season, see ``stook.transforms.reporting.columns.SERIES``.
         unpublished: Seasons that are open: mapped in part, or not published for what failed.
         missing: Years between the first and the last published one without any edition.
     """

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.sampling.estimates import COLUMNS, Estimates
-from transforms.statistics.table import statistics
+from stook.transforms.editions.edition import Edition
+from stook.transforms.sampling.estimates import COLUMNS, Estimates
+from stook.transforms.statistics.table import statistics
 
 NUMBERS = ("value", "standard_error", "low", "high", "published", "map_value")
 TEXTS = tuple(name for name in COLUMNS if name not in (*NUMBERS, "points"))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 Allocation = Literal["proportional", "equal", "neyman"]
 MOST_POINTS = 1_000_000

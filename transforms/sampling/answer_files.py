@@ -12,9 +12,9 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from transforms.ground.polygons import read_features, without_geometry
-from transforms.store import Address, is_cloud, read_bytes
+from stook.models.errors import InputError
+from stook.transforms.ground.polygons import read_features, without_geometry
+from stook.transforms.store import Address, is_cloud, read_bytes
 
 TABLES = (".csv", ".txt")
 
@@ -50,8 +50,8 @@ class Answers:
         table: A row per answer: ``point`` (text, whole numbers without a point or leading zeros), ``interpreter``,
             ``answer`` (text, stripped), ``lon``, ``lat`` (degrees, both NaN where the file lacks one), ``source`` (file
             and row or feature, for messages).
-        interpreters: See ``transforms.sampling.interpretation.Interpretation``.
-        files: See ``transforms.sampling.interpretation.Interpretation``.
+        interpreters: See ``stook.transforms.sampling.interpretation.Interpretation``.
+        files: See ``stook.transforms.sampling.interpretation.Interpretation``.
     """
 
     table: pd.DataFrame

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from transforms.estimators.change import changed
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.estimate_rows import estimate_row, estimates_of
-from transforms.sampling.judged import OF_CLASS, left_out, provisional, require_answers, require_same_ground
-from transforms.sampling.map_figures import MapFigures
-from transforms.sampling.sample import Sample
+from stook.models.errors import InputError
+from stook.transforms.estimators.change import changed
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.estimate_rows import estimate_row, estimates_of
+from stook.transforms.sampling.judged import OF_CLASS, left_out, provisional, require_answers, require_same_ground
+from stook.transforms.sampling.map_figures import MapFigures
+from stook.transforms.sampling.sample import Sample
 
 OTHER_MODELS = "the two maps are of different models, so that the difference of their pixels mixes models with change"
 
@@ -29,7 +29,7 @@ def change_table(
         remarks: What a reader has to know of every figure, empty ones left out.
 
     Returns:
-        Rows of ``transforms.sampling.estimates.COLUMNS``.
+        Rows of ``stook.transforms.sampling.estimates.COLUMNS``.
 
     Raises:
         InputError: If the product has no classes, or the sample is of other ground.

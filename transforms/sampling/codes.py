@@ -10,7 +10,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import reproject
 
-from models.errors import InputError
+from stook.models.errors import InputError
 
 OUTSIDE = 1 << 40  # code of cells beyond the raster, and of its nodata; greater than any code
 

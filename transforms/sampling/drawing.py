@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from models.errors import InputError
-from transforms.ground.areas import PixelAreas, UnitCoverage
-from transforms.ground.geodesy import to_lonlat
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import Part
-from transforms.sampling.sample import DM2_PER_HA
-from transforms.sampling.strata import DividedMap, DividedTile, MeasuredStratum, Piece
+from stook.models.errors import InputError
+from stook.transforms.ground.areas import PixelAreas, UnitCoverage
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import Part
+from stook.transforms.sampling.sample import DM2_PER_HA
+from stook.transforms.sampling.strata import DividedMap, DividedTile, MeasuredStratum, Piece
 
 MM2_PER_M2 = 1_000_000  # a tile of 10 km has 1e14, which fits into int64; what rounding loses is no ground at all
 STEPS_PER_DEGREE = 10_000_000  # coordinates are kept to 1e-7 degrees, 11 mm
@@ -46,7 +46,7 @@ class Draw:
 def drawn_points(
     divided: DividedMap, strata: tuple[MeasuredStratum, ...], counts: np.ndarray, seed: int
 ) -> pd.DataFrame:
-    """The points of a sample, as ``transforms.sampling.sample.Sample.points`` has them.
+    """The points of a sample, as ``stook.transforms.sampling.sample.Sample.points`` has them.
 
     Only tiles with points are read, one at a time.
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transforms.estimators.interval import REACH, Estimate
-from transforms.sampling.estimates import COLUMNS
-from transforms.sampling.map_figures import KnownPlace, MapFigures
-from transforms.sampling.sample import Sample
-from transforms.statistics.sums import Place
+from stook.transforms.estimators.interval import REACH, Estimate
+from stook.transforms.sampling.estimates import COLUMNS
+from stook.transforms.sampling.map_figures import KnownPlace, MapFigures
+from stook.transforms.sampling.sample import Sample
+from stook.transforms.statistics.sums import Place
 
 SIGNIFICANT = 2  # figures of a standard error that mean anything (JCGM 100:2008, 7.2.6)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from models.errors import InputError
-from transforms.editions.plan import digest
-from transforms.statistics.table import write_table
-from transforms.store import Address, appearing, read_bytes, read_whole, whole_folders, write_json, writing
+from stook.models.errors import InputError
+from stook.transforms.editions.plan import digest
+from stook.transforms.statistics.table import write_table
+from stook.transforms.store import Address, appearing, read_bytes, read_whole, whole_folders, write_json, writing
 
 VERSION = 2  # raised whenever the same answers would give other figures
 

@@ -7,15 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from transforms.estimators.accuracy import Assessment, assessed, indicator
-from transforms.estimators.design import Design
-from transforms.estimators.domain import domain_area
-from transforms.estimators.error_matrix import STRATIFIED
-from transforms.estimators.shares import MappedRange, difference, domain_difference, regression
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.estimate_rows import estimate_row, estimates_of, refused_row
-from transforms.sampling.judged import OF_CLASS, Judged, left_out, provisional
-from transforms.sampling.map_figures import KnownPlace
+from stook.transforms.estimators.accuracy import Assessment, assessed, indicator
+from stook.transforms.estimators.design import Design
+from stook.transforms.estimators.domain import domain_area
+from stook.transforms.estimators.error_matrix import STRATIFIED
+from stook.transforms.estimators.shares import MappedRange, difference, domain_difference, regression
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.estimate_rows import estimate_row, estimates_of, refused_row
+from stook.transforms.sampling.judged import OF_CLASS, Judged, left_out, provisional
+from stook.transforms.sampling.map_figures import KnownPlace
 
 AREA, COVERED = "area", "covered_area"
 
@@ -42,7 +42,7 @@ def estimate_table(judged: Judged, settings: Settings, remarks: Sequence[str] = 
         remarks: What a reader has to know of every figure, empty ones left out.
 
     Returns:
-        Rows of ``transforms.sampling.estimates.COLUMNS``.
+        Rows of ``stook.transforms.sampling.estimates.COLUMNS``.
 
     Raises:
         InputError: If a stratum is left with fewer than two answered points.

@@ -18,11 +18,11 @@ import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from transforms.ground.geodesy import project, to_lonlat
-from transforms.ground.grid import Zone
-from transforms.ground.polygons import LONLAT, squares
-from transforms.sampling.sample import DESIGN, DESIGNS, KEY, SAMPLES, Sample, SampleDesign
-from transforms.store import Address, appearing, read_whole, write_json, writing
+from stook.transforms.ground.geodesy import project, to_lonlat
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.polygons import LONLAT, squares
+from stook.transforms.sampling.sample import DESIGN, DESIGNS, KEY, SAMPLES, Sample, SampleDesign
+from stook.transforms.store import Address, appearing, read_whole, write_json, writing
 
 POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG = "points.csv", "points.geojson", "points.gpkg"
 INTERPRETERS_FILES = (POINTS_CSV, POINTS_GEOJSON, POINTS_GPKG)

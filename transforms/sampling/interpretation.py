@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from models.errors import InputError
-from transforms.ground.geodesy import WGS84
-from transforms.sampling.answer_files import Form, read_answers
-from transforms.sampling.files import cells_of
-from transforms.store import Address
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import WGS84
+from stook.transforms.sampling.answer_files import Form, read_answers
+from stook.transforms.sampling.files import cells_of
+from stook.transforms.store import Address
 
 MOVED_M = 1.0  # what coordinates lose in files of five decimals; farther is another place
 NAMED = 5  # points in a message

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError
-from transforms.estimators.design import FEWEST_POINTS, Design
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.lookup import OUTSIDE, shares_at, values_at
-from transforms.sampling.map_figures import KnownPlace, MapFigures
-from transforms.sampling.sample import DM2_PER_HA, Sample
-from transforms.statistics.sums import Place
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import FEWEST_POINTS, Design
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.lookup import OUTSIDE, shares_at, values_at
+from stook.transforms.sampling.map_figures import KnownPlace, MapFigures
+from stook.transforms.sampling.sample import DM2_PER_HA, Sample
+from stook.transforms.statistics.sums import Place
+from stook.transforms.tiles.map_reader import MapReader
 
 NAMED = 4  # strata in a warning
 OF_CLASS = 1  # place of the class that is mapped for among ``CLASSES``

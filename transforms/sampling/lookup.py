@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from transforms.ground.geodesy import project
-from transforms.ground.grid import Tile, Zone
-from transforms.tiles.map_reader import MapReader
+from stook.transforms.ground.geodesy import project
+from stook.transforms.ground.grid import Tile, Zone
+from stook.transforms.tiles.map_reader import MapReader
 
 OUTSIDE = -1  # of the region
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import InputError
-from transforms.editions.edition import Edition
-from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.estimators.error_matrix import NOT_MAPPED
-from transforms.ground.region import Region
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.sample import DM2_PER_HA
-from transforms.statistics.readings import Reading, reading_of
-from transforms.statistics.sums import WHOLE_REGION, Place, ledger_sums, level_order, places
-from transforms.statistics.table import total
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan
+from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.ground.region import Region
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.sample import DM2_PER_HA
+from stook.transforms.statistics.readings import Reading, reading_of
+from stook.transforms.statistics.sums import WHOLE_REGION, Place, ledger_sums, level_order, places
+from stook.transforms.statistics.table import total
 
 
 @dataclass(frozen=True)

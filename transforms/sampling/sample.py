@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from models.errors import InputError
-from transforms.estimators.design import Design, Stratum
-from transforms.store import Address, read_bytes, read_whole, whole_folders
+from stook.models.errors import InputError
+from stook.transforms.estimators.design import Design, Stratum
+from stook.transforms.store import Address, read_bytes, read_whole, whole_folders
 
 SAMPLES = "samples"  # folder of a season
 DESIGN = "design.json"

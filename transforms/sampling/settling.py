@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from transforms.estimators.agreement import NEAR, Agreement, Resolved, Rule, agreement, resolved
-from transforms.sampling.interpretation import Interpretation
+from stook.transforms.estimators.agreement import NEAR, Agreement, Resolved, Rule, agreement, resolved
+from stook.transforms.sampling.interpretation import Interpretation
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Settled:
 
     @property
     def unplaced(self) -> str:
-        """See ``transforms.sampling.interpretation.Interpretation``."""
+        """See ``stook.transforms.sampling.interpretation.Interpretation``."""
         return self.interpretation.unplaced
 
     @property
@@ -104,7 +104,7 @@ def settled(interpretation: Interpretation, rule: Rule, classes: Sequence[str] |
 
     Args:
         interpretation: What interpreters said.
-        rule: Of ``transforms.estimators.agreement.RULES``.
+        rule: Of ``stook.transforms.estimators.agreement.RULES``.
         classes: Names, or None for shares of a cell.
 
     Raises:

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from models.errors import InputError
-from transforms.ground.grid import Tile
-from transforms.ground.unit import Unit
-from transforms.sampling.classes import CLASSES, SHARES
-from transforms.sampling.codes import OUTSIDE, CodeRaster
-from transforms.statistics.readings import Reading, reading_of
-from transforms.statistics.sums import WHOLE_REGION, ledger_sums
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import InputError
+from stook.transforms.ground.grid import Tile
+from stook.transforms.ground.unit import Unit
+from stook.transforms.sampling.classes import CLASSES, SHARES
+from stook.transforms.sampling.codes import OUTSIDE, CodeRaster
+from stook.transforms.statistics.readings import Reading, reading_of
+from stook.transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from stook.transforms.tiles.map_reader import MapReader
 
 By = Literal["classes", "bands", "raster"]
 NOT_MAPPED = 1 << 50  # kind of ground of which a map says nothing; greater than any other, so that it stands last

@@ -9,8 +9,8 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from transforms.simulation.ground import Place
-from transforms.simulation.noise import fractal_noise
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.noise import fractal_noise
 
 SKY_RESOLUTION_M = 20.0
 SKY_MARGIN_M = 2500.0  # clouds beyond the place still throw shadows into it

@@ -8,8 +8,8 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, polygon
 from shapely import affinity
 
-from transforms.simulation.ground import Place
-from transforms.simulation.zones import scene_grid
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.zones import scene_grid
 
 TRACK_TILT_DEG = 11.0  # descending orbits run south-south-west
 

@@ -8,14 +8,14 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from scipy import ndimage
 
-from transforms.simulation import phenology
-from transforms.simulation.atmosphere import shadow_offset
-from transforms.simulation.ground import Cover
-from transforms.simulation.heaps import Heaps
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import REFLECTANCE, RGB, Material, Weather
-from transforms.simulation.relief import CROWN_OPACITY, RELIEF, pixels_of, roof_slopes, tree_crowns
-from transforms.simulation.stamps import stamp
+from stook.transforms.simulation import phenology
+from stook.transforms.simulation.atmosphere import shadow_offset
+from stook.transforms.simulation.ground import Cover
+from stook.transforms.simulation.heaps import Heaps
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import REFLECTANCE, RGB, Material, Weather
+from stook.transforms.simulation.relief import CROWN_OPACITY, RELIEF, pixels_of, roof_slopes, tree_crowns
+from stook.transforms.simulation.stamps import stamp
 
 BRIGHTEST, GAMMA = 0.46, 0.62  # reflectance shown as 255, and the curve between; the means are about 0.4, 0.35, 0.3
 BLUR_PX = 0.55  # standard deviation of the point spread function

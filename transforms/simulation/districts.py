@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from shapely import LineString, MultiPoint, Point, Polygon
 
-from transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.landscape import Landscape
 
 COUNTRY = "XSV"  # user-assigned in ISO 3166: no real country
 STEP_M = 40.0  # distance between the vertices of a border

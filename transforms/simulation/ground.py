@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from odc.geo.geom import Geometry, box
 
-from transforms.simulation.country import SAVANNA, Country
+from stook.transforms.simulation.country import SAVANNA, Country
 
 
 class Cover(IntEnum):

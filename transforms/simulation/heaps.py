@@ -9,10 +9,10 @@ from enum import IntEnum
 import numpy as np
 from scipy import ndimage
 
-from transforms.simulation.ground import Cover, Crop
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.noise import fractal_noise, key_of, uniform
-from transforms.simulation.phenology import YEAR_DAYS, Weather, harvest_day
+from stook.transforms.simulation.ground import Cover, Crop
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.noise import fractal_noise, key_of, uniform
+from stook.transforms.simulation.phenology import YEAR_DAYS, Weather, harvest_day
 
 CUSTOM_SCALE_M = 500.0  # neighbours heap or do not
 HEAPED_SHARE, EXCEPTION_SHARE = 0.55, 0.008  # of cereal parcels, where heaping is the custom and where it is not

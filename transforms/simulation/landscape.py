@@ -10,9 +10,9 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from transforms.simulation.ground import Cover, Crop, Ground, Parcels, Place
-from transforms.simulation.settlements import Houses
-from transforms.simulation.sketch import Sketch
+from stook.transforms.simulation.ground import Cover, Crop, Ground, Parcels, Place
+from stook.transforms.simulation.settlements import Houses
+from stook.transforms.simulation.sketch import Sketch
 
 __all__ = ["Cover", "Crop", "Ground", "Landscape", "Place"]
 

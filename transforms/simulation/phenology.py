@@ -12,8 +12,8 @@ from enum import IntEnum
 import numpy as np
 from scipy.special import expit
 
-from transforms.simulation.country import Roof
-from transforms.simulation.ground import Cover, Crop, Ground, Place
+from stook.transforms.simulation.country import Roof
+from stook.transforms.simulation.ground import Cover, Crop, Ground, Place
 
 OPTICAL_BANDS = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 RGB = [2, 1, 0]  # red, green and blue among them

@@ -9,13 +9,13 @@ from odc.geo.geom import Geometry
 from rasterio.features import geometry_mask
 from shapely.geometry import mapping
 
-from transforms.simulation.campaign import Campaign, Strip
-from transforms.simulation.catalogue import CatalogueWriter
-from transforms.simulation.closeup import Closeup, ground_colours
-from transforms.simulation.heaps import Heaps
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import Weather
-from transforms.simulation.zones import grid_code, zone_parts
+from stook.transforms.simulation.campaign import Campaign, Strip
+from stook.transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.simulation.closeup import Closeup, ground_colours
+from stook.transforms.simulation.heaps import Heaps
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import Weather
+from stook.transforms.simulation.zones import grid_code, zone_parts
 
 PICTURE_COLLECTION, PICTURE_ASSET = "highres-rgb", "rgb"
 NODATA = 0  # in all three bands

@@ -6,12 +6,12 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.features import rasterize
 
-from transforms.simulation.country import Roof
-from transforms.simulation.coverage import reproject
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.noise import key_of, normal, uniform
-from transforms.simulation.phenology import REFLECTANCE, RGB, ROOFING
-from transforms.simulation.stamps import stamp
+from stook.transforms.simulation.country import Roof
+from stook.transforms.simulation.coverage import reproject
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.noise import key_of, normal, uniform
+from stook.transforms.simulation.phenology import REFLECTANCE, RGB, ROOFING
+from stook.transforms.simulation.stamps import stamp
 
 RELIEF = 0.24  # how much brighter the sunny side of a roof, crown or heap is
 CROWN_OPACITY = 0.82

@@ -10,14 +10,14 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
-from transforms.simulation.atmosphere import Sky
-from transforms.simulation.campaign import Campaign
-from transforms.simulation.catalogue import CatalogueWriter
-from transforms.simulation.landscape import Ground, Landscape
-from transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS, Weather
-from transforms.simulation.pictures import write_pictures
-from transforms.simulation.zones import grid_code, scene_grid, zone_parts
+from stook.transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
+from stook.transforms.simulation.atmosphere import Sky
+from stook.transforms.simulation.campaign import Campaign
+from stook.transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.simulation.landscape import Ground, Landscape
+from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS, Weather
+from stook.transforms.simulation.pictures import write_pictures
+from stook.transforms.simulation.zones import grid_code, scene_grid, zone_parts
 
 OPTICAL_COLLECTION, RADAR_COLLECTION = "sentinel-2-l2a", "sentinel-1-rtc"
 DESCRIPTION = f"Simulated scenes of a fictional place (simulator {SIMULATOR_VERSION}). Nothing here is real imagery."

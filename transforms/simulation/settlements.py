@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
-from transforms.simulation.country import Roof, SettlementKind
-from transforms.simulation.ground import Place
-from transforms.simulation.noise import key_of, normal, uniform
+from stook.transforms.simulation.country import Roof, SettlementKind
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.noise import key_of, normal, uniform
 
 RIVER_DISTANCE_M = 45.0
 NEIGHBOURS_M = 90.0  # ground between the last houses of two settlements

@@ -11,10 +11,10 @@ from odc.geo.geobox import GeoBox
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from transforms.simulation.coverage import Overlaps
-from transforms.simulation.ground import Cover, Ground, Parcels, Place
-from transforms.simulation.noise import fractal_noise, key_of, normal, uniform
-from transforms.simulation.settlements import RIM, RIVER_DISTANCE_M, Houses, Settlements, crowding
+from stook.transforms.simulation.coverage import Overlaps
+from stook.transforms.simulation.ground import Cover, Ground, Parcels, Place
+from stook.transforms.simulation.noise import fractal_noise, key_of, normal, uniform
+from stook.transforms.simulation.settlements import RIM, RIVER_DISTANCE_M, Houses, Settlements, crowding
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from pyproj import Transformer
 from rasterio.features import rasterize
 from shapely.geometry import mapping
 
-from transforms.simulation.campaign import Campaign, Strip
-from transforms.simulation.catalogue import write_cog
-from transforms.simulation.country import Roof
-from transforms.simulation.coverage import Overlaps, reproject, squares
-from transforms.simulation.districts import districts
-from transforms.simulation.heaps import Heaps
-from transforms.simulation.landscape import Cover, Landscape, Place
-from transforms.simulation.phenology import Weather
-from transforms.simulation.scenes import SUPERSAMPLING, block_mean
-from transforms.simulation.zones import scene_grid, zone_parts
+from stook.transforms.simulation.campaign import Campaign, Strip
+from stook.transforms.simulation.catalogue import write_cog
+from stook.transforms.simulation.country import Roof
+from stook.transforms.simulation.coverage import Overlaps, reproject, squares
+from stook.transforms.simulation.districts import districts
+from stook.transforms.simulation.heaps import Heaps
+from stook.transforms.simulation.landscape import Cover, Landscape, Place
+from stook.transforms.simulation.phenology import Weather
+from stook.transforms.simulation.scenes import SUPERSAMPLING, block_mean
+from stook.transforms.simulation.zones import scene_grid, zone_parts
 
 BUILDING_CELL_M, PILE_CELL_M = 100, 250
 OUTSIDE = 255

@@ -4,7 +4,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, box
 from pyproj import Transformer
 
-from transforms.simulation.ground import Place
+from stook.transforms.simulation.ground import Place
 
 SCENE_RESOLUTION_M = 10
 SCENE_SNAP_M = 20  # scenes start on the 20 m grid, so that both resolutions share their corner

@@ -7,16 +7,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from transforms.editions.ledger import Covered, ProductRecord
-from transforms.editions.products import counted
-from transforms.ground.areas import TileCoverage
-from transforms.ground.counts import STEPS_PER_PIXEL, cell_owners, cell_shares
-from transforms.ground.grid import Tile
-from transforms.statistics.from_maps import MappedProduct, MappedTile, over_tiles
-from transforms.statistics.layers import GroundLayer, Piece
-from transforms.statistics.sums import Histogram, Sums, Tally
-from transforms.tiles.answers import covered_of
-from transforms.tiles.map_reader import MapReader
+from stook.transforms.editions.ledger import Covered, ProductRecord
+from stook.transforms.editions.products import counted
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.counts import STEPS_PER_PIXEL, cell_owners, cell_shares
+from stook.transforms.ground.grid import Tile
+from stook.transforms.statistics.from_maps import MappedProduct, MappedTile, over_tiles
+from stook.transforms.statistics.layers import GroundLayer, Piece
+from stook.transforms.statistics.sums import Histogram, Sums, Tally
+from stook.transforms.tiles.answers import covered_of
+from stook.transforms.tiles.map_reader import MapReader
 
 Key = TypeVar("Key", int, str)
 # Value of the layer -> product -> what it adds up to in a tile.

@@ -9,16 +9,16 @@ from typing import TypeVar
 import dask
 import numpy as np
 
-from models.errors import InputError
-from transforms.editions.ledger import ProductRecord
-from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.editions.tile_records import done_record
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.memory import keep_little_freed
-from transforms.statistics.sums import Sums, Tally
-from transforms.tiles.answers import covered_of
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import InputError
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan
+from stook.transforms.editions.tile_records import done_record
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.memory import keep_little_freed
+from stook.transforms.statistics.sums import Sums, Tally
+from stook.transforms.tiles.answers import covered_of
+from stook.transforms.tiles.map_reader import MapReader
 
 MOST_TILES_AT_ONCE = 4  # in memory, each with some 60 MB of areas and shares at 1000 pixels a side
 TILES_PER_GRAPH = 64  # what they come to is small; a graph of all tiles of a country is not

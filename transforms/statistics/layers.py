@@ -15,11 +15,11 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError
-from transforms.ground.areas import TileCoverage, UnitCoverage
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import LEAST_AREA_M2, Part, Region
-from transforms.ground.unit import Unit, in_degrees, polygonal, read_table, refuse_overlaps, text_of
+from stook.models.errors import InputError
+from stook.transforms.ground.areas import TileCoverage, UnitCoverage
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import LEAST_AREA_M2, Part, Region
+from stook.transforms.ground.unit import Unit, in_degrees, polygonal, read_table, refuse_overlaps, text_of
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
 MOST_VALUES = 256  # of a raster: more are measurements, not classes, and would make a row each in every place

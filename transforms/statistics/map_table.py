@@ -5,24 +5,24 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from transforms.editions.edition import Edition
-from transforms.ground.region import Region
-from transforms.statistics.crossing import cross_sums
-from transforms.statistics.from_maps import map_sums
-from transforms.statistics.layers import NONE, read_layer
-from transforms.statistics.sums import Sums, level_order
-from transforms.statistics.table import area_table
-from transforms.tiles.map_reader import MapReader
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.region import Region
+from stook.transforms.statistics.crossing import cross_sums
+from stook.transforms.statistics.from_maps import map_sums
+from stook.transforms.statistics.layers import NONE, read_layer
+from stook.transforms.statistics.sums import Sums, level_order
+from stook.transforms.statistics.table import area_table
+from stook.transforms.tiles.map_reader import MapReader
 
 
 def statistics_from_maps(edition: Edition, thresholds: Mapping[str, int], by: str | None = None) -> pd.DataFrame:
-    """The table of ``transforms.statistics.table.statistics``, made again from the published maps.
+    """The table of ``stook.transforms.statistics.table.statistics``, made again from the published maps.
 
     Args:
         edition: Every tile must have its record, which says whether it failed.
         thresholds: See there.
-        by: A layer to cross-tabulate with, see ``transforms.statistics.layers.read_layer``; the table then has a row
-            per product, place and value of the layer that has ground there, which add up to the place.
+        by: A layer to cross-tabulate with, see ``stook.transforms.statistics.layers.read_layer``; the table then has
+            a row per product, place and value of the layer that has ground there, which add up to the place.
 
     Raises:
         InputError: If a tile has no record yet, or the layer cannot be read.

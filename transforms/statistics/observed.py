@@ -4,16 +4,16 @@ from functools import partial
 
 import pandas as pd
 
-from models.errors import InputError
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord
-from transforms.ground.grid import Tile
-from transforms.statistics.from_maps import over_tiles
-from transforms.statistics.sums import Histogram, Place, Tally
-from transforms.statistics.table import write_table
-from transforms.store import Address, exists, fetched
-from transforms.tiles.map_reader import MapReader
-from transforms.values import NODATA
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.ground.grid import Tile
+from stook.transforms.statistics.from_maps import over_tiles
+from stook.transforms.statistics.sums import Histogram, Place, Tally
+from stook.transforms.statistics.table import write_table
+from stook.transforms.store import Address, exists, fetched
+from stook.transforms.tiles.map_reader import MapReader
+from stook.transforms.values import NODATA
 
 OBSERVATIONS = "observations"  # folder, in a season's, of what was counted once for an edition that never changes
 COLUMNS = ["product", "level", "id", "observations", "area_dm2"]

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
-from transforms.editions.plan import M2_PER_HA, DerivedPlan, FarmedRule, Plan, ProductPlan, SmoothingRule
-from transforms.editions.products import counted
-from transforms.ground.areas import SQUARE_M
-from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
+from stook.transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
+from stook.transforms.editions.plan import M2_PER_HA, DerivedPlan, FarmedRule, Plan, ProductPlan, SmoothingRule
+from stook.transforms.editions.products import counted
+from stook.transforms.ground.areas import SQUARE_M
+from stook.transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
 PERCENT = frozenset(range(101))
 NO_ESTIMATE = "not a design-based estimate"

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import InputError
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord
-from transforms.editions.plan import Plan
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.editions.plan import Plan
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
 
 WHOLE_REGION = "region"
 Histogram = dict[int, int]

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from transforms.editions.edition import Edition
-from transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
-from transforms.editions.plan import DerivedPlan, ProductPlan
-from transforms.editions.products import counted
-from transforms.ground.region import Region
-from transforms.statistics.readings import Reading, reading_of
-from transforms.statistics.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
-from transforms.store import Address, replacing
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
+from stook.transforms.editions.plan import DerivedPlan, ProductPlan
+from stook.transforms.editions.products import counted
+from stook.transforms.ground.region import Region
+from stook.transforms.statistics.readings import Reading, reading_of
+from stook.transforms.statistics.sums import WHOLE_REGION, Histogram, Place, Sums, ledger_sums, level_order
+from stook.transforms.store import Address, replacing
 
 DM2_PER_HA = 1_000_000
 ESTIMATES = ("expected_ha", "standard_error_ha", "low_ha", "high_ha")  # columns that not every product has

@@ -3,9 +3,9 @@
 Everything that decides something (pointer, lease, ledger, edition) goes through here; pixels go through Zarr.
 """
 
-from transforms.store.addresses import CLOUD, Address, address_of, is_cloud, zarr_store
-from transforms.store.failures import CLOUD_FAILURES, STORE_FAILURES, ChangedError, reason_of, writing
-from transforms.store.files import (
+from stook.transforms.store.addresses import CLOUD, Address, address_of, is_cloud, zarr_store
+from stook.transforms.store.failures import CLOUD_FAILURES, STORE_FAILURES, ChangedError, reason_of, writing
+from stook.transforms.store.files import (
     SCRAP,
     as_file,
     bytes_below,
@@ -28,9 +28,9 @@ from transforms.store.files import (
     write_bytes,
     write_json,
 )
-from transforms.store.swapping import Version, read_versioned, swap
-from transforms.store.uploading import upload_whole
-from transforms.store.whole import appearing, read_whole, whole_folders
+from stook.transforms.store.swapping import Version, read_versioned, swap
+from stook.transforms.store.uploading import upload_whole
+from stook.transforms.store.whole import appearing, read_whole, whole_folders
 
 __all__ = [
     "CLOUD",

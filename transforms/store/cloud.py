@@ -15,8 +15,8 @@ from google.cloud import storage  # type: ignore[attr-defined]
 from google.cloud.storage.retry import DEFAULT_RETRY
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.store.failures import ChangedError
+from stook.models.errors import InputError
+from stook.transforms.store.failures import ChangedError
 
 ABSENT = 0  # the generation of what is not there
 RETRY = DEFAULT_RETRY.with_timeout(300.0)  # seconds; then the store counts as one that does not answer

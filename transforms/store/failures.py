@@ -12,8 +12,8 @@ from google.cloud.storage.exceptions import DataCorruption
 from requests import RequestException
 from urllib3.exceptions import HTTPError as TransportError
 
-from models.errors import StookError, UnreachableError
-from transforms.store.addresses import Address
+from stook.models.errors import StookError, UnreachableError
+from stook.transforms.store.addresses import Address
 
 # What reading and writing in a bucket raises: Google's client, the one that Zarr uses, and what these two stand on
 # where they pass it through.

@@ -17,9 +17,9 @@ from typing import Any
 from google.api_core.exceptions import Forbidden
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.store import cloud
-from transforms.store.addresses import Address
+from stook.models.errors import InputError
+from stook.transforms.store import cloud
+from stook.transforms.store.addresses import Address
 
 SCRAP = ".partial"  # how what a writer that was killed leaves behind ends: ours in ``replacing``, Zarr's beside a shard
 

@@ -4,10 +4,10 @@ import hashlib
 
 from upath.implementations.cloud import GCSPath
 
-from transforms.store import cloud
-from transforms.store.addresses import Address
-from transforms.store.failures import ChangedError
-from transforms.store.files import exclusive, read_bytes, write_bytes
+from stook.transforms.store import cloud
+from stook.transforms.store.addresses import Address
+from stook.transforms.store.failures import ChangedError
+from stook.transforms.store.files import exclusive, read_bytes, write_bytes
 
 LOCK = ".lock"  # held for moments, in the folder of what is swapped
 

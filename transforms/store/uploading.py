@@ -22,9 +22,9 @@ from typing import Any
 
 from upath.implementations.cloud import GCSPath
 
-from transforms.store import cloud
-from transforms.store.failures import ChangedError
-from transforms.store.files import json_bytes, names_below, parsed
+from stook.transforms.store import cloud
+from stook.transforms.store.failures import ChangedError
+from stook.transforms.store.files import json_bytes, names_below, parsed
 
 WRITING, FILES = "writing", "files"  # fields of a claim; reports list their files under the same name
 PATIENCE_S = 20.0  # without a sign of the writer that took over; then it counts as killed

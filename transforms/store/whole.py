@@ -13,10 +13,10 @@ from typing import Any
 
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.store.addresses import Address
-from transforms.store.files import exclusive, folders_in, read_json
-from transforms.store.uploading import is_claim, upload_whole
+from stook.models.errors import InputError
+from stook.transforms.store.addresses import Address
+from stook.transforms.store.files import exclusive, folders_in, read_json
+from stook.transforms.store.uploading import is_claim, upload_whole
 
 HIDDEN, LOCK = ".writing", ".lock"  # beside the folders
 
@@ -50,7 +50,7 @@ def appearing(folder: Address, last: str) -> Iterator[Path]:
     If ``folder`` is there by then, it stays as it is. What a writer that was killed left is removed or written over.
 
     Args:
-        folder: On a disk it appears in one step; in a bucket see ``transforms.store.uploading``.
+        folder: On a disk it appears in one step; in a bucket see ``stook.transforms.store.uploading``.
         last: Name of the file that the block writes, as JSON, and by which readers know that the folder is whole.
 
     Raises:

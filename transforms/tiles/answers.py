@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.bundle import Bundle
-from models.errors import TileError
-from transforms.editions.ledger import Covered
-from transforms.editions.plan import ProductPlan
-from transforms.encoding.encode import Features
-from transforms.ground.areas import TileCoverage
-from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, WIDE_NODATA
+from stook.models.bundle import Bundle
+from stook.models.errors import TileError
+from stook.transforms.editions.ledger import Covered
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.encoding.encode import Features
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS, WIDE_NODATA
 
 WHOLE = 10_000  # a share of one, in hundredths of a percent
 

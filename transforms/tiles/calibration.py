@@ -1,7 +1,7 @@
 """Rates measured by doing a little of the work: real tiles, with few scenes and few pixels, in an edition of their own.
 
 The edition is thrown away. One tile is done at a time, so that what reading costs and what encoding costs can be told
-apart; how they get into each other's way in a run, ``transforms.tiles.rates.duration`` says.
+apart; how they get into each other's way in a run, ``stook.transforms.tiles.rates.duration`` says.
 """
 
 import time
@@ -14,21 +14,21 @@ import torch
 from odc.geo.geobox import GeoBox
 from torch import Tensor
 
-from models.encoder import Chips
-from models.errors import TileError
-from models.inference import Embedder
-from transforms.editions.plan import ProductPlan
-from transforms.encoding.encodings import PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit, polygonal
-from transforms.imagery.inputs import Inputs
-from transforms.store import bytes_below
-from transforms.tiles.forecast import Key, need_of
-from transforms.tiles.materials import Materials
-from transforms.tiles.rates import IMAGERY_STEPS, Cost
-from transforms.tiles.tile_job import TileJob
+from stook.models.encoder import Chips
+from stook.models.errors import TileError
+from stook.models.inference import Embedder
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.encoding.encodings import PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit, polygonal
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.store import bytes_below
+from stook.transforms.tiles.forecast import Key, need_of
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.tiles.rates import IMAGERY_STEPS, Cost
+from stook.transforms.tiles.tile_job import TileJob
 
 MOST_BATCHES, LEAST_BATCHES = 24, 4  # of chips that are shown to each encoder
 UNDISTURBED = 0.25  # of batches are as fast as this: others may use the machine meanwhile

@@ -5,20 +5,20 @@ from functools import cached_property
 
 import zarr
 
-from models.errors import StookError
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord
-from transforms.editions.map_store import TileOfLayer
-from transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
-from transforms.editions.products import Layer, layers_of
-from transforms.editions.tile_records import done_record
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.store import STORE_FAILURES, Address, exists
-from transforms.tiles.answers import covered_of
-from transforms.tiles.claim import Claim
-from transforms.tiles.map_reader import MapReader
+from stook.models.errors import StookError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.editions.map_store import TileOfLayer
+from stook.transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
+from stook.transforms.editions.products import Layer, layers_of
+from stook.transforms.editions.tile_records import done_record
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import STORE_FAILURES, Address, exists
+from stook.transforms.tiles.answers import covered_of
+from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.map_reader import MapReader
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.editions.edition import Edition
-from transforms.editions.lease import LEASE
-from transforms.editions.ledger import TileRecord
-from transforms.ground.grid import Tile
-from transforms.store import ChangedError, Version, read_json
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import LEASE
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import ChangedError, Version, read_json
 
 
 @dataclass(frozen=True)

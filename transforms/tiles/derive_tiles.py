@@ -8,24 +8,24 @@ from functools import lru_cache
 
 import numpy as np
 
-from models.errors import InputError, UnreachableError
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.editions.plan import DerivedPlan
-from transforms.editions.signals import Signals
-from transforms.editions.tile_records import cause_of, done_record, failed_record
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.store import STORE_FAILURES, ChangedError
-from transforms.tiles.carrying import Predecessor
-from transforms.tiles.claim import Claim
-from transforms.tiles.derived import derive, reach_px
-from transforms.tiles.fingerprints import Made, Records, derived_fingerprint, made_inputs
-from transforms.tiles.map_reader import MapReader, in_pixels
-from transforms.tiles.map_tiles import JobMaker, TileStage
-from transforms.tiles.tile_job import TileSummary
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.editions.plan import DerivedPlan
+from stook.transforms.editions.signals import Signals
+from stook.transforms.editions.tile_records import cause_of, done_record, failed_record
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import STORE_FAILURES, ChangedError
+from stook.transforms.tiles.carrying import Predecessor
+from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.derived import derive, reach_px
+from stook.transforms.tiles.fingerprints import Made, Records, derived_fingerprint, made_inputs
+from stook.transforms.tiles.map_reader import MapReader, in_pixels
+from stook.transforms.tiles.map_tiles import JobMaker, TileStage
+from stook.transforms.tiles.tile_job import TileSummary
 
 
 class DeriveTiles(TileStage):

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.editions.farmed import farmed
-from transforms.editions.plan import DerivedPlan, SmoothingRule
-from transforms.ground.cells import cells_any
-from transforms.ground.grid import Tile
-from transforms.tiles import smoothing
-from transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
+from stook.transforms.editions.farmed import farmed
+from stook.transforms.editions.plan import DerivedPlan, SmoothingRule
+from stook.transforms.ground.cells import cells_any
+from stook.transforms.ground.grid import Tile
+from stook.transforms.tiles import smoothing
+from stook.transforms.values import NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
 
 def reach_px(product: DerivedPlan) -> int:

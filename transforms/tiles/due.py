@@ -10,12 +10,12 @@ the ledger alone, so its fingerprints are found here as well.
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import DerivedPlan, Plan
-from transforms.ground.grid import Tile
-from transforms.tiles.derived import reach_px
-from transforms.tiles.fingerprints import Made, derived_fingerprint, made_inputs
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.editions.plan import DerivedPlan, Plan
+from stook.transforms.ground.grid import Tile
+from stook.transforms.tiles.derived import reach_px
+from stook.transforms.tiles.fingerprints import Made, derived_fingerprint, made_inputs
 
 
 def due_tiles(edition: Edition) -> list[str]:

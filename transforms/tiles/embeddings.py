@@ -9,16 +9,16 @@ import torch
 import zarr
 from torch import Tensor
 
-from models.errors import TileError
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.products import layers_of
-from transforms.encoding.encode import Features, TileView
-from transforms.encoding.encodings import Encoding, Quantisation, Storage
-from transforms.ground.cells import strips
-from transforms.ground.grid import Tile
-from transforms.values import NODATA
+from stook.models.errors import TileError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from stook.transforms.editions.products import layers_of
+from stook.transforms.encoding.encode import Features, TileView
+from stook.transforms.encoding.encodings import Encoding, Quantisation, Storage
+from stook.transforms.ground.cells import strips
+from stook.transforms.ground.grid import Tile
+from stook.transforms.values import NODATA
 
 INT8_MOST = 127
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord
-from transforms.editions.plan import EMBEDDING, DerivedPlan, Plan, ProductPlan, digest
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.imagery.footprint import BoundingBox
-from transforms.imagery.inputs import Inputs
-from transforms.tiles.derived import reach_px, tiles_within
-from transforms.tiles.materials import Materials
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.editions.plan import EMBEDDING, DerivedPlan, Plan, ProductPlan, digest
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.imagery.footprint import BoundingBox
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.tiles.derived import reach_px, tiles_within
+from stook.transforms.tiles.materials import Materials
 
 Records = Mapping[str, ProductRecord]
 """Products of a tile, by name."""

@@ -18,24 +18,24 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry import shape
 
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
-from transforms.encoding.chips import TileChips
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.cells import cells_any
-from transforms.ground.geodesy import lonlat_bounds
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.footprint import intersects
-from transforms.imagery.pictures import PictureSettings, chip_box
-from transforms.imagery.reading import passes, strips
-from transforms.imagery.sources import COMPOSITE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS
-from transforms.imagery.volume import Piece
-from transforms.tiles.fingerprints import product_fingerprint
-from transforms.tiles.from_composites import composite_settings, is_stored
-from transforms.tiles.materials import Materials
-from transforms.tiles.together import read_together
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.editions.plan import EMBEDDING, DerivedPlan, ProductPlan
+from stook.transforms.encoding.chips import TileChips
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.cells import cells_any
+from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.footprint import intersects
+from stook.transforms.imagery.pictures import PictureSettings, chip_box
+from stook.transforms.imagery.reading import passes, strips
+from stook.transforms.imagery.sources import COMPOSITE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS
+from stook.transforms.imagery.volume import Piece
+from stook.transforms.tiles.fingerprints import product_fingerprint
+from stook.transforms.tiles.from_composites import composite_settings, is_stored
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.tiles.together import read_together
 
 Fate = Literal["unchanged", "carried", "again", "new"]
 FATES: tuple[Fate, ...] = ("new", "again", "carried", "unchanged")
@@ -207,7 +207,7 @@ def _composite_pieces(
     tile: Tile,
     halo_px: int,
 ) -> tuple[list[Piece], int]:
-    """What ``transforms.imagery.composite`` opens of a sensor, and how many passes these are."""
+    """What ``stook.transforms.imagery.composite`` opens of a sensor, and how many passes these are."""
     settings, source = composite_settings(materials, encodings), materials.plan.sources[sensor]
     geobox = materials.plan.grid.geobox(tile, halo_px)
     bands = [band for band in settings.bands if band in SENSOR_BANDS[sensor] and band not in settings.absent_bands]

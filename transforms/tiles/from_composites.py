@@ -4,22 +4,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.errors import UnreachableError
-from transforms.editions.plan import EMBEDDING, ProductPlan
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import TileView, encoding_with
-from transforms.encoding.encodings import Encoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.imagery.composite import CompositeSettings, composite
-from transforms.stopwatch import Stopwatch
-from transforms.tiles.answers import Answer, Result, class_image, enough
-from transforms.tiles.claim import Claim
-from transforms.tiles.embeddings import EmbeddingStore
-from transforms.tiles.fingerprints import encoding_fingerprint
-from transforms.tiles.materials import Materials
-from transforms.tiles.view import encoded_view
-from transforms.values import NODATA
+from stook.models.errors import UnreachableError
+from stook.transforms.editions.plan import EMBEDDING, ProductPlan
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encode import TileView, encoding_with
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.imagery.composite import CompositeSettings, composite
+from stook.transforms.stopwatch import Stopwatch
+from stook.transforms.tiles.answers import Answer, Result, class_image, enough
+from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.embeddings import EmbeddingStore
+from stook.transforms.tiles.fingerprints import encoding_fingerprint
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.tiles.view import encoded_view
+from stook.transforms.values import NODATA
 
 Planned = dict[Encoding, list[ProductPlan]]
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from transforms.editions.plan import ProductPlan
-from transforms.encoding.encode import Features, encoding_with
-from transforms.encoding.encodings import PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.cells import cells_any
-from transforms.imagery.pictures import PictureSettings, cell_pictures
-from transforms.stopwatch import Stopwatch
-from transforms.tiles.answers import Answer, Result, shares_of
-from transforms.tiles.materials import Materials
-from transforms.values import NODATA
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.encoding.encode import Features, encoding_with
+from stook.transforms.encoding.encodings import PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.cells import cells_any
+from stook.transforms.imagery.pictures import PictureSettings, cell_pictures
+from stook.transforms.stopwatch import Stopwatch
+from stook.transforms.tiles.answers import Answer, Result, shares_of
+from stook.transforms.tiles.materials import Materials
+from stook.transforms.values import NODATA
 
 MOST_DATES = 254  # that a layer of counts can hold
 

@@ -6,16 +6,16 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.plan import DerivedPlan, Plan, ProductPlan
-from transforms.editions.products import layers_of
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile, TileRange, Zone
-from transforms.ground.region import Region
-from transforms.tiles.answers import class_image, shares_in
-from transforms.tiles.derived import derived_classes
-from transforms.values import FAILED
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import DerivedPlan, Plan, ProductPlan
+from stook.transforms.editions.products import layers_of
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile, TileRange, Zone
+from stook.transforms.ground.region import Region
+from stook.transforms.tiles.answers import class_image, shares_in
+from stook.transforms.tiles.derived import derived_classes
+from stook.transforms.values import FAILED
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class MapReader:
 
         Args:
             product: As planned.
-            layer: Which of ``transforms.editions.products.layers_of``.
+            layer: Which of ``stook.transforms.editions.products.layers_of``.
             tile: The tile.
             reach: Cells around the tile that are read too, nodata beyond the array.
         """
@@ -82,8 +82,8 @@ class MapReader:
     def classes(self, name: str, tile: Tile) -> np.ndarray:
         """The class image of a product in a tile, uint8 [cell row, cell column], north up.
 
-        Percent (of quantiles the median) or codes, or why there is none: see ``transforms.values``. It is the very
-        image that the ledger's areas were counted over.
+        Percent (of quantiles the median) or codes, or why there is none: see ``stook.transforms.values``. It is the
+        very image that the ledger's areas were counted over.
         """
         record = self.edition.ledger.read(tile)
         if record is None or record.products[name].status == "failed":

@@ -8,15 +8,15 @@ from typing import Protocol
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from models.errors import StookError
-from transforms.editions.edition import Edition
-from transforms.editions.signals import Signals
-from transforms.editions.tile_records import cause_of
-from transforms.ground.grid import Tile
-from transforms.store import STORE_FAILURES, ChangedError, reason_of
-from transforms.tiles.materials import Machine
-from transforms.tiles.tile_job import TileJob, TileSummary
-from transforms.tiles.workers import Work, workers_of
+from stook.models.errors import StookError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.signals import Signals
+from stook.transforms.editions.tile_records import cause_of
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import STORE_FAILURES, ChangedError, reason_of
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.tile_job import TileJob, TileSummary
+from stook.transforms.tiles.workers import Work, workers_of
 
 HALT_REASONS, FAULTS, DEVICES = "halt_reasons", "faults", "devices"
 NAMESPACE = "stook"  # of the metrics

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 import pystac
 
-from models.bundle import Bundle
-from models.encoder import Encoder
-from models.errors import InputError
-from models.families import fingerprint
-from models.inference import Embedder, default_device
-from transforms.backoff import BackOff
-from transforms.editions.edition import Edition
-from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.geodesy import lonlat_bounds
-from transforms.ground.grid import Tile
-from transforms.ground.region import Region
-from transforms.imagery.inputs import Inputs
-from transforms.tiles.embeddings import EmbeddingStore
+from stook.models.bundle import Bundle
+from stook.models.encoder import Encoder
+from stook.models.errors import InputError
+from stook.models.families import fingerprint
+from stook.models.inference import Embedder, default_device
+from stook.transforms.backoff import BackOff
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.ground.grid import Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.tiles.embeddings import EmbeddingStore
 
 Bounds = tuple[float, float, float, float]
 

@@ -4,13 +4,13 @@ import socket
 from datetime import datetime
 from itertools import islice
 
-from transforms.editions.edition import Edition
-from transforms.editions.plan import EMBEDDING, Plan, ProductPlan
-from transforms.editions.run_summary import RunSummary
-from transforms.editions.season_folder import SeasonFolder, season_folders
-from transforms.encoding.encodings import Encoding
-from transforms.store import bytes_below
-from transforms.tiles.rates import Past
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
+from stook.transforms.editions.run_summary import RunSummary
+from stook.transforms.editions.season_folder import SeasonFolder, season_folders
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.store import bytes_below
+from stook.transforms.tiles.rates import Past
 
 MOST_WALKED = 5_000  # tiles of an edition whose files are counted: some ten thousand files, seconds
 RECORDS_LOOKED_AT = 20

@@ -11,20 +11,20 @@ import torch
 from pyproj import Transformer
 from torch import Tensor
 
-from models.errors import TileError
-from models.inference import Embedder
-from transforms.backoff import BackOff
-from transforms.editions.plan import Plan
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encodings import Encoding, Quantisation
-from transforms.ground.geodesy import lonlat_bounds
-from transforms.ground.grid import Zone
-from transforms.ground.region import Region
-from transforms.imagery.composite import CompositeSettings, composite
-from transforms.imagery.inputs import Inputs
-from transforms.labelled.features import training_grid
-from transforms.tiles.view import encoded_view
-from transforms.values import NODATA
+from stook.models.errors import TileError
+from stook.models.inference import Embedder
+from stook.transforms.backoff import BackOff
+from stook.transforms.editions.plan import Plan
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encodings import Encoding, Quantisation
+from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.composite import CompositeSettings, composite
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.labelled.features import training_grid
+from stook.transforms.tiles.view import encoded_view
+from stook.transforms.values import NODATA
 
 PLACES = 16
 VECTORS_PER_PLACE = 500

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
-from models.inference import Embedder
-from transforms.editions.plan import Plan
-from transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.models.inference import Embedder
+from stook.transforms.editions.plan import Plan
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
 
 PROCESS_BYTES = 600 * 2**20  # Python with PyTorch, GDAL and Beam
 READING_BYTES = 300 * 2**20  # beside the composite, see ``composite``
 BYTES_PER_VALUE = 4
 ROWS_OF_CHIPS = 2  # that are read, and as they are handed to an encoder
-TENSORS_IN_FLIGHT = 10  # as large as the largest activation, see ``models.inference``
+TENSORS_IN_FLIGHT = 10  # as large as the largest activation, see ``stook.models.inference``
 
 
 def worker_memory(plan: Plan, embedders: Iterable[Embedder], tiles_in_flight: int) -> int:

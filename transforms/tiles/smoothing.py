@@ -18,8 +18,8 @@ tile to decide anything in it.
 import numpy as np
 from scipy import ndimage
 
-from transforms.editions.plan import SmoothingRule
-from transforms.values import NODATA
+from stook.transforms.editions.plan import SmoothingRule
+from stook.transforms.values import NODATA
 
 CROPLAND = 100  # what a cell of the class is written as; 0 for the other, so that both read as percent
 

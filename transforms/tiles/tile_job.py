@@ -4,26 +4,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from models.errors import UnreachableError
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.lease import now
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.editions.plan import ProductPlan
-from transforms.editions.tile_records import cause_of, done_record, failed_record
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.stopwatch import Stopwatch
-from transforms.store import STORE_FAILURES, ChangedError
-from transforms.tiles.answers import Result
-from transforms.tiles.carrying import Predecessor
-from transforms.tiles.claim import Claim
-from transforms.tiles.fingerprints import product_fingerprint
-from transforms.tiles.from_composites import composite_results
-from transforms.tiles.from_pictures import picture_results
-from transforms.tiles.materials import Machine, Materials
-from transforms.tiles.together import read_together
+from stook.models.errors import UnreachableError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import now
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.editions.tile_records import cause_of, done_record, failed_record
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.stopwatch import Stopwatch
+from stook.transforms.store import STORE_FAILURES, ChangedError
+from stook.transforms.tiles.answers import Result
+from stook.transforms.tiles.carrying import Predecessor
+from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.fingerprints import product_fingerprint
+from stook.transforms.tiles.from_composites import composite_results
+from stook.transforms.tiles.from_pictures import picture_results
+from stook.transforms.tiles.materials import Machine, Materials
+from stook.transforms.tiles.together import read_together
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from transforms.editions.plan import ProductPlan
-from transforms.encoding.encodings import PictureEncoding
+from stook.transforms.editions.plan import ProductPlan
+from stook.transforms.encoding.encodings import PictureEncoding
 
 
 def read_together(products: Iterable[ProductPlan]) -> Iterator[list[ProductPlan]]:

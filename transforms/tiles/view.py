@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.inference import Embedder
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import Features, TileView, encode
-from transforms.encoding.encodings import Encoding
-from transforms.ground.cells import cells_any
-from transforms.tiles.embeddings import rounded
-from transforms.values import NODATA
+from stook.models.inference import Embedder
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encode import Features, TileView, encode
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.cells import cells_any
+from stook.transforms.tiles.embeddings import rounded
+from stook.transforms.values import NODATA
 
 
 def encoded_view(

@@ -19,11 +19,11 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from models.errors import StookError, UnreachableError
-from transforms.ground.grid import Tile
-from transforms.memory import be_ended_first
-from transforms.store import STORE_FAILURES, reason_of
-from transforms.tiles.tile_job import TileSummary
+from stook.models.errors import StookError, UnreachableError
+from stook.transforms.ground.grid import Tile
+from stook.transforms.memory import be_ended_first
+from stook.transforms.store import STORE_FAILURES, reason_of
+from stook.transforms.tiles.tile_job import TileSummary
 
 # A fresh interpreter: threads and locks of Beam and torch do not outlive a fork.
 SPAWN = get_context("spawn")

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from transforms.editions.ledger import Ledger
-from transforms.ground.grid import Tile
+from stook.transforms.editions.ledger import Ledger
+from stook.transforms.ground.grid import Tile
 
 FILE = "poison"
 
@@ -36,6 +36,6 @@ if __name__ in ("__main__", "__mp_main__"):
     poison((Path(sys.argv[2]).parent / FILE).read_text())
 
 if __name__ == "__main__":
-    from pipelines.cli import main
+    from stook.pipelines.cli import main
 
     main()

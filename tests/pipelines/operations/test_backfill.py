@@ -9,18 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.errors import CancelledError, InputError, StookError, UnreachableError
-from pipelines.operations import backfill
-from pipelines.operations.backfill import SeasonOutcome, years_of
-from pipelines.season import season_folder
+from stook.models.errors import CancelledError, InputError, StookError, UnreachableError
+from stook.pipelines.operations import backfill
+from stook.pipelines.operations.backfill import SeasonOutcome, years_of
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.reporting.columns import COMPARABILITY
+from stook.transforms.statistics.observed import kept_at
+from stook.transforms.store import address_of, read_bytes
+from stook.transforms.values import NODATA
 from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.reporting.columns import COMPARABILITY
-from transforms.statistics.observed import kept_at
-from transforms.store import address_of, read_bytes
-from transforms.values import NODATA
 
 YEARS = "2021:2023"
 LAST = 2023
@@ -184,7 +184,7 @@ def test_what_is_published_is_skipped_without_a_search_or_a_look_at_the_maps(
         raise AssertionError
 
     monkeypatch.setattr(backfill, "find_inputs", forbidden)
-    monkeypatch.setattr("transforms.statistics.observed.observed", forbidden)
+    monkeypatch.setattr("stook.transforms.statistics.observed.observed", forbidden)
     told = run(filled)
     assert told.status == 0 and set(outcomes(told).values()) == {"skipped"}
     assert [current(filled, year) for year in (2021, 2022, 2023)] == editions

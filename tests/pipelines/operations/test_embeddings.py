@@ -9,19 +9,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from models.bundle import load_bundle
-from models.errors import InputError, UnreachableError
-from pipelines import opening
-from pipelines.kind import VECTORS
-from pipelines.operations.editions import run_cancel
-from pipelines.season import embeddings_folder, season_folder
+from stook.models.bundle import load_bundle
+from stook.models.errors import InputError, UnreachableError
+from stook.pipelines import opening
+from stook.pipelines.kind import VECTORS
+from stook.pipelines.operations.editions import run_cancel
+from stook.pipelines.season import embeddings_folder, season_folder
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.signals import asked_to_stop
+from stook.transforms.encoding.encodings import Storage
+from stook.transforms.tiles.quantisation import fit_quantisation
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.embedded import TILES, stook_embed, vectors_of, with_vectors
 from tests.pipelines.small_season import ABSENT, SmallSeason, write_random_bundle
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.signals import asked_to_stop
-from transforms.encoding.encodings import Storage
-from transforms.tiles.quantisation import fit_quantisation
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def stopped_before(step: str, season: SmallSeason, *words: object) -> None:
         raise UnreachableError("it does not answer")
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(UnreachableError):
-        patched.setattr(f"pipelines.map.{step}", gives_up)
+        patched.setattr(f"stook.pipelines.map.{step}", gives_up)
         stook(words[0], season.config, "--year", season.year, "--quiet", *words[1:])
 
 
@@ -166,9 +166,9 @@ def test_superseded_vectors_are_cleared_away_unless_a_map_may_be_made_from_them(
         maps_folder(season).lease(),
         pytest.raises(InputError, match="a run holds this season .* may be reading these feature vectors"),
     ):
-        run(season, "remove", "--embeddings", "--keep", 0, "--really")
+        run(season, "remove", "--embeddings", "--keep", 0, "--yes")
     assert vectors_folder(season).editions() == [old, new]
-    run(season, "remove", "--embeddings", "--keep", 0, "--really")
+    run(season, "remove", "--embeddings", "--keep", 0, "--yes")
     assert vectors_folder(season).editions() == [new] and maps_folder(season).editions() == maps
 
 
@@ -207,7 +207,7 @@ def test_a_refresh_keeps_offset_and_spread_which_anew_finds_again(pristine_seaso
             )
     assert run(season, "embed", "--refresh", "--quiet").event("run_finished")["computed"] == TILES
     assert vectors_of(season).manifest["quantisation"] == first.manifest["quantisation"]
-    assert run(season, "embed", "--anew", "--quiet").event("run_finished")["computed"] == TILES
+    assert run(season, "embed", "--no-reuse", "--quiet").event("run_finished")["computed"] == TILES
     assert vectors_of(season).manifest["quantisation"] != first.manifest["quantisation"]
 
 
@@ -222,7 +222,7 @@ def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: Smal
     assert (told["computed"], told["carried"], told["failed"]) == (1, TILES - 1, 0)
     exact = maps_folder(season).current()
     (season.output / "embeddings" / "current.json").unlink()
-    assert run(season, "map", "--quiet", "--anew").event("run_finished")["computed"] == TILES
+    assert run(season, "map", "--quiet", "--no-reuse").event("run_finished")["computed"] == TILES
     anew = maps_folder(season).current()
     assert exact is not None and anew is not None
     assert_same_maps(exact, anew)
@@ -246,16 +246,16 @@ def test_a_plan_of_vectors_is_what_the_run_then_reads_and_encodes(
     kept = tmp_path / "plan.json"
     kept.write_text(json.dumps(plan))
     with pytest.raises(InputError, match="no edition was made as planned in .*; run 'stook embed' first"):
-        run(season, "plan", "--embeddings", "--beside", kept)
+        run(season, "plan", "--embeddings", "--compare", kept)
     assert stook_embed(season).status == 0
-    [told] = run(season, "plan", "--embeddings", "--beside", kept, "--json").events
+    [told] = run(season, "plan", "--embeddings", "--compare", kept, "--json").events
     assert told["edition"] == vectors_of(season).id
     found = {figure["figure"]: (figure["planned"], figure["actual"]) for figure in told["figures"]}
     for exact in ("tiles computed", "scene_reads", "assets"):
         assert found[exact][0] == found[exact][1] > 0, exact
     assert 0.8 * found["pixels"][0] < found["pixels"][1] <= 1.01 * found["pixels"][0]
     with pytest.raises(InputError, match=r"is of embeddings, not of maps; --embeddings tells which are meant"):
-        run(season, "plan", "--beside", kept)
+        run(season, "plan", "--compare", kept)
 
 
 def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeason) -> None:
@@ -264,11 +264,11 @@ def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeaso
     assert "nothing to do" in run(both, "plan", "--embeddings").output
     again = planned(both, "--embeddings", "--refresh")
     assert again["fates"]["embedding"]["carried"] == TILES and again["predecessor"] == vectors_of(both).id
-    anew = planned(both, "--embeddings", "--anew")
+    anew = planned(both, "--embeddings", "--no-reuse")
     assert anew["fates"]["embedding"]["new"] == TILES
     assert anew["assets"]["value"] > 0 and anew["predecessor"] is None
     assert anew["rates"].startswith(f"the run of edition {vectors_folder(both).editions()[0].id}")
-    output = run(both, "plan", "--embeddings", "--anew").output
+    output = run(both, "plan", "--embeddings", "--no-reuse").output
     assert "feature vectors of" in output and "disk for vectors" in output
 
 
@@ -296,12 +296,12 @@ def test_a_plan_of_maps_reads_stored_vectors_unless_the_edition_takes_nothing_ov
     season.configure(products__cropland__bundle="new")
     plan = planned(season)
     assert plan["compute"]["value"] == TILES and plan["assets"]["value"] == 0 == plan["pixels"]["value"]
-    assert planned(season, "--anew")["assets"]["value"] > 0
-    stopped_before("run_tiles", season, "map", "--anew")
+    assert planned(season, "--no-reuse")["assets"]["value"] > 0
+    stopped_before("run_tiles", season, "map", "--no-reuse")
     opened = maps_folder(season).editions()[-1]
     going_on = planned(season)
     assert going_on["continues"] == opened.id and going_on["assets"]["value"] > 0
-    assert planned(season, "--anew")["continues"] == opened.id  # the same words continue it
+    assert planned(season, "--no-reuse")["continues"] == opened.id  # the same words continue it
     assert planned(season, "--refresh")["continues"] is None
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import InputError
-from pipelines.season import region_of, season_folder
+from stook.models.errors import InputError
+from stook.pipelines.season import region_of, season_folder
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import Begun
+from stook.transforms.editions.map_store import extents
+from stook.transforms.ground.grid import Tile
+from stook.transforms.values import NODATA
 from tests.evidence.case import UnavailableError
 from tests.evidence.memory_faults import CONTAINER_BYTES, add_vast_block, container
 from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.operations.poison import FILE
 from tests.pipelines.small_season import SmallSeason
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import Begun
-from transforms.editions.map_store import extents
-from transforms.ground.grid import Tile
-from transforms.values import NODATA
 
 ROOT = Path(__file__).resolve().parents[3]
 CAUSE = "the worker died 3 times on this tile, last by signal 9 (killed, possibly out of memory)"
@@ -124,7 +124,16 @@ def test_a_tile_that_kills_whole_runs_is_done_alone_by_the_third_and_by_every_on
 
 
 def test_a_run_that_is_stopped_counts_for_no_tiles_death(season: SmallSeason) -> None:
-    words = [sys.executable, "-m", "pipelines.cli", "map", str(season.config), "--year", str(season.year), "--quiet"]
+    words = [
+        sys.executable,
+        "-m",
+        "stook.pipelines.cli",
+        "map",
+        str(season.config),
+        "--year",
+        str(season.year),
+        "--quiet",
+    ]
     run = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = season_folder(season.configuration, season.year)
     while not folder.editions() or not list(edition_of(season).ledger.folder.glob("*/*.json")):

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from models.errors import InputError, UnreachableError
-from pipelines.configuration import MapConfiguration
-from pipelines.map import run_map
-from pipelines.progress import JsonReporter
-from pipelines.season import season_folder
+from stook.models.errors import InputError, UnreachableError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.season import season_folder
+from stook.transforms.tiles import tile_job
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason
-from transforms.tiles import tile_job
 
 
 @pytest.fixture

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from gcsfs.retry import HttpError
 
-from models.errors import TileError, UnreachableError
-from pipelines import map as mapping
-from pipelines.season import season_folder
+from stook.models.errors import TileError, UnreachableError
+from stook.pipelines import map as mapping
+from stook.pipelines.season import season_folder
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import LEASE
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import ChangedError
+from stook.transforms.tiles import tile_job
+from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.tiles.due import due_tiles
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.tile_job import TileJob
 from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.lease import LEASE
-from transforms.ground.grid import Tile
-from transforms.store import ChangedError
-from transforms.tiles import tile_job
-from transforms.tiles.claim import Claim
-from transforms.tiles.derive_tiles import DeriveJob
-from transforms.tiles.due import due_tiles
-from transforms.tiles.materials import Machine
-from transforms.tiles.tile_job import TileJob
 
 WINDOW = {"start": {"month": 6, "year": 0}, "months": 2}
 

@@ -7,19 +7,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.errors import InputError
-from models.presto import Presto, PrestoSize
-from models.source import ModelSource
-from transforms.editions import season_folder as season_folder_module
-from transforms.editions.edition import Edition
-from transforms.editions.plan import Plan, ProductPlan
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.editions.state import states_in
-from transforms.encoding.encodings import Encoding
-from transforms.ground.grid import Grid
-from transforms.imagery.season import Season, Window
-from transforms.imagery.sources import Source
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.models.presto import Presto, PrestoSize
+from stook.models.source import ModelSource
+from stook.transforms.editions import season_folder as season_folder_module
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.plan import Plan, ProductPlan
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.editions.state import states_in
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.grid import Grid
+from stook.transforms.imagery.season import Season, Window
+from stook.transforms.imagery.sources import Source
+from stook.transforms.store import (
     Address,
     Version,
     exists,
@@ -131,7 +131,7 @@ def test_after_a_rollback_nothing_is_continued_that_was_begun_before(folder: Sea
     folder.publish(first)
     assert [folder.status(edition) for edition in (given_up, begun)] == ["open", "open"]
     assert folder.find(key) == first
-    assert folder.begun_refresh(key, anew=False) is None
+    assert folder.begun_refresh(key, no_reuse=False) is None
     folder.publish(second)
     assert folder.find(key) == begun
     after = opened(folder, make_plan())
@@ -160,8 +160,8 @@ def test_refreshes_of_both_kinds_that_were_stopped_are_each_gone_on_with(folder:
         with folder.opening(make_plan()) as (_, manifest):
             manifest |= {"refreshes": True, "carries": carries}
         begun[carries] = Edition(folder.folder / manifest["edition"])
-    assert folder.begun_refresh(key, anew=True) == begun[False]
-    assert folder.begun_refresh(key, anew=False) == begun[True]
+    assert folder.begun_refresh(key, no_reuse=True) == begun[False]
+    assert folder.begun_refresh(key, no_reuse=False) == begun[True]
 
 
 @pytest.mark.usefixtures("named")

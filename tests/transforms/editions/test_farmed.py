@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from transforms.editions.farmed import COLOURS, FARMED_CODES, LEGEND, NOT_FARMED_CODES, farmed
-from transforms.editions.plan import FarmedRule, SmoothingRule
-from transforms.tiles.smoothing import smoothed
-from transforms.values import NODATA
+from stook.transforms.editions.farmed import COLOURS, FARMED_CODES, LEGEND, NOT_FARMED_CODES, farmed
+from stook.transforms.editions.plan import FarmedRule, SmoothingRule
+from stook.transforms.tiles.smoothing import smoothed
+from stook.transforms.values import NODATA
 
 RULE = FarmedRule(cropland_threshold=50, least_cropland_percent=20, piles_threshold=60)
 PERCENT = st.one_of(st.integers(0, 100), st.just(NODATA))

@@ -13,9 +13,9 @@ from threading import Barrier
 
 import pytest
 
-from models.errors import InputError, UnreachableError
-from transforms.editions import lease as lease_module
-from transforms.editions.lease import (
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions import lease as lease_module
+from stook.transforms.editions.lease import (
     LEASE,
     boot_id,
     holder,
@@ -23,9 +23,9 @@ from transforms.editions.lease import (
     process_numbers,
     started,
 )
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.signals import HALTED, ask_to_stop, asked_to_stop
-from transforms.store import Address, Version, exists, read_json, swap, write_json
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.signals import HALTED, ask_to_stop, asked_to_stop
+from stook.transforms.store import Address, Version, exists, read_json, swap, write_json
 
 RUNS = 8
 

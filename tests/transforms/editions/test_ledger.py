@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.errors import UnreachableError
-from transforms.editions.ledger import Begun, Ledger, ProductRecord, RemovedError, TileRecord
-from transforms.ground.grid import Tile
-from transforms.store import (
+from stook.models.errors import UnreachableError
+from stook.transforms.editions.ledger import Begun, Ledger, ProductRecord, RemovedError, TileRecord
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import (
     Address,
     ChangedError,
     fetched,
@@ -144,7 +144,7 @@ def test_the_compact_ledger_has_each_record_once_as_in_its_file(several: Ledger)
 
 
 def test_the_compact_ledger_of_many_tiles_is_in_few_pieces(home: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.editions.compaction.ROWS_PER_GROUP", 5)
+    monkeypatch.setattr("stook.transforms.editions.compaction.ROWS_PER_GROUP", 5)
     ledger = Ledger(home / "ledger")
     for column in range(6):
         ledger.commit(replace(RECORD, tile=f"32637_{column}_7"), None)
@@ -249,7 +249,7 @@ def test_a_record_replaced_within_a_tick_of_the_clock_makes_the_compact_one_stal
 def test_whatever_byte_of_a_compact_ledger_is_damaged_the_records_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transforms.editions.compaction.ROWS_PER_GROUP", 2)
+    monkeypatch.setattr("stook.transforms.editions.compaction.ROWS_PER_GROUP", 2)
     ledger = Ledger(tmp_path / "ledger")
     written = [replace(RECORD, tile=f"32637_12_{row}") for row in (345, 346, 347)]
     for record in written:
@@ -273,7 +273,7 @@ def test_what_is_no_compact_ledger_is_done_without(several: Ledger, content: byt
 def test_the_rest_of_a_compact_ledger_damaged_in_the_middle_is_read_from_the_records(
     several: Ledger, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transforms.editions.compaction.ROWS_PER_GROUP", 2)
+    monkeypatch.setattr("stook.transforms.editions.compaction.ROWS_PER_GROUP", 2)
     several.compact()
     before, content = list(several.records()), read_bytes(several.compacted) or b""
     table = pq.ParquetFile(fetched(several.compacted))

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.errors import UnreachableError
+from stook.models.errors import UnreachableError
+from stook.transforms.editions import map_store
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.store import Address, files_in, read_bytes, remove_folder, write_bytes
+from stook.transforms.values import NODATA
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions import map_store
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.store import Address, files_in, read_bytes, remove_folder, write_bytes
-from transforms.values import NODATA
 
 GRID = Grid(tile_px=500)
 NORTH, SOUTH = Zone(37, False), Zone(37, True)
@@ -49,8 +49,8 @@ def test_what_is_written_stands_at_its_place_on_the_ground(store: Address) -> No
 
 
 def test_the_store_knows_nothing_of_how_products_are_made() -> None:
-    makers = {"transforms.tiles.derived", "transforms.tiles.smoothing"}
-    asked = f"import sys, transforms.editions.map_store; print({makers} & sys.modules.keys())"
+    makers = {"stook.transforms.tiles.derived", "stook.transforms.tiles.smoothing"}
+    asked = f"import sys, stook.transforms.editions.map_store; print({makers} & sys.modules.keys())"
     found = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
     assert found.stdout == "set()\n"
 
@@ -70,7 +70,7 @@ def test_a_store_that_cannot_be_written_is_unreachable_and_names_itself(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("transforms.store.files.replacing", full)
+    monkeypatch.setattr("stook.transforms.store.files.replacing", full)
     monkeypatch.setattr("zarr.storage.FsspecStore.set", full)
     with pytest.raises(UnreachableError, match="output: cannot write .*No space left on device"):
         map_store.write_shard(array, (slice(0, 500), slice(0, 500)), np.zeros((500, 500), np.uint8))

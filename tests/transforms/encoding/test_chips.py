@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.presto import Presto, PrestoSize
-from models.specification import OutputSpecification
-from transforms.encoding.chips import ChipLayout, TileChips
-from transforms.ground.grid import Grid, Tile
+from stook.models.errors import InputError
+from stook.models.presto import Presto, PrestoSize
+from stook.models.specification import OutputSpecification
+from stook.transforms.encoding.chips import ChipLayout, TileChips
+from stook.transforms.ground.grid import Grid, Tile
 
 TILE = Tile.parse("32737_2500_49999")
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from models.resnet import ResNet, ResNetSize
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.cutting import Cutter, TileSeason
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.composite import Composite
-from transforms.imagery.season import Window
+from stook.models.resnet import ResNet, ResNetSize
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.cutting import Cutter, TileSeason
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.composite import Composite
+from stook.transforms.imagery.season import Window
 
 GRID, TILE = Grid(tile_px=16), Tile.parse("32637_3125_62500")
 PERIODS = Window(11, -1, 3).periods(2023)

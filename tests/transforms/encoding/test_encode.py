@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.encoder import Chips, Encoder
-from models.errors import TileError
-from models.inference import Embedder, first_batch
-from models.presto import Presto, PrestoSize
-from models.specification import Band, InputSpecification, OutputSpecification
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.cutting import TileSeason
-from transforms.encoding.encode import Features, encode
-from transforms.ground.cells import strips
-from transforms.ground.geodesy import latlon_at
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.composite import Composite
-from transforms.imagery.season import Window
+from stook.models.encoder import Chips, Encoder
+from stook.models.errors import TileError
+from stook.models.inference import Embedder, first_batch
+from stook.models.presto import Presto, PrestoSize
+from stook.models.specification import Band, InputSpecification, OutputSpecification
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.cutting import TileSeason
+from stook.transforms.encoding.encode import Features, encode
+from stook.transforms.ground.cells import strips
+from stook.transforms.ground.geodesy import latlon_at
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.composite import Composite
+from stook.transforms.imagery.season import Window
 
 ZONE_PX = 4_000  # the ground that the tests look at, from pixel (50000, 499960) eastwards and southwards
 WEST_PX, NORTH_PX = 50_000, 500_000

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.estimators.agreement import accuracy_at_points, agreement, design_for_areas, resolved
+from stook.transforms.estimators.design import Design, Stratum
 from tests.evidence import tigray
-from transforms.estimators.agreement import accuracy_at_points, agreement, design_for_areas, resolved
-from transforms.estimators.design import Design, Stratum
 
 CLASSES = ("Non-crop", "Crop")
 FIRST, SECOND = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.estimators.accuracy import Assessment, assessed, indicator, stratified
+from stook.transforms.estimators.change import changed
+from stook.transforms.estimators.design import Design, Stratum
+from stook.transforms.estimators.domain import domain_area
+from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.estimators.interval import REACH, Estimate, proportion
+from stook.transforms.estimators.shares import MappedRange, difference, domain_difference, regression, stringer
 from tests.evidence import olofsson
-from transforms.estimators.accuracy import Assessment, assessed, indicator, stratified
-from transforms.estimators.change import changed
-from transforms.estimators.design import Design, Stratum
-from transforms.estimators.domain import domain_area
-from transforms.estimators.error_matrix import NOT_MAPPED
-from transforms.estimators.interval import REACH, Estimate, proportion
-from transforms.estimators.shares import MappedRange, difference, domain_difference, regression, stringer
 
 NAMES = ("deforestation", "forest gain", "stable forest", "stable non-forest")
 

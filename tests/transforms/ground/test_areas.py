@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely import Polygon, box
 
+from stook.transforms.ground.areas import TileCoverage, owned_mask, pixel_areas, tile_areas, tile_totals
+from stook.transforms.ground.geodesy import WGS84, geodesic_area_m2
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.region import Region, read_region
+from stook.transforms.ground.unit import Unit
 from tests.transforms.conservation import relative_error, squares, worst_unit_error
-from transforms.ground.areas import TileCoverage, owned_mask, pixel_areas, tile_areas, tile_totals
-from transforms.ground.geodesy import WGS84, geodesic_area_m2
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.ground.region import Region, read_region
-from transforms.ground.unit import Unit
 
 GRID = Grid(100, 100)  # tiles of 10 km, as the 10 m grid's; coverage is exact at any pixel size
 BOUNDARIES = "data/boundaries/ne10m_adm1_ETH_TGO_RWA_KEN.geojson"

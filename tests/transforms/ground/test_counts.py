@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely import box
 
+from stook.transforms.ground.areas import TileCoverage, UnitCoverage
+from stook.transforms.ground.counts import cell_counts, cell_owners, in_zone
+from stook.transforms.ground.geodesy import geodesic_area_m2
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.region import Region
 from tests.transforms.ground.test_areas import polygons, region
-from transforms.ground.areas import TileCoverage, UnitCoverage
-from transforms.ground.counts import cell_counts, cell_owners, in_zone
-from transforms.ground.geodesy import geodesic_area_m2
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.ground.region import Region
 
 GRID = Grid(50, 200)
 CELL_M = 250

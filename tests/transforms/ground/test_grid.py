@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from models.errors import InputError
-from transforms.ground.grid import Grid, Tile, TileRange, Zone
+from stook.models.errors import InputError
+from stook.transforms.ground.grid import Grid, Tile, TileRange, Zone
 
 zones = st.builds(Zone, st.integers(1, 60), st.booleans())
 indices = st.integers(-5, 1100)

@@ -9,10 +9,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from transforms.ground.geodesy import to_lonlat
-from transforms.ground.grid import Zone
-from transforms.ground.polygons import polygons_of, read_vector, squares, whole_pixels, zones_of
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.polygons import polygons_of, read_vector, squares, whole_pixels, zones_of
 
 ZONE = Zone(37)
 LEFT, BOTTOM = 500_000, 1_000_000

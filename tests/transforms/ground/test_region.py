@@ -11,18 +11,18 @@ import pytest
 import shapely
 from shapely import MultiPolygon, Point, Polygon, box
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.ground.geodesy import geodesic_area_m2, project
+from stook.transforms.ground.grid import Grid, Zone
+from stook.transforms.ground.region import Region, read_region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.simulation.districts import districts
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.statistics.sums import places
+from stook.transforms.statistics.table import statistics
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.ground.geodesy import geodesic_area_m2, project
-from transforms.ground.grid import Grid, Zone
-from transforms.ground.region import Region, read_region
-from transforms.ground.unit import Unit
-from transforms.simulation.districts import districts
-from transforms.simulation.ground import Place
-from transforms.simulation.landscape import Landscape
-from transforms.statistics.sums import places
-from transforms.statistics.table import statistics
 
 TWO = [box(39.0, 13.0, 39.2, 13.2), box(39.2, 13.0, 39.4, 13.2)]
 GRID = Grid(100, 100)

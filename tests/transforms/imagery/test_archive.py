@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.imagery import archive as reading
+from stook.transforms.imagery import fetching
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, lonlat, noon
 from tests.transforms.imagery.faulty_server import FaultyServer, faulty, serve_api
-from transforms.imagery import archive as reading
-from transforms.imagery import fetching
-from transforms.imagery.catalog import search
-from transforms.imagery.sources import Source
 
 STAC = {"stac_version": "1.0.0", "description": ""}
 
@@ -174,7 +174,7 @@ def test_a_folder_or_a_pipe_is_no_catalogue(archive: Archive, tmp_path: Path) ->
 
 
 def test_more_scenes_than_can_be_held_are_refused(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.imagery.catalog.MOST_ITEMS", 1)
+    monkeypatch.setattr("stook.transforms.imagery.catalog.MOST_ITEMS", 1)
     assert "more than 1 scenes; map fewer units or months at a time" in refusal(archive.save())
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pystac
 import pytest
 
-from models.errors import InputError, UnreachableError
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.imagery.catalog import acquisition, missing_bands, search
+from stook.transforms.imagery.footprint import intersects
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import (
     EVERYWHERE,
     HASTY,
@@ -20,9 +23,6 @@ from tests.transforms.archive import (
     noon,
     served,
 )
-from transforms.imagery.catalog import acquisition, missing_bands, search
-from transforms.imagery.footprint import intersects
-from transforms.imagery.sources import Source
 
 
 @pytest.fixture

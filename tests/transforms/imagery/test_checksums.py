@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import InputError, StookError, TileError, UnreachableError
+from stook.models.errors import InputError, StookError, TileError, UnreachableError
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.checksums import checkable, wrong_checksum, wrong_size
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, faulty
 from tests.transforms.imagery.test_reading import NOISE, june, read
-from transforms.imagery.catalog import search
-from transforms.imagery.checksums import checkable, wrong_checksum, wrong_size
-from transforms.imagery.inputs import Inputs
-from transforms.imagery.sources import Source
 
 ABC = hashlib.sha256(b"abc").hexdigest()
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import InputError, StookError, TileError
+from stook.models.errors import InputError, StookError, TileError
+from stook.transforms.imagery import fetching
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.sources import Source
+from stook.transforms.store import address_of, write_bytes
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.test_reading import NOISE, june, read
-from transforms.imagery import fetching
-from transforms.imagery.catalog import search
-from transforms.imagery.sources import Source
-from transforms.store import address_of, write_bytes
 
 
 @pytest.fixture

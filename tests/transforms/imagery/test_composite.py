@@ -8,14 +8,14 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
-from models.errors import InputError, TileError
+from stook.models.errors import InputError, TileError
+from stook.transforms.imagery import reading as imagery
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.composite import Composite, CompositeSettings, composite
+from stook.transforms.imagery.inputs import Inputs
+from stook.transforms.imagery.season import Period, Window
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import CLOUD, EVERYWHERE, HASTY, PLACE, VEGETATION, Archive, lonlat, noon
-from transforms.imagery import reading as imagery
-from transforms.imagery.catalog import search
-from transforms.imagery.composite import Composite, CompositeSettings, composite
-from transforms.imagery.inputs import Inputs
-from transforms.imagery.season import Period, Window
-from transforms.imagery.sources import Source
 
 MONTHS = (Period.of_month(2019, 5), Period.of_month(2019, 6), Period.of_month(2019, 7))
 MAY, JUNE, JULY = 0, 1, 2
@@ -162,7 +162,7 @@ def test_strips_and_tiles_change_no_pixel(optical: Archive, monkeypatch: pytest.
 
 
 def test_more_observations_than_fit_the_count_are_capped(optical: Archive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("transforms.imagery.composite.MOST_OBSERVATIONS", 2)
+    monkeypatch.setattr("stook.transforms.imagery.composite.MOST_OBSERVATIONS", 2)
     for day in (1, 2, 3):
         optical.add(f"S2_{day}", noon(day), scene(1000))
     assert (composed({"sentinel2": optical.save()}, ("blue",)).clear_observations == 2).all()

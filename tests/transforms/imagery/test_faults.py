@@ -12,15 +12,15 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from models.errors import InputError, StookError, TileError, UnreachableError
+from stook.models.errors import InputError, StookError, TileError, UnreachableError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery import reading as imagery
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.reading import passes
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, FaultyServer, faulty, in_seconds, serve_api
-from transforms.backoff import BackOff
-from transforms.imagery import reading as imagery
-from transforms.imagery.catalog import search
-from transforms.imagery.reading import passes
-from transforms.imagery.season import Period
-from transforms.imagery.sources import Source
 
 QUICK = BackOff(attempts=3, first_wait_s=0.01, longest_wait_s=0.02, timeout_s=0.4)
 WIDE = GeoBox((400, 400), Affine(10, 0, 500_000, 0, -10, 5_600_000), "EPSG:32631")

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.imagery.season import Period
 from tests.transforms.archive import PLACE, Archive, lonlat, noon
-from transforms.imagery.freeze import find_inputs
-from transforms.imagery.season import Period
 
 JUNE = (Period.of_month(2019, 6),)
 

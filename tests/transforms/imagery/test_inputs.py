@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.inputs import ROWS_PER_GROUP, Inputs
 from tests.transforms.archive import EVERYWHERE, PLACE, YEAR_2019, Archive, lonlat, noon
-from transforms.imagery.catalog import search
-from transforms.imagery.inputs import ROWS_PER_GROUP, Inputs
 
 FAR = PLACE.translate_pix(10_000, 0)
 

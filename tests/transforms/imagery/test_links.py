@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import InputError, StookError, TileError
+from stook.models.errors import InputError, StookError, TileError
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.links import Reach, carries_secret
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, faulty, serve_api
 from tests.transforms.imagery.test_reading import NOISE, june, read
-from transforms.imagery.catalog import search
-from transforms.imagery.links import Reach, carries_secret
-from transforms.imagery.sources import Source
 
 VRT = """<VRTDataset rasterXSize="60" rasterYSize="60"><SRS>EPSG:32631</SRS>
 <GeoTransform>500000, 10, 0, 5600000, 0, -10</GeoTransform><VRTRasterBand dataType="UInt16" band="1"><SimpleSource>

@@ -11,11 +11,11 @@ from affine import Affine
 from pyproj import Transformer
 from shapely.geometry import box, mapping
 
-from models.errors import TileError
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.pictures import CellPictures, PictureSettings, cell_pictures, chip_box
-from transforms.imagery.season import Period
-from transforms.imagery.sources import Source
+from stook.models.errors import TileError
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.pictures import CellPictures, PictureSettings, cell_pictures, chip_box
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import Source
 
 EPSG = 32637
 LEFT, TOP = 500_000, 1_500_000  # a corner of tiles of 500 m

@@ -4,11 +4,11 @@ import numpy as np
 import planetary_computer
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.plausibility import check_plausible, implausible
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import CLOUD, EVERYWHERE, HASTY, PLACE, VEGETATION, YEAR_2019, Archive, lonlat, noon
-from transforms.imagery.catalog import search
-from transforms.imagery.plausibility import check_plausible, implausible
-from transforms.imagery.sources import Source
 
 NOISE = np.random.default_rng(1).integers(100, 3000, (60, 60))
 

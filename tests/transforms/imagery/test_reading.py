@@ -12,7 +12,15 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox, GeoboxTiles
 
-from models.errors import InputError, StookError, TileError, UnreachableError
+from stook.models.errors import InputError, StookError, TileError, UnreachableError
+from stook.transforms.backoff import BackOff
+from stook.transforms.imagery import reading as imagery
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.plausibility import check_plausible
+from stook.transforms.imagery.reading import passes, strips
+from stook.transforms.imagery.season import Period
+from stook.transforms.imagery.sources import Source
+from stook.transforms.simulation.catalogue import write_cog
 from tests.transforms.archive import (
     CLOUD,
     EVERYWHERE,
@@ -26,14 +34,6 @@ from tests.transforms.archive import (
     noon,
     served,
 )
-from transforms.backoff import BackOff
-from transforms.imagery import reading as imagery
-from transforms.imagery.catalog import search
-from transforms.imagery.plausibility import check_plausible
-from transforms.imagery.reading import passes, strips
-from transforms.imagery.season import Period
-from transforms.imagery.sources import Source
-from transforms.simulation.catalogue import write_cog
 
 JUNE = Period.of_month(2019, 6)
 NOISE = np.random.default_rng(1).integers(100, 3000, (60, 60))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.imagery.season import Period, Season, Window
+from stook.transforms.imagery.season import Period, Season, Window
 
 
 def test_a_window_that_starts_the_year_before_ends_in_the_harvest_year() -> None:

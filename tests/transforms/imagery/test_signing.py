@@ -9,12 +9,12 @@ import pytest
 from planetary_computer import sas
 from planetary_computer.settings import Settings
 
-from models.errors import UnreachableError
+from stook.models.errors import UnreachableError
+from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import PLACE, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, FaultyServer, faulty
 from tests.transforms.imagery.test_faults import QUICK, told
 from tests.transforms.imagery.test_reading import NOISE, june, read
-from transforms.imagery.sources import Source
 
 BAND = "B02.tif"  # blue, as the archive calls it
 OFFSET = 0.1

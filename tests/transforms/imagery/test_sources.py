@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import pystac
 import pytest
 
-from models.errors import InputError, TileError
-from transforms.imagery.sources import PROFILES, SENSOR_BANDS, Source, baseline_rank
+from stook.models.errors import InputError, TileError
+from stook.transforms.imagery.sources import PROFILES, SENSOR_BANDS, Source, baseline_rank
 
 
 def item(asset: str = "B02", fields: dict | None = None, **properties: object) -> pystac.Item:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
 
+from stook.transforms.amounts import Amounts
+from stook.transforms.imagery import reading
+from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.catalog import search
+from stook.transforms.imagery.reading import Resampling
+from stook.transforms.imagery.volume import Piece, PieceSample, bytes_in, grown, stated_bytes
 from tests.pipelines.small_season import write_in_blocks
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
-from transforms.amounts import Amounts
-from transforms.imagery import reading
-from transforms.imagery.asset import Asset
-from transforms.imagery.catalog import search
-from transforms.imagery.reading import Resampling
-from transforms.imagery.volume import Piece, PieceSample, bytes_in, grown, stated_bytes
 
 NEIGHBOUR = PLACE.to_crs("EPSG:32632")
 

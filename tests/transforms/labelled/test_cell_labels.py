@@ -12,10 +12,10 @@ import rasterio
 import shapely
 from affine import Affine
 
-from models.errors import InputError
-from transforms.ground.geodesy import to_lonlat
-from transforms.labelled.label_files import read_cell_labels
-from transforms.labelled.labels import Classes
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.labelled.label_files import read_cell_labels
+from stook.transforms.labelled.labels import Classes
 
 CLASSES = Classes((1,), (0,))
 EPSG = 32637

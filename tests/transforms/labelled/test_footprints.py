@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import shapely
 
-from models.errors import InputError
-from transforms.ground.grid import Grid
-from transforms.labelled.footprints import read_footprints
+from stook.models.errors import InputError
+from stook.transforms.ground.grid import Grid
+from stook.transforms.labelled.footprints import read_footprints
 
 EPSG = 32637
 LEFT, BOTTOM = 500_000, 1_500_000

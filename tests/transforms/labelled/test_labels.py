@@ -11,11 +11,11 @@ from affine import Affine
 from shapely.geometry import LineString, Point, box
 from shapely.geometry.base import BaseGeometry
 
-from models.errors import InputError
-from transforms.ground.grid import Grid, Zone
-from transforms.labelled.label_files import connected_equal, read_cell_labels, read_labels
-from transforms.labelled.labels import Classes
-from transforms.simulation.catalogue import write_cog
+from stook.models.errors import InputError
+from stook.transforms.ground.grid import Grid, Zone
+from stook.transforms.labelled.label_files import connected_equal, read_cell_labels, read_labels
+from stook.transforms.labelled.labels import Classes
+from stook.transforms.simulation.catalogue import write_cog
 
 CLASSES = Classes((11,), (13, 60))
 ORIGIN = (500_000.0, 1_000_000.0)
@@ -216,7 +216,7 @@ def test_a_polygon_across_a_meridian_is_labelled_in_both_zones_and_nowhere_twice
 def test_large_polygons_are_searched_strip_by_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write_polygons(tmp_path / "fields.gpkg", ("crop", box(3, 3, 197, 297)), ("grass", box(200, 0, 210, 10)))
     whole = read_labels(file, FIELDS, "kind").table
-    monkeypatch.setattr("transforms.ground.polygons.PIXELS_AT_ONCE", 50)
+    monkeypatch.setattr("stook.transforms.ground.polygons.PIXELS_AT_ONCE", 50)
     assert read_labels(file, FIELDS, "kind").table.equals(whole)
     assert whole["label"].sum() == 18 * 28
 

@@ -9,14 +9,14 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.seen import LATTICE_M, SeenGround
+from stook.models.errors import InputError
+from stook.models.seen import LATTICE_M, SeenGround
+from stook.transforms.ground.geodesy import project
+from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.squares import Squares
+from stook.transforms.labelled.seen_ground import on_seen_ground, touched
+from stook.transforms.labelled.splits import SplitSettings, divided
 from tests.transforms.labelled.test_splits import BLOCKS, cells, field, lonlat_of, parts
-from transforms.ground.geodesy import project
-from transforms.ground.grid import Zone
-from transforms.ground.squares import Squares
-from transforms.labelled.seen_ground import on_seen_ground, touched
-from transforms.labelled.splits import SplitSettings, divided
 
 places = st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 200_000)), min_size=1, max_size=8, unique=True)
 

@@ -10,11 +10,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from transforms.ground.geodesy import to_lonlat
-from transforms.ground.squares import Squares, components, gap_m, sharing_ground
-from transforms.labelled.labels import LabelledPixels
-from transforms.labelled.splits import SIDES, SplitSettings, divided
+from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import to_lonlat
+from stook.transforms.ground.squares import Squares, components, gap_m, sharing_ground
+from stook.transforms.labelled.labels import LabelledPixels
+from stook.transforms.labelled.splits import SIDES, SplitSettings, divided
 
 CELL_M = 100
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pyogrio
 import sdmx
 
-from transforms.reporting.observations import DIMENSIONS
+from stook.transforms.reporting.observations import DIMENSIONS
 
 NUMBERS = ("OBS_VALUE", "STANDARD_ERROR", "LOW", "HIGH", "INTERVAL_PERCENT", "PUBLISHED_VALUE", "THRESHOLD_PERCENT",
            "POINTS")  # fmt: skip

@@ -3,8 +3,17 @@
 import pandas as pd
 import pytest
 
-from transforms.reporting.columns import AREAS, ESTIMATES, MEANINGS, OBSERVATIONS, REVISIONS, SERIES, dictionary, kind
-from transforms.sampling.estimates import COLUMNS
+from stook.transforms.reporting.columns import (
+    AREAS,
+    ESTIMATES,
+    MEANINGS,
+    OBSERVATIONS,
+    REVISIONS,
+    SERIES,
+    dictionary,
+    kind,
+)
+from stook.transforms.sampling.estimates import COLUMNS
 
 
 def test_a_column_without_a_meaning_stops_the_report() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import shapely
 
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.reporting.comparability import Month, Pair, Seen, observation_reasons
-from transforms.reporting.series import judge_by_units
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.reporting.comparability import Month, Pair, Seen, observation_reasons
+from stook.transforms.reporting.series import judge_by_units
 
 WINDOW: tuple[Month, ...] = ((-1, 11), (-1, 12), (0, 1))
 

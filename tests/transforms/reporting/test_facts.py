@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import Forbidden
 
-from transforms.reporting.facts import simulated_in
-from transforms.store import Address, cloud, is_cloud, write_json
+from stook.transforms.reporting.facts import simulated_in
+from stook.transforms.store import Address, cloud, is_cloud, write_json
 
 
 def edition_of(catalog: str) -> Any:

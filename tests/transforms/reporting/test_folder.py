@@ -7,10 +7,10 @@ from threading import Barrier
 import pytest
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.reporting import folder as folders
-from transforms.reporting.folder import CONTENTS, replacing_folder, write_contents
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.reporting import folder as folders
+from stook.transforms.reporting.folder import CONTENTS, replacing_folder, write_contents
+from stook.transforms.store import (
     Address,
     ChangedError,
     address_of,

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from pyogrio.errors import DataSourceError
 
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.reporting.geometry import grounds, with_ground, write_with_ground
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.reporting.geometry import grounds, with_ground, write_with_ground
 
 WEST, EAST, ISLAND = shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1), shapely.box(5, 5, 6, 6)
 REGION = Region(
@@ -38,7 +38,7 @@ def test_a_disk_that_takes_nothing_is_told_as_such(tmp_path: Path, monkeypatch: 
     def full(*_: object, **__: object) -> None:
         raise DataSourceError("disk full")
 
-    monkeypatch.setattr("transforms.reporting.geometry.write_dataframe", full)
+    monkeypatch.setattr("stook.transforms.reporting.geometry.write_dataframe", full)
     table = with_ground(
         pd.DataFrame({"level": ["unit"], "id": ["w"], "product": ["cropland"]}), grounds(REGION, "here")
     )

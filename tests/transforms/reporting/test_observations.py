@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stook.transforms.imagery.season import Season
+from stook.transforms.reporting.columns import AREAS
+from stook.transforms.reporting.observations import area_codes, code_of, observations
+from stook.transforms.reporting.sdmx import write_observations
 from tests.transforms.reporting.reading import differing_in_sdmx
-from transforms.imagery.season import Season
-from transforms.reporting.columns import AREAS
-from transforms.reporting.observations import area_codes, code_of, observations
-from transforms.reporting.sdmx import write_observations
 
 
 @dataclass

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from shapely import Polygon, box
 
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.values import NODATA
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions.edition import Edition
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.values import NODATA
 
 GRID = Grid(100, 50)  # tiles of 5 km
 # Oblique borders, so that many pixels are on one; the meridian of 36° E cuts the first and the second.

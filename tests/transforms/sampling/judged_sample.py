@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Grid
+from stook.transforms.ground.region import Region
+from stook.transforms.sampling.answer_files import Form
+from stook.transforms.sampling.classes import CLASSES
+from stook.transforms.sampling.lookup import OUTSIDE, values_at
+from stook.transforms.sampling.map_figures import MapFigures
+from stook.transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum
+from stook.transforms.tiles.answers import WHOLE, covered_of, shares_in
+from stook.transforms.tiles.map_reader import MapReader
+from stook.transforms.values import NODATA, WIDE_NODATA
 from tests.transforms.sampling.published_place import Painter, publish_place
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.estimators.error_matrix import NOT_MAPPED
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Grid
-from transforms.ground.region import Region
-from transforms.sampling.answer_files import Form
-from transforms.sampling.classes import CLASSES
-from transforms.sampling.lookup import OUTSIDE, values_at
-from transforms.sampling.map_figures import MapFigures
-from transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum
-from transforms.tiles.answers import WHOLE, covered_of, shares_in
-from transforms.tiles.map_reader import MapReader
-from transforms.values import NODATA, WIDE_NODATA
 
 THRESHOLDS = {"cropland": 50}
 COUNTS = (100, 80, 40)  # points in other, cropland and not mapped

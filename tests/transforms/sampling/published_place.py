@@ -5,23 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from models.presto import Presto, PrestoSize
-from models.source import ModelSource
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import Plan, ProductPlan
-from transforms.editions.products import PRODUCTS
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.tile_records import done_record, failed_record
-from transforms.encoding.encodings import Encoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Grid, Tile
-from transforms.ground.region import Region
-from transforms.imagery.season import Season, Window
-from transforms.imagery.sources import Source
-from transforms.tiles.answers import class_image
-from transforms.values import NODATA
+from stook.models.presto import Presto, PrestoSize
+from stook.models.source import ModelSource
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.editions.plan import Plan, ProductPlan
+from stook.transforms.editions.products import PRODUCTS
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.tile_records import done_record, failed_record
+from stook.transforms.encoding.encodings import Encoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.ground.region import Region
+from stook.transforms.imagery.season import Season, Window
+from stook.transforms.imagery.sources import Source
+from stook.transforms.tiles.answers import class_image
+from stook.transforms.values import NODATA
 
 # What a tile is: percent and clear observations, uint8 [y, x] each; None for a tile that failed.
 Painter = Callable[[Tile, Grid], tuple[np.ndarray, np.ndarray] | None]

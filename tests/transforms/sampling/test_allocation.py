@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from transforms.sampling.allocation import Allocation, allocated, expected_error, size_for, weights_of
+from stook.models.errors import InputError
+from stook.transforms.sampling.allocation import Allocation, allocated, expected_error, size_for, weights_of
 
 # Section 5.1.1 of the paper: mapped shares and the user's accuracies that are expected.
 SHARES = np.array([0.020, 0.015, 0.320, 0.645])

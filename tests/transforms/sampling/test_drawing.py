@@ -11,19 +11,19 @@ from pyproj import Transformer
 from scipy.stats import chisquare, kstest
 from shapely import Polygon
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.areas import TileCoverage, UnitCoverage
+from stook.transforms.ground.grid import Tile, Zone
+from stook.transforms.ground.region import Part
+from stook.transforms.sampling import drawing
+from stook.transforms.sampling.drawing import drawn_points, places_in
+from stook.transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum
+from stook.transforms.sampling.strata import DividedMap, MeasuredStratum, measured_strata
+from stook.transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from stook.transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION
 from tests.transforms.sampling.test_strata import divided
-from transforms.editions.edition import Edition
-from transforms.ground.areas import TileCoverage, UnitCoverage
-from transforms.ground.grid import Tile, Zone
-from transforms.ground.region import Part
-from transforms.sampling import drawing
-from transforms.sampling.drawing import drawn_points, places_in
-from transforms.sampling.sample import DM2_PER_HA, Sample, SampleDesign, SampledStratum
-from transforms.sampling.strata import DividedMap, MeasuredStratum, measured_strata
-from transforms.statistics.sums import WHOLE_REGION, ledger_sums
-from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
 LEAST_P = 1e-4  # seeds are fixed: a right draw passes always, one off by some percent has p below 1e-10
 

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from models.errors import InputError
-from transforms.sampling import estimates
-from transforms.sampling.estimates import COLUMNS, Estimates, name_of
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.sampling import estimates
+from stook.transforms.sampling.estimates import COLUMNS, Estimates, name_of
+from stook.transforms.store import (
     Address,
     files_in,
     folders_in,

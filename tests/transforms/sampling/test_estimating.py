@@ -8,26 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.estimators.interval import Estimate
+from stook.transforms.ground.grid import Tile
+from stook.transforms.sampling import changing
+from stook.transforms.sampling.changing import change_table
+from stook.transforms.sampling.drawing import drawn_points
+from stook.transforms.sampling.estimate_rows import published, rounded_to
+from stook.transforms.sampling.estimates import COLUMNS
+from stook.transforms.sampling.estimating import Settings, estimate_table
+from stook.transforms.sampling.judged import Judged, left_out
+from stook.transforms.sampling.lookup import located
+from stook.transforms.sampling.map_figures import KnownPlace, MapFigures
+from stook.transforms.sampling.sample import DM2_PER_HA, Sample, SampledStratum
+from stook.transforms.sampling.strata import DividedMap, Division, measured_strata
+from stook.transforms.statistics.table import statistics
+from stook.transforms.tiles.map_reader import MapReader
 from tests.transforms.sampling.conftest import GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import COUNTS, THRESHOLDS, made_sample, publish_coverage, stratum_areas
 from tests.transforms.sampling.published_place import publish_place
-from transforms.editions.edition import Edition
-from transforms.estimators.interval import Estimate
-from transforms.ground.grid import Tile
-from transforms.sampling import changing
-from transforms.sampling.changing import change_table
-from transforms.sampling.drawing import drawn_points
-from transforms.sampling.estimate_rows import published, rounded_to
-from transforms.sampling.estimates import COLUMNS
-from transforms.sampling.estimating import Settings, estimate_table
-from transforms.sampling.judged import Judged, left_out
-from transforms.sampling.lookup import located
-from transforms.sampling.map_figures import KnownPlace, MapFigures
-from transforms.sampling.sample import DM2_PER_HA, Sample, SampledStratum
-from transforms.sampling.strata import DividedMap, Division, measured_strata
-from transforms.statistics.table import statistics
-from transforms.tiles.map_reader import MapReader
 
 WRONG = (
     0.1,

@@ -18,18 +18,16 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from models.errors import InputError, UnreachableError
-from tests.transforms.sampling.conftest import REGION
-from tests.transforms.sampling.test_strata import divided
-from transforms.editions.edition import Edition
-from transforms.ground.grid import Zone
-from transforms.sampling import files
-from transforms.sampling.drawing import drawn_points
-from transforms.sampling.files import INTERPRETERS_FILES, cells_of, sample_folder, write_points, write_sample
-from transforms.sampling.sample import KEY, SAMPLES, Sample, SampleDesign, SampledStratum, designs_in
-from transforms.sampling.strata import measured_strata
-from transforms.statistics.table import write_table
-from transforms.store import (
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.grid import Zone
+from stook.transforms.sampling import files
+from stook.transforms.sampling.drawing import drawn_points
+from stook.transforms.sampling.files import INTERPRETERS_FILES, cells_of, sample_folder, write_points, write_sample
+from stook.transforms.sampling.sample import KEY, SAMPLES, Sample, SampleDesign, SampledStratum, designs_in
+from stook.transforms.sampling.strata import measured_strata
+from stook.transforms.statistics.table import write_table
+from stook.transforms.store import (
     Address,
     files_in,
     folders_in,
@@ -41,6 +39,8 @@ from transforms.store import (
     write_bytes,
     write_json,
 )
+from tests.transforms.sampling.conftest import REGION
+from tests.transforms.sampling.test_strata import divided
 
 COUNTS = [25, 25, 25]
 WRITERS = 4

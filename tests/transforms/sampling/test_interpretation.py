@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import shapely
 
-from models.errors import InputError
-from transforms.sampling.answer_files import Form
-from transforms.sampling.files import cells_of
-from transforms.sampling.interpretation import Interpretation, interpreted
+from stook.models.errors import InputError
+from stook.transforms.sampling.answer_files import Form
+from stook.transforms.sampling.files import cells_of
+from stook.transforms.sampling.interpretation import Interpretation, interpreted
 
 CLASSES = ("other", "cropland")
 POINTS = pd.DataFrame({"point": [1, 2, 3, 4], "lon": [36.0, 36.1, 36.2, 36.3], "lat": [9.0, 9.1, 9.2, 9.3]})

@@ -8,14 +8,14 @@ import pytest
 import shapely
 from pyproj import Transformer
 
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.grid import Zone
+from stook.transforms.sampling import lookup
+from stook.transforms.sampling.lookup import OUTSIDE, located, shares_at, values_at
+from stook.transforms.tiles.map_reader import MapReader
+from stook.transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import places, publish_coverage
-from transforms.editions.edition import Edition
-from transforms.ground.grid import Zone
-from transforms.sampling import lookup
-from transforms.sampling.lookup import OUTSIDE, located, shares_at, values_at
-from transforms.tiles.map_reader import MapReader
-from transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 
 
 def painted_at(lon: float, lat: float) -> int:

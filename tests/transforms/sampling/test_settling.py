@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transforms.sampling.interpretation import Interpretation
-from transforms.sampling.settling import settled
+from stook.transforms.sampling.interpretation import Interpretation
+from stook.transforms.sampling.settling import settled
 
 CLASSES = ("other", "cropland")
 POINTS = pd.DataFrame({"point": [1, 2, 3, 4], "lon": [36.0, 36.1, 36.2, 36.3], "lat": [9.0, 9.1, 9.2, 9.3]})

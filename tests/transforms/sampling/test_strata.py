@@ -9,17 +9,17 @@ import rasterio
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Tile
+from stook.transforms.sampling import strata as strata_module
+from stook.transforms.sampling.codes import OUTSIDE, CodeRaster
+from stook.transforms.sampling.strata import NOT_MAPPED, DividedMap, Division, MeasuredStratum, measured_strata
+from stook.transforms.statistics.sums import WHOLE_REGION, ledger_sums
+from stook.transforms.tiles.map_reader import MapReader
+from stook.transforms.values import FAILED
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION
-from transforms.editions.edition import Edition
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Tile
-from transforms.sampling import strata as strata_module
-from transforms.sampling.codes import OUTSIDE, CodeRaster
-from transforms.sampling.strata import NOT_MAPPED, DividedMap, Division, MeasuredStratum, measured_strata
-from transforms.statistics.sums import WHOLE_REGION, ledger_sums
-from transforms.tiles.map_reader import MapReader
-from transforms.values import FAILED
 
 THRESHOLDS = {"cropland": 60}
 HA = 1_000_000

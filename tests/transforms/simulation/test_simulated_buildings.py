@@ -5,14 +5,14 @@ import rasterio
 import shapely
 from odc.geo.geobox import GeoBox
 
-from transforms.simulation.country import PLATEAU, Roof
-from transforms.simulation.coverage import Overlaps, reproject
-from transforms.simulation.ground import Cover, Place
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.scenes import View, block_mean
-from transforms.simulation.settlements import UNALIGNED, Houses, crowding
-from transforms.simulation.truth import BUILDING_CELL_M, building_share, cell_grid, write_footprints, write_truth
-from transforms.simulation.zones import zone_parts
+from stook.transforms.simulation.country import PLATEAU, Roof
+from stook.transforms.simulation.coverage import Overlaps, reproject
+from stook.transforms.simulation.ground import Cover, Place
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.scenes import View, block_mean
+from stook.transforms.simulation.settlements import UNALIGNED, Houses, crowding
+from stook.transforms.simulation.truth import BUILDING_CELL_M, building_share, cell_grid, write_footprints, write_truth
+from stook.transforms.simulation.zones import zone_parts
 
 PLACE = Place(width_m=1800, height_m=1600, seed=5)
 

@@ -9,19 +9,19 @@ from odc.geo.geom import Geometry
 from pyproj import Transformer
 from rasterio.warp import Resampling, reproject
 
-from transforms.simulation.campaign import STRIPS, WHOLE, Campaign
-from transforms.simulation.catalogue import CatalogueWriter
-from transforms.simulation.closeup import BRIGHTEST, GAMMA, positions
-from transforms.simulation.country import PLATEAU
-from transforms.simulation.ground import Cover, Crop, Place
-from transforms.simulation.heaps import HeapKind, Heaps
-from transforms.simulation.landscape import Landscape
-from transforms.simulation.phenology import Weather, harvest_day, materials, reflectance
-from transforms.simulation.pictures import write_pictures
-from transforms.simulation.scenes import View, block_mean
-from transforms.simulation.stamps import stamp
-from transforms.simulation.truth import OUTSIDE, PILE_CELL_M, cover_share, write_truth
-from transforms.simulation.zones import scene_grid, zone_parts
+from stook.transforms.simulation.campaign import STRIPS, WHOLE, Campaign
+from stook.transforms.simulation.catalogue import CatalogueWriter
+from stook.transforms.simulation.closeup import BRIGHTEST, GAMMA, positions
+from stook.transforms.simulation.country import PLATEAU
+from stook.transforms.simulation.ground import Cover, Crop, Place
+from stook.transforms.simulation.heaps import HeapKind, Heaps
+from stook.transforms.simulation.landscape import Landscape
+from stook.transforms.simulation.phenology import Weather, harvest_day, materials, reflectance
+from stook.transforms.simulation.pictures import write_pictures
+from stook.transforms.simulation.scenes import View, block_mean
+from stook.transforms.simulation.stamps import stamp
+from stook.transforms.simulation.truth import OUTSIDE, PILE_CELL_M, cover_share, write_truth
+from stook.transforms.simulation.zones import scene_grid, zone_parts
 
 PLACE = Place(width_m=1600, height_m=1500, seed=3)
 YEAR = 2023

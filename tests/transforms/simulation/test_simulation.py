@@ -9,16 +9,16 @@ import pytest
 import rasterio
 from pyproj import Transformer
 
-from transforms import simulation
-from transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
-from transforms.simulation.atmosphere import SceneClass
-from transforms.simulation.districts import districts, write_units
-from transforms.simulation.landscape import Cover, Landscape, Place
-from transforms.simulation.noise import fractal_noise, key_of, normal, uniform
-from transforms.simulation.phenology import OPTICAL_BANDS, Material, Weather
-from transforms.simulation.scenes import Revisit, View, block_mean, optical_scene, radar_scene, write_archive
-from transforms.simulation.truth import OUTSIDE, cover_share, labels, write_truth
-from transforms.simulation.zones import grid_code, scene_grid, zone_parts
+from stook.transforms import simulation
+from stook.transforms.simulation import SIMULATOR_VERSION, atmosphere, phenology
+from stook.transforms.simulation.atmosphere import SceneClass
+from stook.transforms.simulation.districts import districts, write_units
+from stook.transforms.simulation.landscape import Cover, Landscape, Place
+from stook.transforms.simulation.noise import fractal_noise, key_of, normal, uniform
+from stook.transforms.simulation.phenology import OPTICAL_BANDS, Material, Weather
+from stook.transforms.simulation.scenes import Revisit, View, block_mean, optical_scene, radar_scene, write_archive
+from stook.transforms.simulation.truth import OUTSIDE, cover_share, labels, write_truth
+from stook.transforms.simulation.zones import grid_code, scene_grid, zone_parts
 
 PLACE = Place(width_m=1600, height_m=1800, seed=3)
 YEAR = 2023

@@ -2,8 +2,8 @@
 
 import pytest
 
+from stook.transforms.editions.edition import Edition
 from tests.transforms.hand_made import invented, plan_of_all, two_zones, write_edition
-from transforms.editions.edition import Edition
 
 PLAN, REGION = plan_of_all(), two_zones()
 TILES = REGION.tiles(PLAN.grid)

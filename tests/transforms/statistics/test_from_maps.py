@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import open_layer, write_blank
+from stook.transforms.statistics import from_maps
+from stook.transforms.statistics.from_maps import map_sums, over_tiles
+from stook.transforms.statistics.map_table import statistics_from_maps
+from stook.transforms.statistics.sums import ledger_sums
+from stook.transforms.statistics.table import statistics
+from stook.transforms.tiles.map_reader import MapReader
 from tests.transforms.hand_made import THRESHOLDS
 from tests.transforms.statistics.conftest import PLAN, REGION, TILES
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import open_layer, write_blank
-from transforms.statistics import from_maps
-from transforms.statistics.from_maps import map_sums, over_tiles
-from transforms.statistics.map_table import statistics_from_maps
-from transforms.statistics.sums import ledger_sums
-from transforms.statistics.table import statistics
-from transforms.tiles.map_reader import MapReader
 
 
 def test_the_season_is_worth_comparing(edition: Edition) -> None:

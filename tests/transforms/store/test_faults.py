@@ -19,13 +19,13 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.storage.retry import DEFAULT_RETRY
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError, UnreachableError
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.lease import LEASE, holder
-from transforms.editions.season_folder import POINTER, SeasonFolder
-from transforms.ground.grid import Grid, Tile
-from transforms.store import (
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.lease import LEASE, holder
+from stook.transforms.editions.season_folder import POINTER, SeasonFolder
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.store import (
     Address,
     ChangedError,
     address_of,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import InputError
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.store import (
     SCRAP,
     Address,
     address_of,
@@ -146,7 +146,7 @@ def test_what_never_changes_is_fetched_once(home: Address, monkeypatch: pytest.M
     write_bytes(home / "inputs.parquet", b"scenes")
     copy = fetched(home / "inputs.parquet")
     assert copy.read_bytes() == b"scenes" and copy.name.endswith("inputs.parquet")
-    monkeypatch.setattr("transforms.store.cloud.download", None)
+    monkeypatch.setattr("stook.transforms.store.cloud.download", None)
     assert fetched(home / "inputs.parquet") == copy
 
 

@@ -5,8 +5,8 @@ from threading import Barrier
 
 import pytest
 
-from transforms.store import Address, ChangedError, Version, files_in, read_bytes, read_versioned, remove, swap
-from transforms.store.swapping import LOCK
+from stook.transforms.store import Address, ChangedError, Version, files_in, read_bytes, read_versioned, remove, swap
+from stook.transforms.store.swapping import LOCK
 
 WRITERS = 8
 

@@ -8,7 +8,7 @@ from threading import Condition, Thread, current_thread
 import pytest
 from upath.implementations.cloud import GCSPath
 
-from transforms.store import ChangedError, cloud, upload_whole, uploading, write_json
+from stook.transforms.store import ChangedError, cloud, upload_whole, uploading, write_json
 
 FOLDER = GCSPath("gs://simulated/one")
 LAST = "last.json"

@@ -12,8 +12,8 @@ from threading import Barrier
 import pytest
 from upath.implementations.cloud import GCSPath
 
-from models.errors import InputError
-from transforms.store import (
+from stook.models.errors import InputError
+from stook.transforms.store import (
     Address,
     ChangedError,
     address_of,
@@ -89,7 +89,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.transforms.store.test_whole import write
-from transforms.store import address_of, cloud
+from stook.transforms.store import address_of, cloud
 upload, uploaded = cloud.upload, []
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

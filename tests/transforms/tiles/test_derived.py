@@ -13,32 +13,32 @@ import shapely
 from pyproj import Transformer
 from scipy import ndimage
 
-from models.errors import InputError, UnreachableError
-from models.resnet import ResNet, ResNetSize
+from stook.models.errors import InputError, UnreachableError
+from stook.models.resnet import ResNet, ResNetSize
+from stook.transforms.editions import map_store
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.farmed import LEGEND, farmed
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing, SmoothingRule
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.editions.tile_records import done_record, failed_record
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.encodings import Encoding, PictureEncoding
+from stook.transforms.ground.areas import TileCoverage
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.ground.region import Region
+from stook.transforms.ground.unit import Unit
+from stook.transforms.imagery.season import Window
+from stook.transforms.statistics.readings import explained
+from stook.transforms.statistics.table import statistics, write_statistics
+from stook.transforms.tiles import derive_tiles
+from stook.transforms.tiles.answers import class_image
+from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.tiles.derived import derived_classes
+from stook.transforms.tiles.due import due_derived
+from stook.transforms.tiles.smoothing import reach_cells, smoothed
+from stook.transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions import map_store
-from transforms.editions.edition import Edition
-from transforms.editions.farmed import LEGEND, farmed
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.editions.plan import FarmedRule, Plan, ProductPlan, Smoothing, SmoothingRule
-from transforms.editions.season_folder import SeasonFolder
-from transforms.editions.tile_records import done_record, failed_record
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.encodings import Encoding, PictureEncoding
-from transforms.ground.areas import TileCoverage
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.ground.region import Region
-from transforms.ground.unit import Unit
-from transforms.imagery.season import Window
-from transforms.statistics.readings import explained
-from transforms.statistics.table import statistics, write_statistics
-from transforms.tiles import derive_tiles
-from transforms.tiles.answers import class_image
-from transforms.tiles.derive_tiles import DeriveJob
-from transforms.tiles.derived import derived_classes
-from transforms.tiles.due import due_derived
-from transforms.tiles.smoothing import reach_cells, smoothed
-from transforms.values import FAILED, NO_IMAGERY, NODATA, TOO_FEW_OBSERVATIONS
 
 ZONE = Zone(37)
 WEST, NORTH = 500_000, 1_440_000  # of the landscape, which is one map whatever the tiles

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.editions.plan import Plan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.ground.grid import Tile
+from stook.transforms.store import write_bytes
+from stook.transforms.tiles.due import due_derived, due_tiles
+from stook.transforms.tiles.fingerprints import derived_fingerprint, made_inputs
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.tiles.test_derived import FARMED, SMOOTHING, plan_with
-from transforms.editions.edition import Edition
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.editions.plan import Plan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.ground.grid import Tile
-from transforms.store import write_bytes
-from transforms.tiles.due import due_derived, due_tiles
-from transforms.tiles.fingerprints import derived_fingerprint, made_inputs
 
 TILES = ["32637_1_1", "32637_1_2"]
 DONE = TileRecord(TILES[0], {"cropland": ProductRecord("f" * 64, "done", {})}, 1, {}, "2026-01-01T00:00:00+00:00")

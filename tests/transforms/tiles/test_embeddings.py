@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
-from models.errors import TileError
-from models.source import ModelSource
+from stook.models.errors import TileError
+from stook.models.source import ModelSource
+from stook.transforms.editions import map_store
+from stook.transforms.editions.plan import EMBEDDING, ProductPlan
+from stook.transforms.editions.season_folder import SeasonFolder
+from stook.transforms.encoding.chips import ChipLayout
+from stook.transforms.encoding.encode import Features
+from stook.transforms.encoding.encodings import Encoding, Quantisation, Storage
+from stook.transforms.ground import cells
+from stook.transforms.ground.cells import strips
+from stook.transforms.ground.grid import Grid, Tile
+from stook.transforms.imagery.season import Window
+from stook.transforms.tiles.embeddings import EmbeddingStore, pack, rounded, unpack
+from stook.transforms.values import NODATA
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions import map_store
-from transforms.editions.plan import EMBEDDING, ProductPlan
-from transforms.editions.season_folder import SeasonFolder
-from transforms.encoding.chips import ChipLayout
-from transforms.encoding.encode import Features
-from transforms.encoding.encodings import Encoding, Quantisation, Storage
-from transforms.ground import cells
-from transforms.ground.cells import strips
-from transforms.ground.grid import Grid, Tile
-from transforms.imagery.season import Window
-from transforms.tiles.embeddings import EmbeddingStore, pack, rounded, unpack
-from transforms.values import NODATA
 
 WIDTH = 6
 TILE_PX = 20

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from transforms.editions.ledger import ProductRecord, TileRecord
-from transforms.encoding.chips import ChipLayout, TileChips
-from transforms.ground.grid import Grid, Tile, Zone
-from transforms.tiles.forecast import fate, looked_at
+from stook.transforms.editions.ledger import ProductRecord, TileRecord
+from stook.transforms.encoding.chips import ChipLayout, TileChips
+from stook.transforms.ground.grid import Grid, Tile, Zone
+from stook.transforms.tiles.forecast import fate, looked_at
 
 TILES = [Tile(Zone(37), ix, 0) for ix in range(100)]
 

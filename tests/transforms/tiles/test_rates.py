@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.tiles.rates import Cost, Past, Rates, Speed, Work, duration
+from stook.transforms.tiles.rates import Cost, Past, Rates, Speed, Work, duration
 
 WORK = Work(tiles=10, assets={"composite": 100.0, "picture": 0.0}, pixels={"small": 1000.0})
 RATES = Rates("here", {"composite": Cost(0.5, 0.25)}, {"small": Cost(0.1, 0.15, 0.1)}, Cost(1.0, 0.5), start_s=3.0)

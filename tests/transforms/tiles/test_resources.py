@@ -6,14 +6,14 @@ from pathlib import Path
 import apache_beam as beam
 import torch
 
-from models.inference import Embedder
-from models.presto import Presto, PrestoSize
+from stook.models.inference import Embedder
+from stook.models.presto import Presto, PrestoSize
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.signals import Signals
+from stook.transforms.tiles.map_tiles import MapTiles
+from stook.transforms.tiles.materials import Machine
+from stook.transforms.tiles.resources import resource_hints, worker_memory
 from tests.transforms.editions.test_edition import make_plan
-from transforms.editions.edition import Edition
-from transforms.editions.signals import Signals
-from transforms.tiles.map_tiles import MapTiles
-from transforms.tiles.materials import Machine
-from transforms.tiles.resources import resource_hints, worker_memory
 
 
 def embedder(batch: int = 64) -> Embedder:

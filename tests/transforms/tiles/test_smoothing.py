@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from transforms.editions.plan import Smoothing, SmoothingRule
-from transforms.tiles.smoothing import majority, reach_cells, smoothed, specks
-from transforms.values import NODATA
+from stook.transforms.editions.plan import Smoothing, SmoothingRule
+from stook.transforms.tiles.smoothing import majority, reach_cells, smoothed, specks
+from stook.transforms.values import NODATA
 
 RULES = st.builds(SmoothingRule, st.integers(1, 100), st.sampled_from([1, 3, 5, 7]), st.integers(1, 9))
 NO_MAJORITY = {"threshold": 50, "majority_cells": 1}

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from gcsfs.retry import HttpError
 
-from models.errors import InputError, UnreachableError
-from transforms.editions.lease import process_exists
-from transforms.ground.grid import Tile
-from transforms.memory import MOST_PREFERRED, PREFERRED_BY
-from transforms.tiles.tile_job import TileSummary
-from transforms.tiles.workers import Work, Workers, told_exit
+from stook.models.errors import InputError, UnreachableError
+from stook.transforms.editions.lease import process_exists
+from stook.transforms.ground.grid import Tile
+from stook.transforms.memory import MOST_PREFERRED, PREFERRED_BY
+from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.workers import Work, Workers, told_exit
 
 ROOT = Path(__file__).resolve().parents[3]
 GOOD, FATAL, FAULTY = (Tile.parse(f"32637_1_{number}") for number in range(3))

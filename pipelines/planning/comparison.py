@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from models.errors import InputError
-from pipelines.configuration import MapConfiguration
-from pipelines.kind import MAPS, Kind
-from transforms.editions.edition import Edition
-from transforms.editions.run_summary import RunSummary
-from transforms.tiles.past import seconds_of
+from stook.models.errors import InputError
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.kind import MAPS, Kind
+from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.run_summary import RunSummary
+from stook.transforms.tiles.past import seconds_of
 
 COUNTED = ("scene_reads", "assets", "bytes_read", "chips", "pixels")
 NAMES = {"scene_reads": "scenes"}  # what the ledger calls it
@@ -55,7 +55,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def run_beside(config: MapConfiguration, year: int, file: Path, kind: Kind = MAPS) -> Comparison:
+def compare_with_run(config: MapConfiguration, year: int, file: Path, kind: Kind = MAPS) -> Comparison:
     """Hold a plan that was kept against the edition that was made since.
 
     Args:
@@ -70,9 +70,9 @@ def run_beside(config: MapConfiguration, year: int, file: Path, kind: Kind = MAP
     planned = read_plan(file)
     folder = kind.folder(config, year)
     if (planned["name"], planned["season"]) != (config.name, folder.season):
-        raise InputError(f"--beside {file}: is of {planned['name']} {planned['season']}, not of {folder.folder}")
+        raise InputError(f"--compare {file}: is of {planned['name']} {planned['season']}, not of {folder.folder}")
     if (of := planned.get("kind", MAPS.name)) != kind.name:
-        raise InputError(f"--beside {file}: is of {of}, not of {kind.name}; --embeddings tells which are meant")
+        raise InputError(f"--compare {file}: is of {of}, not of {kind.name}; --embeddings tells which are meant")
     made = [edition for edition in folder.editions() if edition.manifest["key"] == planned["key"]]
     meant = [edition for edition in made if edition.id == planned["continues"] or since(edition, planned["made"])]
     if not meant:
@@ -85,9 +85,9 @@ def read_plan(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"--beside {file}: is not what 'stook plan --json' prints ({error})") from error
+        raise InputError(f"--compare {file}: is not what 'stook plan --json' prints ({error})") from error
     if not isinstance(content, dict) or not {"key", "season", "made", "compute", *COUNTED} <= content.keys():
-        raise InputError(f"--beside {file}: is not what 'stook plan --json' prints")
+        raise InputError(f"--compare {file}: is not what 'stook plan --json' prints")
     return content
 
 
