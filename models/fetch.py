@@ -21,7 +21,6 @@ from stook.models.checkpoints import Checkpoint
 from stook.models.errors import InputError, UnreachableError
 from stook.models.weights import file_sha256, place, require_sha256
 
-MIRROR_VARIABLE = "STOOK_WEIGHTS_MIRROR"
 PIECE_BYTES = 1 << 20
 PASSING = (429, 500, 502, 503, 504)  # the server's state, not the request's fault: worth asking again
 WHOLE, PARTIAL, UNSATISFIABLE = 200, 206, 416

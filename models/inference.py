@@ -1,15 +1,13 @@
 """Run an encoder on the machine at hand: which device, how many chips at once, in what precision."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from stook.models.choices import Precision
 from stook.models.encoder import Chips, Encoder
 from stook.models.errors import TileError
-
-Precision = Literal["float32", "bfloat16"]
 
 # Numbers in the largest activation of a batch. CPUs lose by more: with 2**24, batches of 512, Presto and Galileo on
 # single pixels ran at 0.63 of the speed of batches of 64, which this gives. Wide encoders want a few chips at least. An

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stook.models.choices import Balance
 from stook.models.encoder import Encoder
 from stook.models.errors import InputError
 from stook.models.fine_tuning import LabelledChips, predict
@@ -15,7 +16,7 @@ from stook.models.heads import Calibration, Head
 from stook.models.measured import Measured, MeasuredClass, MeasuredQuantiles
 from stook.models.quantiles import Conformal, QuantileHead, quantile_loss
 from stook.models.tasks import ClassTask, QuantileTask
-from stook.models.training import HIDDEN_WIDTH, Balance, class_weights
+from stook.models.training import HIDDEN_WIDTH, class_weights
 
 SMALLEST_SCALE = 1e-6  # a feature that never varies is left as it is
 

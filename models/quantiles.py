@@ -8,24 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stook.models.errors import InputError
+from stook.models.choices import DEFAULT_QUANTILES, require_quantiles
 
-DEFAULT_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HIDDEN_WIDTH = 128
 # Of the mean's loss beside the quantiles'. The mean has layers of its own, whose steps do not depend on it (Adam), but
 # the epoch that is kept does: it has to be one in which the quantiles are good, whose loss is a tenth as large.
 MEAN_WEIGHT = 0.01
-
-
-def require_quantiles(quantiles: Sequence[float]) -> None:
-    """Raise InputError unless the quantiles rise within 0…1, are symmetric, and hold the median."""
-    rising = all(low < high for low, high in zip((0.0, *quantiles), (*quantiles, 1.0), strict=True))
-    symmetric = np.allclose(np.add(quantiles, quantiles[::-1]), 1.0)
-    if not rising or not symmetric or 0.5 not in quantiles:
-        raise InputError(
-            f"quantiles: {', '.join(map(str, quantiles))}; allowed are rising ones between 0 and 1, symmetric about "
-            "0.5 and with it, e.g. 0.05, 0.25, 0.5, 0.75, 0.95"
-        )
 
 
 class QuantileHead(nn.Module):

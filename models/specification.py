@@ -1,11 +1,13 @@
 """What an encoder expects of its input and what it gives. Nothing else scales, orders or resizes what it sees."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # How time is cut: calendar months; days 1 to 10, 11 to 20 and 21 to the end of each; the window in equal parts; or
 # calendar months of which only the mean is seen, each band's over the months that have it.
@@ -78,14 +80,14 @@ class InputSpecification:
         x = (values + shift) / divide
         if self.levels is None:
             return x
-        return torch.floor(x.clamp(0, 1) * (self.levels - 1)) / (self.levels - 1)
+        return (x.clamp(0, 1) * (self.levels - 1)).floor() / (self.levels - 1)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for ``bundle.json``."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "InputSpecification":
+    def from_json(cls, data: Mapping[str, Any]) -> InputSpecification:
         """The specification that ``as_json`` wrote."""
         return cls(**{**data, "bands": tuple(Band(**band) for band in data["bands"])})
 

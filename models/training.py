@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
+from stook.models.choices import Balance
 from stook.models.errors import InputError
 from stook.models.heads import Calibration, Head
 from stook.models.metrics import auc
@@ -24,7 +24,6 @@ MOST_FOLDS = 5
 Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the pixels that are fitted and of those that are checked."""
 
-Balance = Literal["none", "weights"]
 """What is done about a rare class: nothing, or both classes weigh the same however many pixels each has."""
 
 

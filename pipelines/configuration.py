@@ -1,11 +1,13 @@
 """The configuration of ``stook map``, ``embed``, ``export`` and the figures."""
 
-from typing import Self
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from stook.models.choices import Precision
 from stook.models.errors import InputError
-from stook.models.inference import Precision
 from stook.pipelines.figures.configuration import SampleSection
 from stook.pipelines.planning.machines import MachineSection
 from stook.pipelines.sections import (
@@ -18,9 +20,11 @@ from stook.pipelines.sections import (
     Section,
     WindowSection,
 )
-from stook.transforms.editions.plan import Combination, FarmedRule, Smoothing
-from stook.transforms.encoding.encodings import Storage
+from stook.transforms.choices import Combination, Storage
 from stook.transforms.ground.grid import Grid
+
+if TYPE_CHECKING:
+    from stook.transforms.editions.plan import FarmedRule, Smoothing
 
 
 class RegionSection(Section):
@@ -81,6 +85,8 @@ class SmoothingSection(Section):
 
     def smoothing(self, threshold: int) -> Smoothing:
         """As data."""
+        from stook.transforms.editions.plan import Smoothing
+
         return Smoothing(threshold, self.majority_px, self.minimum_mapping_unit_ha)
 
 
@@ -151,6 +157,8 @@ class ProductsSection(Section):
         """When a cell is farmed, if that is asked."""
         if self.farmed_cells is None or self.cropland is None or self.harvest_piles is None:
             return None
+        from stook.transforms.editions.plan import FarmedRule
+
         least = self.farmed_cells.least_cropland_percent
         return FarmedRule(self.cropland.threshold, least, self.harvest_piles.threshold)
 

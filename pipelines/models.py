@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
@@ -15,7 +14,7 @@ from rich.table import Table
 from stook.models.checkpoints import CHECKPOINTS, Checkpoint
 from stook.models.errors import InputError
 from stook.models.families import FAMILIES
-from stook.models.fetch import MIRROR_VARIABLE, Consent, fetch, offline_line
+from stook.models.fetch import Consent, fetch, offline_line
 from stook.models.fetch import Progress as ProgressCallback
 from stook.models.specification import InputSpecification, OutputSpecification
 from stook.models.weights import checkpoint_named, file_sha256, find, open_checkpoint, place, weights_dir
@@ -24,22 +23,9 @@ WIDTH = 150  # of tables; wider than a terminal is better than names that are cu
 SENSORS = {"sentinel1": "S1", "sentinel2": "S2", "rgb": "RGB"}
 UNITS = {"sentinel1": "dB", "sentinel2": "reflectance", "rgb": "brightness 0…1"}
 
-app = typer.Typer(help="List, fetch and check published encoders.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As 'stook models list' prints it.")]
-Folder = Annotated[
-    Path | None,
-    typer.Option("--weights-dir", help="Folder of weights; default: $STOOK_WEIGHTS, else ~/.cache/stook/weights."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output.")]
-AllowUnverified = Annotated[
-    bool, typer.Option("--allow-unverified", help="Take a file though nobody has recorded its hash.")
-]
-
-
-@app.command("list")
-def list_command(weights: Folder = None, as_json: AsJson = False) -> None:
-    """List every checkpoint that is known."""
+def print_list(weights: Path | None, as_json: bool) -> None:
+    """Print every checkpoint that is known."""
     folder = weights_dir(weights)
     if as_json:
         print(json.dumps([facts(checkpoint, folder) for checkpoint in CHECKPOINTS.values()], indent=2))
@@ -53,9 +39,8 @@ def list_command(weights: Folder = None, as_json: AsJson = False) -> None:
     Console(width=WIDTH).print(table)
 
 
-@app.command()
-def show(name: Name, weights: Folder = None, as_json: AsJson = False) -> None:
-    """Say everything about one checkpoint: input, output, sources, licence, citation."""
+def print_encoder(name: str, weights: Path | None, as_json: bool) -> None:
+    """Print all that is known of one checkpoint; raises InputError if it is unknown."""
     checkpoint, folder = checkpoint_named(name), weights_dir(weights)
     if as_json:
         print(json.dumps(facts(checkpoint, folder), indent=2))
@@ -88,20 +73,10 @@ def show(name: Name, weights: Folder = None, as_json: AsJson = False) -> None:
     Console(width=WIDTH).print(table)
 
 
-@app.command("fetch")
-def fetch_command(
-    name: Name,
-    weights: Folder = None,
-    mirror: Annotated[
-        str | None,
-        typer.Option(envvar=MIRROR_VARIABLE, help="A weights folder, or its address, asked instead of the authors."),
-    ] = None,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Say that you keep to a licence that is not free, or not known.")
-    ] = False,
-    allow_unverified: AllowUnverified = False,
+def run_fetch(
+    name: str, weights: Path | None, mirror: str | None, accept_licence: bool, allow_unverified: bool
 ) -> None:
-    """Download a checkpoint; a download that was cut is continued."""
+    """Download a checkpoint and print where it is, its licence and its citation; raises as ``fetch``."""
     checkpoint, folder = checkpoint_named(name), weights_dir(weights)
     consent = Consent(licence=accept_licence, unverified=allow_unverified)
     with progress_bar(name) as progress:
@@ -112,13 +87,8 @@ def fetch_command(
     print(f"licence: {checkpoint.licence} ({checkpoint.terms}); cite: {checkpoint.citation}")
 
 
-@app.command()
-def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One checkpoint; all that are present.")] = None,
-    weights: Folder = None,
-    allow_unverified: AllowUnverified = False,
-) -> None:
-    """Hash and open the checkpoints that are present; exit status 2 if one is wrong."""
+def run_verify(name: str | None, weights: Path | None, allow_unverified: bool) -> int:
+    """Hash and open the checkpoints that are present, or one; returns the exit status, 2 if a file is wrong."""
     folder = weights_dir(weights)
     if name is not None:
         find(name, folder)
@@ -133,8 +103,7 @@ def verify(
             wrong += 1
             print(f"{checkpoint.name}: WRONG: {error}")
     print(f"{folder}: {len(chosen)} of {len(CHECKPOINTS)} checkpoints present, {wrong} wrong")
-    if wrong:
-        raise typer.Exit(InputError.exit_status)
+    return InputError.exit_status if wrong else 0
 
 
 def examined(checkpoint: Checkpoint, path: Path, allow_unverified: bool) -> str:

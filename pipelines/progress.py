@@ -1,7 +1,6 @@
 """What a run tells while it works: a line that follows the ledger for people, JSON lines for schedulers."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -286,8 +285,3 @@ def rate_of(progress: Progress, task: TaskID, finished: int) -> str:
 def reporter(quiet: bool) -> Reporter:
     """JSON lines if ``quiet``, else sentences and a bar."""
     return JsonReporter() if quiet else TerminalReporter()
-
-
-def complain(text: str) -> None:
-    """Print one line to standard error."""
-    print(text, file=sys.stderr, flush=True)

@@ -1,32 +1,35 @@
 """What the configuration files of ``stook`` have in common, and one clear line for whatever is wrong in them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from stook.models.encoder import Encoder
 from stook.models.errors import InputError
-from stook.models.source import ModelSource
-from stook.models.weights import find, weights_dir
 from stook.pipelines.explain import explain
-from stook.transforms.backoff import BackOff
-from stook.transforms.encoding.encodings import PIXEL_M
+from stook.transforms.ground.grid import Grid
 from stook.transforms.imagery.season import Window
 from stook.transforms.imagery.sources import Source
-from stook.transforms.store import STORE_FAILURES, Address, address_of, is_cloud, read_bytes
+
+if TYPE_CHECKING:
+    from stook.models.encoder import Encoder
+    from stook.models.source import ModelSource
+    from stook.transforms.backoff import BackOff
+    from stook.transforms.store import Address
 
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:
     """An absolute location: URLs stay, relative paths are relative to the configuration file."""
     if "://" in value:
         return value
-    folder = address_of((info.context or {}).get("folder", "."))
-    if is_cloud(folder) and not Path(value).is_absolute():
-        return str(folder / value)
-    return str(Path(str(folder), value).resolve())
+    folder: Address = (info.context or {}).get("folder", Path())
+    if isinstance(folder, Path) or Path(value).is_absolute():
+        return str(Path(str(folder), value).resolve())
+    return str(folder / value)
 
 
 Location = Annotated[str, AfterValidator(beside_the_file)]
@@ -157,7 +160,7 @@ class UntrainedSection(Section):
             tuple(self.bands),
             scaling,
             self.chip_px,
-            self.resolution_m or PIXEL_M,
+            self.resolution_m or Grid().resolution_m,
             self.width,
             "month-mean" if self.composite == "months" else "part",
         )
@@ -186,6 +189,9 @@ class EncoderSection(Section):
 
     def source(self) -> ModelSource:
         """Where it is read from; raises InputError if a checkpoint is unknown or absent, or has no weights."""
+        from stook.models.source import ModelSource
+        from stook.models.weights import find, weights_dir
+
         if self.untrained is not None:
             raise InputError("encoder.untrained: has no weights; allowed here are name and bundle")
         if self.name is None:
@@ -226,12 +232,9 @@ class RunSection(Section):
 
     def backoff(self) -> BackOff:
         """How patiently archives are asked."""
+        from stook.transforms.backoff import BackOff
+
         return BackOff(self.attempts, timeout_s=self.timeout_s)
-
-
-def folder_of(address: Address) -> Address:
-    """What relative paths in a configuration file are relative to."""
-    return address.parent if is_cloud(address) else Path(str(address)).resolve().parent
 
 
 Schema = TypeVar("Schema", bound=Section)
@@ -243,13 +246,12 @@ def load(path: str | Path, schema: type[Schema]) -> Schema:
     Raises:
         InputError: One line: the file, the field, its value, what is allowed.
     """
-    address = address_of(path)
+    content, folder = _read(path)
+    if content is None:
+        raise InputError(f"{path}: the configuration file does not exist")
     try:
-        content = read_bytes(address)
-        if content is None:
-            raise InputError(f"{path}: the configuration file does not exist")
         data = yaml.safe_load(content.decode())
-    except (*STORE_FAILURES, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
@@ -258,6 +260,27 @@ def load(path: str | Path, schema: type[Schema]) -> Schema:
             f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}"
         )
     try:
-        return schema.model_validate(data, context={"folder": folder_of(address)})
+        return schema.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error, schema)}") from error
+
+
+def _read(path: str | Path) -> tuple[bytes | None, Address]:
+    """The bytes of a file, None where there is none, and the folder that its relative paths start from.
+
+    Clients of cloud storage take longer to import than all else that checking a configuration needs.
+    """
+    if "://" not in str(path):
+        try:
+            return Path(path).read_bytes(), Path(path).resolve().parent
+        except FileNotFoundError:
+            return None, Path()
+        except OSError as error:
+            raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
+    from stook.transforms.store import STORE_FAILURES, address_of, read_bytes
+
+    address = address_of(path)
+    try:
+        return read_bytes(address), address.parent
+    except STORE_FAILURES as error:
+        raise InputError(f"{path}: the configuration file cannot be read ({error})") from error

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.choices import Precision
 from stook.models.heads import Calibration
-from stook.models.inference import Embedder, Precision
+from stook.models.inference import Embedder
 from stook.models.measured import MeasuredClass
 from stook.models.tasks import ClassTask
 from stook.models.training import Choice, Samples, choose_strength, fit_calibration, fit_head, joined, logits

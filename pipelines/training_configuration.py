@@ -1,14 +1,14 @@
 """The configuration of ``stook train``."""
 
+from __future__ import annotations
+
 import datetime
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from stook.models.choices import DEFAULT_QUANTILES, Balance, require_quantiles
 from stook.models.errors import InputError
-from stook.models.fine_tuning import FineTuning
-from stook.models.quantiles import DEFAULT_QUANTILES, require_quantiles
-from stook.models.training import Balance
 from stook.pipelines.sections import (
     CompositeSection,
     EncoderSection,
@@ -19,8 +19,11 @@ from stook.pipelines.sections import (
     Section,
     WindowSection,
 )
-from stook.transforms.labelled.chips_of_cells import picture_grid
-from stook.transforms.labelled.splits import Grouping
+from stook.transforms.choices import Grouping
+from stook.transforms.ground.grid import picture_grid
+
+if TYPE_CHECKING:
+    from stook.models.fine_tuning import FineTuning
 
 ONLY_ON_CHIPS = ("fine_tuning", "split", "split_file")
 ONLY_ON_PIXELS = ("precisions", "calibrate", "strengths", "minimum_observations")
@@ -91,6 +94,8 @@ class FineTuningSection(Section):
 
     def settings(self, seed: int, light: float) -> FineTuning:
         """As data; ``light`` is how much brightness and contrast vary, see ``stook.models.augmentation.relit``."""
+        from stook.models.fine_tuning import FineTuning
+
         return FineTuning(
             epochs=self.epochs,
             patience=self.patience,

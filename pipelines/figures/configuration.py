@@ -5,8 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from stook.pipelines.sections import Location, Section
-from stook.transforms.estimators.agreement import Rule
-from stook.transforms.sampling.allocation import Allocation
+from stook.transforms.choices import Allocation, Rule
 
 SampledProduct = Literal["cropland", "cropland_smoothed", "harvest_piles", "farmed_cells", "building_coverage"]
 StrataBy = Literal["classes", "bands", "raster"]

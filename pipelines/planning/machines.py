@@ -1,9 +1,15 @@
 """Machines that an operator may run on, as the configuration names them: price, and speed as it was measured."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from stook.pipelines.sections import Section
-from stook.transforms.tiles.rates import Speed
+
+if TYPE_CHECKING:
+    from stook.transforms.tiles.rates import Speed
 
 
 class MachineSection(Section):
@@ -22,6 +28,8 @@ class MachineSection(Section):
 
     def speed(self) -> Speed:
         """As data."""
+        from stook.transforms.tiles.rates import Speed
+
         return Speed(self.tiles_in_flight, None, self.reading, self.encoding, self.machines)
 
     def cost(self, seconds: float) -> float:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.fine_tuning import FineTuning, LabelledChips, Loss, fine_tune, predict
-from stook.models.quantiles import DEFAULT_QUANTILES, HIDDEN_WIDTH, Conformal, QuantileHead, coverage, quantile_loss, r2
+from stook.models.quantiles import HIDDEN_WIDTH, Conformal, QuantileHead, coverage, quantile_loss, r2
 from stook.models.resnet import ResNet
 from stook.transforms.ground.squares import Squares
 from stook.transforms.labelled.chips_of_cells import PlacedChips

@@ -16,10 +16,10 @@ from odc.geo.geobox import GeoBox
 from scipy.stats import spearmanr
 
 from stook.models.bundle import Bundle, load_bundle
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.encoder import Chips
 from stook.models.inference import Embedder
 from stook.models.metrics import auc
-from stook.models.quantiles import DEFAULT_QUANTILES
 from stook.pipelines.demo.place import BUILDINGS_BUNDLE, WINDOW
 from stook.pipelines.sections import WindowSection
 from stook.transforms.encoding.cutting import mean_of

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from stook.models.quantiles import DEFAULT_QUANTILES
+from stook.models.choices import DEFAULT_QUANTILES
 from tests.evidence import zanzibar
 from tests.evidence.zanzibar import BLOCK_CELLS, FOLDER, FOLDS, TILE_M, Cells, cross_validated, divided, read_cells
 

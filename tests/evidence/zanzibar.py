@@ -28,10 +28,11 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.encoder import Chips
 from stook.models.fine_tuning import FineTuning, LabelledChips, fine_tune, predict
 from stook.models.metrics import Estimate, bootstrap
-from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, quantile_loss, r2
+from stook.models.quantiles import Conformal, QuantileHead, coverage, quantile_loss, r2
 from stook.models.resnet import ResNet, ResNetSize
 from stook.models.training import blocked_folds
 from stook.transforms.imagery.pictures import placed, sampled

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from stook.models.bundle import Bundle, Conditions, Provenance, load_bundle
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.encoder import Chips
 from stook.models.errors import InputError
 from stook.models.heads import Calibration, Head
 from stook.models.presto import Presto, PrestoSize
-from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from stook.models.quantiles import Conformal, QuantileHead
 from stook.models.seen import SeenGround
 from stook.models.tasks import ClassTask, QuantileTask
 

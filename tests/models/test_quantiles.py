@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.errors import InputError
-from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead, coverage, pinball, quantile_loss, r2
+from stook.models.quantiles import Conformal, QuantileHead, coverage, pinball, quantile_loss, r2
 
 
 def test_quantiles_cannot_cross_whatever_the_weights() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stook.transforms.encoding.encodings import Storage
+from stook.transforms.choices import Storage
 from tests.pipelines.embedded import TILES, stook_embed, with_vectors
 from tests.pipelines.small_season import SmallSeason, write_small_season
 

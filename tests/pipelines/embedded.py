@@ -2,8 +2,8 @@
 
 from stook.models.bundle import Conditions
 from stook.pipelines.season import embeddings_folder
+from stook.transforms.choices import Storage
 from stook.transforms.editions.edition import Edition
-from stook.transforms.encoding.encodings import Storage
 from tests.pipelines.command import Told, stook
 from tests.pipelines.small_season import SmallSeason
 

@@ -10,8 +10,9 @@ import torch
 import xarray as xr
 
 from stook.models.bundle import Bundle, Conditions, Provenance
+from stook.models.choices import DEFAULT_QUANTILES
 from stook.models.errors import InputError
-from stook.models.quantiles import DEFAULT_QUANTILES, Conformal, QuantileHead
+from stook.models.quantiles import Conformal, QuantileHead
 from stook.models.resnet import ResNet, ResNetSize
 from stook.models.tasks import QuantileTask
 from stook.transforms.editions.edition import Edition

@@ -17,8 +17,8 @@ from stook.pipelines import cli
 from stook.pipelines.opening import open_edition
 from stook.pipelines.progress import JsonReporter
 from stook.pipelines.season import embeddings_folder, plan_of, published_edition, region_of, season_folder
+from stook.transforms.choices import Storage
 from stook.transforms.editions.edition import Edition
-from stook.transforms.encoding.encodings import Storage
 from stook.transforms.tiles import from_composites
 from stook.transforms.tiles.embeddings import EmbeddingStore
 from stook.transforms.values import NODATA

@@ -5,11 +5,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
 from stook.models.source import ModelSource
+from stook.transforms.choices import Combination
 from stook.transforms.encoding.encodings import Encoding, PictureEncoding, Quantisation
 from stook.transforms.ground.grid import Grid
 from stook.transforms.imagery.season import Period, Season
@@ -17,7 +18,6 @@ from stook.transforms.imagery.sources import Source
 
 PROCESSING_VERSION = 6  # raised whenever the same inputs would give other pixels, or records of another form
 EMBEDDING = "embedding"  # feature vectors as a product of their own
-Combination = Literal["maximum", "mean"]
 M2_PER_HA = 10_000
 
 

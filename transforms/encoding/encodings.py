@@ -4,16 +4,16 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from stook.models.choices import Precision
 from stook.models.encoder import Encoder
 from stook.models.errors import InputError
 from stook.models.families import fingerprint
-from stook.models.inference import Precision
+from stook.transforms.choices import Storage
 from stook.transforms.encoding.chips import ChipLayout
 from stook.transforms.imagery.season import Period, Window
 from stook.transforms.imagery.sources import COMPOSITE_SENSORS, PICTURE_SENSORS
 
 PIXEL_M = 10
-Storage = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from stook.models.errors import InputError
+from stook.transforms.choices import Rule
 from stook.transforms.estimators.design import Design
 from stook.transforms.estimators.interval import REACH, Estimate
 
@@ -15,7 +15,6 @@ FEW_DISAGREEING = 5
 NEAR = 0.1  # shares of a cell that lie within this of each other are one answer: nobody tells 40 % from 45 % by eye
 KAPPA = "Cohen's kappa; large-sample standard error (Fleiss, Cohen and Everitt 1969), normal interval"
 
-Rule = Literal["leave_out", "majority", "first", "second", "third"]
 RULES: dict[Rule, str] = {
     "leave_out": "points on which the interpreters disagree are left out",
     "majority": "the class that more than half of those who answered gave holds; where none is, the point is left out",

@@ -5,19 +5,24 @@
 ('32637_55_149', (550000.0, 1490000.0, 560000.0, 1500000.0))
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-
-import shapely
-from odc.geo import CRS
-from odc.geo.geobox import GeoBox
-from odc.geo.geom import BoundingBox
+from typing import TYPE_CHECKING
 
 from stook.models.errors import InputError
 
+if TYPE_CHECKING:
+    import shapely
+    from odc.geo import CRS
+    from odc.geo.geobox import GeoBox
+    from odc.geo.geom import BoundingBox
+
 FALSE_NORTHING_M = 10_000_000  # of the southern zones: a tile size that divides it puts the equator on a tile edge
+MOST_TILE_M = 10_000  # of the tiles in which pictures of cells are read, as maps are
 SOUTHERNMOST, NORTHERNMOST = -80.0, 84.0  # latitudes at which UTM ends
 
 
@@ -44,7 +49,7 @@ class Zone:
             raise ValueError(f"UTM zone {self.number} does not exist: 1 to 60 do")
 
     @classmethod
-    def parse(cls, name: str) -> "Zone":
+    def parse(cls, name: str) -> Zone:
         """The zone that ``name`` wrote, such as ``"32637"``; raises ValueError for anything else."""
         match = re.fullmatch(r"32([67])(\d\d)", name)
         if match is None:
@@ -52,7 +57,7 @@ class Zone:
         return cls(int(match[2]), south=match[1] == "7")
 
     @classmethod
-    def at(cls, lon: float, lat: float) -> "Zone":
+    def at(cls, lon: float, lat: float) -> Zone:
         """The zone of a place in degrees; its western edge belongs to a zone, the equator to the north."""
         return cls(min(int((lon + 180) // 6) + 1, 60), south=lat < 0)
 
@@ -74,6 +79,8 @@ class Zone:
     @property
     def polygon(self) -> shapely.Polygon:
         """The ground of the zone, in degrees: its six-degree strip from the equator to 84° N or 80° S."""
+        import shapely
+
         west = self.central_meridian - 3.0
         south, north = (SOUTHERNMOST, 0.0) if self.south else (0.0, NORTHERNMOST)
         return shapely.box(west, south, west + 6.0, north)
@@ -93,7 +100,7 @@ class Tile:
         return f"{self.zone.name}_{self.ix}_{self.iy}"
 
     @classmethod
-    def parse(cls, name: str) -> "Tile":
+    def parse(cls, name: str) -> Tile:
         """The tile that ``name`` wrote; raises ValueError for anything else."""
         match = re.fullmatch(r"(\d{5})_(-?\d+)_(-?\d+)", name)
         if match is None:
@@ -138,6 +145,8 @@ class Grid:
 
     def bounds(self, tile: Tile) -> BoundingBox:
         """Left, bottom, right and top of the tile, metres of the zone's CRS."""
+        from odc.geo.geom import BoundingBox
+
         side = self.tile_m
         return BoundingBox(tile.ix * side, tile.iy * side, (tile.ix + 1) * side, (tile.iy + 1) * side, _crs(tile.zone))
 
@@ -158,7 +167,7 @@ class TileRange:
     iy1: int
 
     @classmethod
-    def of(cls, tiles: Iterable[Tile]) -> "TileRange":
+    def of(cls, tiles: Iterable[Tile]) -> TileRange:
         """The smallest range with all the tiles in it; raises ValueError unless they are of exactly one zone."""
         tiles = list(tiles)
         zones = {tile.zone for tile in tiles}
@@ -177,6 +186,9 @@ class TileRange:
 
     def geobox(self, grid: Grid) -> GeoBox:
         """The pixels of the whole array, north up."""
+        from odc.geo.geobox import GeoBox
+        from odc.geo.geom import BoundingBox
+
         rows, columns = self.shape
         return GeoBox.from_bbox(
             BoundingBox(self.ix0 * grid.tile_m, self.iy0 * grid.tile_m, self.ix1 * grid.tile_m, self.iy1 * grid.tile_m),
@@ -196,6 +208,19 @@ class TileRange:
         return slice(row, row + grid.tile_px), slice(column, column + grid.tile_px)
 
 
+def picture_grid(cell_m: float) -> Grid:
+    """Tiles of up to 10 km for cells; raises InputError if maps cannot have cells of that size."""
+    pixel_m = Grid().resolution_m
+    for count in range(int(MOST_TILE_M // cell_m), 0, -1):
+        if cell_m % pixel_m == 0 and FALSE_NORTHING_M % (cell_m * count) == 0:
+            return Grid(cell_m, count)
+    raise InputError(
+        f"training.cell_m: {cell_m:g}; allowed are multiples of {pixel_m:g} m that tiles are made of: 50, 100, 250, …"
+    )
+
+
 @lru_cache(maxsize=120)
 def _crs(zone: Zone) -> CRS:
+    from odc.geo import CRS
+
     return CRS(f"EPSG:{zone.epsg}")

@@ -9,8 +9,6 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
-from pystac.utils import make_absolute_href
-
 from stook.models.errors import InputError
 
 HTTP = ("http", "https")
@@ -36,6 +34,8 @@ def absolute(href: str, base: str) -> str:
     """The absolute form of a link in the document at ``base``."""
     scheme = scheme_of(base)
     if scheme not in REMOTE:
+        from pystac.utils import make_absolute_href
+
         return str(make_absolute_href(href, local_path(base)))
     if scheme_of(href):
         return href

@@ -4,16 +4,19 @@ Archives disagree with each other, and some with their own metadata, so scale, o
 profile chosen in the configuration and never blindly from an item. A new archive is a new row of ``PROFILES``.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
-
-import pystac
+from typing import TYPE_CHECKING, Any, Literal
 
 from stook.models.errors import InputError, TileError
 from stook.transforms.imagery.links import Reach, carries_secret
+
+if TYPE_CHECKING:
+    import pystac
 
 SCENE_CLASSIFICATION = "scl"
 VISIBLE_BANDS = ("blue", "green", "red")

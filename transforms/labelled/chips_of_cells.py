@@ -15,17 +15,15 @@ from stook.transforms.backoff import BackOff
 from stook.transforms.encoding.chips import ChipLayout
 from stook.transforms.encoding.cutting import Cutter
 from stook.transforms.ground.geodesy import lonlat_bounds, widened
-from stook.transforms.ground.grid import FALSE_NORTHING_M, Grid
+from stook.transforms.ground.grid import Grid, picture_grid
 from stook.transforms.ground.squares import Squares
 from stook.transforms.imagery.freeze import find_inputs
 from stook.transforms.imagery.pictures import CellPictures, PictureSettings, cell_pictures
 from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import Source
 from stook.transforms.labelled.features import SeasonReader
-from stook.transforms.labelled.labels import DAY, PIXEL_M, LabelledPixels
+from stook.transforms.labelled.labels import DAY, LabelledPixels
 from stook.transforms.values import NODATA
-
-TILE_M = 10_000  # of the tiles in which pictures are read: as maps are
 
 
 @dataclass(frozen=True)
@@ -142,16 +140,6 @@ def picture_chips(
                 if new.any():
                     gathered.take(part.chips, new, index_here[new])
     return gathered.placed(block_m)
-
-
-def picture_grid(cell_m: float) -> Grid:
-    """Tiles of up to 10 km for cells; raises InputError if maps cannot have cells of that size."""
-    for count in range(int(TILE_M // cell_m), 0, -1):
-        if cell_m % PIXEL_M == 0 and FALSE_NORTHING_M % (cell_m * count) == 0:
-            return Grid(cell_m, count)
-    raise InputError(
-        f"training.cell_m: {cell_m:g}; allowed are multiples of {PIXEL_M} m that tiles are made of: 50, 100, 250, …"
-    )
 
 
 def _by_day(days: pd.Series) -> Iterator[tuple[date, np.ndarray]]:

@@ -8,13 +8,13 @@ trained on: such ground may be fitted again, but never checks, calibrates or jud
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import shapely
 
 from stook.models.errors import InputError
 from stook.models.seen import SeenGround
+from stook.transforms.choices import Grouping
 from stook.transforms.ground.polygons import polygons_of, read_vector
 from stook.transforms.ground.squares import Squares, components, gap_m, sharing_ground
 from stook.transforms.labelled.seen_ground import on_seen_ground
@@ -25,7 +25,6 @@ NOWHERE = ""
 SPLIT_FIELD = "split"
 FEWEST_GROUPS = 6
 
-Grouping = Literal["blocks", "components"]
 TOO_FEW: dict[Grouping, tuple[str, str]] = {
     "blocks": ("training.block_m: the labels lie in {} blocks", "choose smaller blocks or more places"),
     "components": ("training.split: components: the chips make up {} pieces of ground", "choose blocks or more places"),

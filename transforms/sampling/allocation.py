@@ -4,13 +4,11 @@ Cochran 1977, chapter 5; Olofsson et al. 2014, section 5.1. W_h is a stratum's s
 deviation that is expected within it, n_h the number of its points; n all of them.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from stook.models.errors import InputError
+from stook.transforms.choices import Allocation
 
-Allocation = Literal["proportional", "equal", "neyman"]
 MOST_POINTS = 1_000_000
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stook.transforms.estimators.agreement import NEAR, Agreement, Resolved, Rule, agreement, resolved
+from stook.transforms.choices import Rule
+from stook.transforms.estimators.agreement import NEAR, Agreement, Resolved, agreement, resolved
 from stook.transforms.sampling.interpretation import Interpretation
 
 

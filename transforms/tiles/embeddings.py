@@ -10,12 +10,13 @@ import zarr
 from torch import Tensor
 
 from stook.models.errors import TileError
+from stook.transforms.choices import Storage
 from stook.transforms.editions import map_store
 from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from stook.transforms.editions.products import layers_of
 from stook.transforms.encoding.encode import Features, TileView
-from stook.transforms.encoding.encodings import Encoding, Quantisation, Storage
+from stook.transforms.encoding.encodings import Encoding, Quantisation
 from stook.transforms.ground.cells import strips
 from stook.transforms.ground.grid import Tile
 from stook.transforms.values import NODATA

@@ -15,9 +15,9 @@ from stook.pipelines import opening
 from stook.pipelines.kind import VECTORS
 from stook.pipelines.operations.editions import run_cancel
 from stook.pipelines.season import embeddings_folder, season_folder
+from stook.transforms.choices import Storage
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.editions.signals import asked_to_stop
-from stook.transforms.encoding.encodings import Storage
 from stook.transforms.tiles.quantisation import fit_quantisation
 from tests.pipelines.command import assert_same_maps, stook
 from tests.pipelines.embedded import TILES, stook_embed, vectors_of, with_vectors

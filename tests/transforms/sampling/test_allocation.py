@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stook.models.errors import InputError
-from stook.transforms.sampling.allocation import Allocation, allocated, expected_error, size_for, weights_of
+from stook.transforms.choices import Allocation
+from stook.transforms.sampling.allocation import allocated, expected_error, size_for, weights_of
 
 # Section 5.1.1 of the paper: mapped shares and the user's accuracies that are expected.
 SHARES = np.array([0.020, 0.015, 0.320, 0.645])

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from stook.models.errors import TileError
 from stook.models.source import ModelSource
+from stook.transforms.choices import Storage
 from stook.transforms.editions import map_store
 from stook.transforms.editions.plan import EMBEDDING, ProductPlan
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.encoding.chips import ChipLayout
 from stook.transforms.encoding.encode import Features
-from stook.transforms.encoding.encodings import Encoding, Quantisation, Storage
+from stook.transforms.encoding.encodings import Encoding, Quantisation
 from stook.transforms.ground import cells
 from stook.transforms.ground.cells import strips
 from stook.transforms.ground.grid import Grid, Tile
