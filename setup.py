@@ -12,7 +12,7 @@ setup(
     version=VERSION,
     description="Cropland, harvest-pile and building-coverage maps of large regions, with areas per district",
     license="Apache-2.0",
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11,<3.15",
     packages=find_packages(include=["stook", "stook.*"]),
     package_data={
         "stook": ["py.typed"],
@@ -67,6 +67,7 @@ setup(
             "types-PyYAML",
             "types-requests",
         ],
+        "docs": ["mkdocs-material>=9.8"],
     },
     entry_points={"console_scripts": ["stook = stook.pipelines.cli:main"]},
 )
