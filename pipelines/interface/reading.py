@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from numbers import Real
 from typing import Any
 
 import geopandas as gpd
@@ -55,7 +56,7 @@ def bounds_of(ground: object) -> tuple[float, float, float, float]:
         bounds = tuple(in_degrees(ground).total_bounds)
     elif isinstance(ground, BaseGeometry):
         bounds = ground.bounds
-    elif isinstance(ground, Sequence | np.ndarray) and len(ground) == 4:
+    elif isinstance(ground, Sequence | np.ndarray) and all(isinstance(each, Real) for each in ground):
         bounds = tuple(map(float, ground))
     else:
         raise InputError(f"ground: {type(ground).__name__}; allowed are (west, south, east, north) or a geometry")
