@@ -1,6 +1,6 @@
 """Nothing needs what only Linux has, and folders and files may have any name.
 
-What is promised of macOS and Windows stands in docs/map.md; here they are only imitated.
+docs/map.md says what is known of macOS and Windows; here they are only imitated.
 """
 
 import ast

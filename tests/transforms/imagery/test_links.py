@@ -11,7 +11,7 @@ import pytest
 
 from stook.models.errors import InputError, StookError, TileError
 from stook.transforms.imagery.catalog import search
-from stook.transforms.imagery.links import Reach, carries_secret, scheme_of
+from stook.transforms.imagery.links import Reach, carries_secret, path_of, scheme_of
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, faulty, serve_api
@@ -135,6 +135,18 @@ def test_a_file_of_a_catalogue_may_have_any_name(archive: Archive) -> None:
     path.rename(path.with_name("bleu #1 (50 %)?.tif"))
     source = linking(archive, "./bleu #1 (50 %)?.tif")
     np.testing.assert_allclose(read(source, june(source), "blue", PLACE)[0], NOISE * 1e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("href", "path"),
+    [
+        ("/été #1/10 %?.jp2", "/été #1/10 %?.jp2"),
+        ("file:///%C3%A9t%C3%A9%20%231/x.jp2", "/été #1/x.jp2"),
+        ("https://archive.example/x.jp2?sig=1#part", "/x.jp2"),
+    ],
+)
+def test_only_an_address_has_a_query(href: str, path: str) -> None:
+    assert path_of(href) == path
 
 
 @pytest.mark.parametrize("path", ["C:/maps/catalog.json", "c:\\maps\\catalog.json", "/maps/catalog.json", "maps.json"])
