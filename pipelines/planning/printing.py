@@ -16,7 +16,7 @@ WIDTH = 120
 def print_forecast(forecast: SeasonForecast, as_json: bool) -> None:
     """Print a plan, as JSON or as tables."""
     if as_json:
-        print(json.dumps(asdict(forecast), ensure_ascii=False))
+        print(json.dumps(asdict(forecast)))
         return
     console = Console(width=WIDTH, highlight=False)
     what = "feature vectors of " if forecast.kind == "embeddings" else ""
@@ -77,7 +77,7 @@ def print_comparison(comparison: Comparison, as_json: bool) -> None:
     """Print a plan and what came of it, as JSON or as a table."""
     if as_json:
         figures = [asdict(figure) | {"error_percent": figure.error_percent} for figure in comparison.figures]
-        print(json.dumps(asdict(comparison) | {"figures": figures}, ensure_ascii=False))
+        print(json.dumps(asdict(comparison) | {"figures": figures}))
         return
     table = Table(title=f"edition {comparison.edition}", title_justify="left", box=None)
     table.add_column("")

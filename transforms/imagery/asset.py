@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
@@ -21,7 +20,7 @@ from stook.transforms.backoff import BackOff, PassingError
 from stook.transforms.breaker import patiently
 from stook.transforms.imagery.checksums import CHECKSUM, verdict_on, wrong_checksum, wrong_size
 from stook.transforms.imagery.fetching import Fetcher
-from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, scheme_of
+from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, path_of, scheme_of
 from stook.transforms.imagery.signing import signed
 from stook.transforms.imagery.sources import SCENE_CLASSIFICATION, USE_INSTEAD, Source
 from stook.transforms.secrecy import keep_secrets
@@ -180,7 +179,7 @@ class Asset:
 
     @property
     def _driver(self) -> str:
-        return DRIVERS.get(Path(urlsplit(self.href).path).suffix.lower(), OTHERWISE)
+        return DRIVERS.get(Path(path_of(self.href)).suffix.lower(), OTHERWISE)
 
     def _options(self) -> dict[str, str]:
         """Of GDAL."""
