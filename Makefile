@@ -4,8 +4,9 @@
 VENV := $(or $(VIRTUAL_ENV),.venv)
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.stook-ready
+DOCS_READY := $(VENV)/.stook-docs-ready
 
-.PHONY: demo test lint bench evidence demo-bundle clean
+.PHONY: demo test lint docs bench evidence demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
@@ -17,6 +18,9 @@ lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(DOCS_READY)  ## The documentation as a website, in build/site; broken links are refused
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -W ignore::DeprecationWarning -m mkdocs build
 
 bench: $(READY)  ## Speed and memory
 	$(PYTHON) -m tests.evidence --only bench --print
@@ -35,4 +39,8 @@ $(READY): setup.py requirements.txt
 	test -x $(PYTHON) || python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --requirement requirements.txt
 	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DOCS_READY): requirements-docs.txt $(READY)
+	$(PYTHON) -m pip install --quiet --constraint requirements.txt --requirement requirements-docs.txt
 	touch $@
