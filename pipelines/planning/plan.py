@@ -144,7 +144,7 @@ def run_plan(
         year: Harvest year.
         provisional: See ``stook map``.
         refresh: See ``stook map``.
-        most: Tiles to look at; of more, so many are chosen by lot.
+        most: Sample at most this many tiles.
         machine: Name of one in the configuration; None for this one.
         no_reuse: See ``stook map``.
         kind: Whether maps are planned or feature vectors.

@@ -80,7 +80,7 @@ class Lease:
             return cls(path, mine, swap(path, _bytes(mine), version))
         except ChangedError:
             held = read_json(path) or {}
-            who = told(held) if held else "another run has just taken this season"
+            who = told(held) if held else "season just locked by another run"
             raise InputError(f"{folder}: {who}; wait for it, or stop it") from None
 
     @property
@@ -101,7 +101,7 @@ class Lease:
             except ChangedError:
                 raise UnreachableError(
                     f"{self.path.parent}: this run was silent for longer than its lease lasts, and another one has "
-                    "taken over; what is done is kept"
+                    "taken over; progress is saved"
                 ) from None
             self.content = content
 
@@ -146,8 +146,8 @@ def holder(folder: Address) -> dict[str, Any] | None:
 
 
 def told(lease: dict[str, Any]) -> str:
-    """Who holds a lease, in words."""
-    return f"a run holds this season since {lease['since']}: process {lease['pid']} on {lease['host']}"
+    """Who holds a lease, as a message."""
+    return f"season locked by pid {lease['pid']} on {lease['host']} since {lease['since']}"
 
 
 def is_alive(lease: dict[str, Any]) -> bool:

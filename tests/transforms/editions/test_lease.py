@@ -60,7 +60,7 @@ def long_ago() -> str:
 
 
 def test_a_second_run_is_told_who_holds_the_season(folder: SeasonFolder) -> None:
-    told = f"process {os.getpid()} on {socket.gethostname()}"
+    told = f"pid {os.getpid()} on {socket.gethostname()}"
     with folder.lease(), pytest.raises(InputError, match=told), folder.lease():
         pass
     with folder.lease():
@@ -85,7 +85,7 @@ def test_of_many_runs_that_begin_at_once_one_gets_it_and_each_other_is_told_of_t
 
     with ThreadPoolExecutor(RUNS) as pool:
         answers = list(pool.map(attempt, range(RUNS)))
-    runs = [answer for answer in answers if "a run holds this season since" not in answer]
+    runs = [answer for answer in answers if "season locked by pid" not in answer]
     assert runs == [read_json(folder.folder / LEASE)["run"]]
 
 
@@ -110,7 +110,7 @@ def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_lease(fol
     write_json(folder.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
     with folder.lease():
         assert read_json(folder.folder / LEASE)["started"] == started(os.getpid()) != "1"
-        with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+        with pytest.raises(InputError, match="season locked by pid"), folder.lease():
             pass
 
 
@@ -171,7 +171,7 @@ def test_a_run_that_slept_too_long_learns_that_another_has_taken_over(folder: Se
         write_json(folder.folder / LEASE, expired)
         with folder.lease() as taken:
             assert signals.superseded() and signals.stopping()
-            with pytest.raises(UnreachableError, match="another one has taken over; what is done is kept"):
+            with pytest.raises(UnreachableError, match="another one has taken over; progress is saved"):
                 slept.say()
             assert read_json(folder.folder / LEASE)["run"] == taken.run
         ended = read_json(folder.folder / LEASE)
@@ -198,7 +198,7 @@ def test_a_worker_that_met_a_store_that_is_down_stops_its_own_run_and_no_other(f
 def test_the_process_of_another_container_of_this_machine_is_not_looked_for_among_ours(folder: SeasonFolder) -> None:
     elsewhere = abandoned_lease(processes="pid:[1]")
     write_json(folder.folder / LEASE, elsewhere)
-    with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+    with pytest.raises(InputError, match="season locked by pid"), folder.lease():
         pass
     write_json(folder.folder / LEASE, elsewhere | {"pid": os.getpid(), "renewed": long_ago()})
     with folder.lease():
