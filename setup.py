@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-VERSION = re.search(r'^__version__ = "(.+)"$', Path("stook/__init__.py").read_text(), re.MULTILINE)[1]
+VERSION = re.search(r'^__version__ = "(.+)"$', Path("stook/__init__.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 setup(
     name="stook",
@@ -23,6 +23,7 @@ setup(
         "bottleneck>=1.6",
         "dask>=2026.8",
         "exactextract>=0.3",
+        "filelock>=4.2",
         "gcsfs>=2026.10",
         "geopandas>=1.2",
         "google-cloud-storage>=3.17",
@@ -31,6 +32,7 @@ setup(
         "odc-geo>=0.5",
         "pandas>=3.1",
         "planetary-computer>=1.0",
+        "psutil>=7.2",
         "pyarrow>=25",
         "pydantic>=2.14",
         "pyogrio>=0.13",
@@ -65,6 +67,7 @@ setup(
             "ruff",
             "sdmx1>=2.28",
             "types-PyYAML",
+            "types-psutil",
             "types-requests",
         ],
         "docs": ["mkdocs-material>=9.8"],

@@ -119,11 +119,11 @@ class Bundle:
             home.mkdir()
             (home / ENCODER_FILE).write_bytes(serialised(self.encoder.state_dict()))
             (home / HEAD_FILE).write_bytes(serialised(self.task.head.state_dict()))
-            (home / CARD_FILE).write_text(self.provenance.card)
-            (home / LICENCE_FILE).write_text(self.provenance.licence + "\n")
+            (home / CARD_FILE).write_bytes(self.provenance.card.encode())
+            (home / LICENCE_FILE).write_bytes(f"{self.provenance.licence}\n".encode())
             if self.provenance.seen is not None:
-                (home / SEEN_FILE).write_text(self.provenance.seen.as_json())
-            (home / MANIFEST).write_text(json.dumps(self._manifest(home), indent=2) + "\n")
+                (home / SEEN_FILE).write_bytes(self.provenance.seen.as_json().encode())
+            (home / MANIFEST).write_bytes(f"{json.dumps(self._manifest(home), indent=2)}\n".encode())
             if folder.exists():
                 shutil.move(folder, Path(scratch) / "replaced")
             home.rename(folder)
@@ -183,7 +183,7 @@ def load_bundle(folder: Path) -> Bundle:
         encoder_sha256=manifest["encoder_sha256"],
         licence=manifest["licence"],
         trained_on=manifest["trained_on"],
-        card=(folder / CARD_FILE).read_text(),
+        card=(folder / CARD_FILE).read_text(encoding="utf-8"),
         seen=_seen(folder, hashes.get(SEEN_FILE)),
     )
     return Bundle(encoder, task, conditions, provenance, loss, hashlib.sha256(raw).hexdigest())
@@ -195,6 +195,6 @@ def _seen(folder: Path, sha256: str | None) -> SeenGround | None:
         return None
     require_sha256(folder / SEEN_FILE, sha256)
     try:
-        return SeenGround.from_json((folder / SEEN_FILE).read_text())
+        return SeenGround.from_json((folder / SEEN_FILE).read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / SEEN_FILE}: not the seen ground of this version ({error!r})") from error

@@ -4,18 +4,17 @@ While a file is under way it is called ``<file>.part``; beside it, ``<file>.part
 what the server called that version, so that a part is never continued with another file.
 """
 
-import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 import tenacity
 import urllib3
+from filelock import FileLock
 
 from stook.models.checkpoints import Checkpoint
 from stook.models.errors import InputError, UnreachableError
@@ -120,7 +119,7 @@ def fetch(
     _require_consent(checkpoint, consent)
     path = place(checkpoint, folder)
     try:
-        with _alone(path):
+        with FileLock(path.with_name(f".{path.name}.lock")):  # of two who fetch the same file, the second waits
             if path.is_file():
                 if checkpoint.sha256 is not None:
                     require_sha256(path, checkpoint.sha256)
@@ -134,7 +133,7 @@ def fetch(
                     f"{checkpoint.name}: sha256 of what arrived is {sha256}, expected {checkpoint.sha256}; "
                     "it is damaged or another file, and was not kept"
                 )
-            with part.open("rb") as file:
+            with part.open("r+b") as file:  # Windows syncs only what may be written
                 os.fsync(file.fileno())
             part.replace(path)
             _discard(part)
@@ -166,15 +165,6 @@ def _require_consent(checkpoint: Checkpoint, consent: Consent) -> None:
         )
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until nobody else fetches the same file. The lock file stays: removing it would let two in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _obtain(
     checkpoint: Checkpoint, part: Path, folder: Path, mirror: str | None, progress: Progress, patience: Patience
 ) -> None:
@@ -204,7 +194,7 @@ def _download(url: str, part: Path, progress: Progress, timeout_s: float) -> Non
     """One attempt to make ``part`` complete, continuing what is there if it is of the same version."""
     label = _label_of(part)
     have = part.stat().st_size if part.exists() else 0
-    source, _, version = label.read_text().partition("\n") if label.exists() else ("", "", "")
+    source, _, version = label.read_text(encoding="utf-8").partition("\n") if label.exists() else ("", "", "")
     headers = {"Accept-Encoding": "identity"}  # so that sizes and ranges are those of the file
     if have and version and source == url:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
@@ -221,7 +211,7 @@ def _download(url: str, part: Path, progress: Progress, timeout_s: float) -> Non
                 raise _RefusedError(f"HTTP {answer.status_code}")
             start = have if answer.status_code == PARTIAL else 0
             if start == 0:
-                label.write_text(f"{url}\n{_version_of(answer)}")
+                label.write_text(f"{url}\n{_version_of(answer)}", encoding="utf-8")
             elif _version_of(answer) != version or not answer.headers.get("Content-Range", "").startswith(
                 f"bytes {have}-"
             ):

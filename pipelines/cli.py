@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,8 @@ def main() -> None:
     """Run the command; every failure ends in one line and its exit status."""
     # Libraries warn on import, of optional parts that nobody asked for; what matters to the user is in our own words.
     logging.basicConfig(level=logging.ERROR)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of Windows a pipe knows few letters, and no ≤
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers stop a run: as Ctrl-C does
     try:
         app(standalone_mode=True)

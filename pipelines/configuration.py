@@ -101,7 +101,7 @@ class ClassSection(ProductSection):
 class CroplandSection(ClassSection):
     """The map of cropland."""
 
-    smoothing: SmoothingSection | None = Field(None, description="Smooth the classes; absent, not at all.")
+    smoothing: SmoothingSection | None = Field(None, description="Smooth the classes. Omit for no smoothing.")
 
 
 class PilesSection(ClassSection):

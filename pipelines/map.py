@@ -73,11 +73,11 @@ def run_map(
         reporter: Told what happens.
         provisional: Whether the season need not be over.
         refresh: Whether the archives are searched again, for a successor of the edition that is there.
-        no_reuse: The same, and the successor takes over nothing.
+        no_reuse: Like ``refresh``, but reuse nothing.
 
     Raises:
         InputError: If the configuration or the inputs are wrong, or another run is at work on the edition.
-        UnreachableError: If an archive or the output does not answer; what is done is kept.
+        UnreachableError: If an archive or the output does not answer; progress is saved.
     """
     return run(config, year, MAPS, reporter, provisional, refresh, no_reuse)
 
@@ -95,7 +95,7 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter, kind: Kin
 
     Raises:
         InputError: If no edition is of this configuration, nothing failed, or as of ``run_map``.
-        UnreachableError: If an archive or the output does not answer; what is done is kept.
+        UnreachableError: If an archive or the output does not answer; progress is saved.
     """
     folder, region = kind.folder(config, year), region_of(config)
     plan = plan_of(config, year, region, True, kind.planned)
@@ -209,8 +209,8 @@ def nothing_to_do(folder: SeasonFolder, edition: Edition, config: MapConfigurati
     failed = failures(edition)
     reporter.say(
         "nothing_to_do",
-        f"{folder.title} is published as {edition.id}{', with failed tiles' if failed else ''}; a published "
-        "edition never changes, --refresh makes a successor",
+        f"{folder.title} is already published as {edition.id}{', with failed tiles' if failed else ''}; "
+        "use --refresh to create a new edition",
         season=folder.season,
         kind=folder.kind,
         edition=edition.id,
@@ -226,7 +226,7 @@ def fill(
     """Do what an open edition lacks, and publish it.
 
     Raises:
-        UnreachableError: If an archive or the output does not answer; what is done is kept.
+        UnreachableError: If an archive or the output does not answer; progress is saved.
         CancelledError: If somebody asked the run to stop.
     """
     lease.say(edition=edition.id)
@@ -313,7 +313,7 @@ def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Repor
         reporter.say(
             "not_published",
             f"not published: {share:.2%} of the area failed, publish.most_failed_share allows {most:.2%}; "
-            "mend the cause and run the same command again",
+            "fix the cause and rerun",
             edition=edition.id,
             failed_share=share,
         )

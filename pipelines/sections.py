@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -255,14 +255,27 @@ def load(path: str | Path, schema: type[Schema]) -> Schema:
         raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return checked(data, schema, folder, f"{path}: ")
+
+
+def checked(data: Any, schema: type[Schema], folder: Address | None = None, where: str = "") -> Schema:
+    """A configuration that is at hand as data, validated.
+
+    Args:
+        data: As YAML would hold it.
+        schema: Of the configuration.
+        folder: What relative paths start from; the working directory if None.
+        where: Begins the message of an error.
+
+    Raises:
+        InputError: One line: the field, its value, what is allowed.
+    """
     if not isinstance(data, Mapping):
-        raise InputError(
-            f"{path}: a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}"
-        )
+        raise InputError(f"{where}a configuration is a mapping of fields; allowed are {', '.join(schema.model_fields)}")
     try:
-        return schema.model_validate(data, context={"folder": folder})
+        return schema.model_validate(dict(data), context={"folder": folder or Path()})
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, schema)}") from error
+        raise InputError(f"{where}{explain(error, schema)}") from error
 
 
 def _read(path: str | Path) -> tuple[bytes | None, Address]:

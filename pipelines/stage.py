@@ -163,7 +163,7 @@ def alone(stage: TileStage, workers: Workers, edition: Edition, begun: Begun, ti
         if summary.outcome == "died":
             after = Begun(begun.attempts + 1)
             told = f"the worker died {after.attempts} times on this tile, last by {summary.reason}"
-            summary = stage.job().fail(tile, f"{told}, when nothing else was at work", after.attempts)
+            summary = stage.job().fail(tile, f"{told}, even when run alone", after.attempts)
         elif summary.outcome not in ("undecided", "fault"):
             after = None
     finally:
@@ -196,8 +196,8 @@ def noted(edition: Edition, died: Mapping[str, str], before: Mapping[str, Begun]
 def require_decided(edition: Edition, reasons: Sequence[str], undecided: bool = False) -> None:
     """Raise what ends a run: UnreachableError for the first of the reasons, CancelledError if it was asked to stop."""
     if reasons:
-        raise UnreachableError(f"{min(reasons)}; what is done is kept, run the same command again")
+        raise UnreachableError(f"{min(reasons)}; progress is saved; rerun to resume")
     if asked_to_stop(edition.folder.parent):
         raise CancelledError(f"{edition.folder}: stopped as asked by 'stook cancel'; the same command continues it")
     if undecided:
-        raise UnreachableError(f"{edition.folder}: another run has taken over; what is done is kept")
+        raise UnreachableError(f"{edition.folder}: another run has taken over; progress is saved")

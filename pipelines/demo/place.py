@@ -87,7 +87,7 @@ def write_place(
         "imagery": imagery_section(Path("archive") / catalog.name, pictures=True),
         "season": {"name": "main"},
         "products": {
-            name: {**section, "bundle": os.path.relpath(section["bundle"], folder)} if "bundle" in section else section
+            name: {**section, "bundle": seen_from(folder, section["bundle"])} if "bundle" in section else section
             for name, section in products.items()
         },
         "sample": SAMPLE,
@@ -95,5 +95,13 @@ def write_place(
         "output": "out",
     }
     text = "# Written by 'stook demo'. Everything here is simulated.\n" + yaml.safe_dump(configuration, sort_keys=False)
-    config.write_text(text)
+    config.write_text(text, encoding="utf-8")
     return DemoPlace(config, truth, footprints)
+
+
+def seen_from(folder: Path, path: str | Path) -> str:
+    """A path relative to a folder; as it is where it is on another drive, as Windows has them."""
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:
+        return str(path)

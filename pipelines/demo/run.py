@@ -34,7 +34,7 @@ from stook.transforms.reporting.export import export
 from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
 from stook.transforms.statistics.sums import places
-from stook.transforms.store import fetched
+from stook.transforms.store import fetched, json_bytes
 
 TILE_PX = 200
 GROWING_MONTHS = ("08", "09", "10")
@@ -54,7 +54,7 @@ def run_demo(folder: Path) -> dict[str, float]:
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise InputError(f"--folder {folder}: is not empty and not a demonstration's; name another")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text(json.dumps({"simulated": True}) + "\n")
+    (folder / MARKER).write_bytes(json_bytes({"simulated": True}))
     reporter.say("simulation_started", "simulating a landscape and a year of scenes (nothing here is real)")
     place = write_place(folder, Place(), TILE_PX, DEMO_PRODUCTS)
     config = load(place.config, MapConfiguration)
@@ -148,7 +148,7 @@ def clearest_scenes(archive: Path) -> list[Path]:
     """Folders of the scenes of the least cloudy day of the growing season, one per zone."""
     scenes: dict[str, list[tuple[float, Path]]] = {}
     for path in archive.glob("sentinel-2-l2a/*/*.json"):
-        properties = json.loads(path.read_text())["properties"]
+        properties = json.loads(path.read_bytes())["properties"]
         day = properties["datetime"][:10]
         if day[5:7] in GROWING_MONTHS:
             scenes.setdefault(day, []).append((properties["eo:cloud_cover"], path.parent))

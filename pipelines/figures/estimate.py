@@ -201,7 +201,7 @@ def describe_points(figures: MapFigures, section: SampleSection, answers: Sequen
     counts: Mapping[str, int] = {
         "points outside of the region": int((said == OUTSIDE).sum()),
         "points where nothing is mapped": int(((said != OUTSIDE) & (mapped == NOT_MAPPED)).sum()),
-        "points without an answer that holds": int(np.isnan(reference).sum()),
+        "points without a resolved label": int(np.isnan(reference).sum()),
     }
     print_settled(found)
     print_points(accuracy_at_points(mapped[usable], reference[usable].astype(int), classes), counts, section.product)

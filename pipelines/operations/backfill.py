@@ -142,7 +142,7 @@ def run_backfill(config: MapConfiguration, years: Sequence[int], options: Option
 
     Raises:
         InputError: If seasons cannot be mapped, told before anything is computed; or another run is at work on one.
-        UnreachableError: If an archive or the output does not answer; what is done is kept.
+        UnreachableError: If an archive or the output does not answer; progress is saved.
         CancelledError: If somebody asked the run of a season to stop.
     """
     report = reporter(quiet)

@@ -39,7 +39,7 @@ def print_states(states: list[EditionState | Opening], as_json: bool) -> None:
     if as_json:
         for state in states:
             complete = {"complete": state.complete} if isinstance(state, EditionState) else {}
-            print(json.dumps(asdict(state) | complete, ensure_ascii=False))
+            print(json.dumps(asdict(state) | complete))
         return
     Console(width=120).print(table_of(states))
     for state in states:

@@ -83,7 +83,7 @@ def compare_with_run(config: MapConfiguration, year: int, file: Path, kind: Kind
 def read_plan(file: Path) -> dict[str, Any]:
     """A plan that was kept; raises InputError if the file is none."""
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"--compare {file}: is not what 'stook plan --json' prints ({error})") from error
     if not isinstance(content, dict) or not {"key", "season", "made", "compute", *COUNTED} <= content.keys():

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from stook.models.errors import InputError
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.kind import MAPS, Kind
@@ -142,7 +144,7 @@ def run_plan(
         year: Harvest year.
         provisional: See ``stook map``.
         refresh: See ``stook map``.
-        most: Tiles to look at; of more, so many are chosen by lot.
+        most: Sample at most this many tiles.
         machine: Name of one in the configuration; None for this one.
         no_reuse: See ``stook map``.
         kind: Whether maps are planned or feature vectors.
@@ -286,7 +288,7 @@ def notes_of(plan: Plan, volume: Volume) -> tuple[str, ...]:
 
 def others_at_work() -> tuple[str, ...]:
     """That the machine is busy, so that rates measured now are uncertain."""
-    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    load, processors = psutil.getloadavg()[0], os.cpu_count() or 1
     if load <= processors:
         return ()
     return (f"this machine is busy (load {load:.1f}, {processors} processors): time measured now is uncertain",)

@@ -16,13 +16,13 @@ WIDTH = 120
 def print_forecast(forecast: SeasonForecast, as_json: bool) -> None:
     """Print a plan, as JSON or as tables."""
     if as_json:
-        print(json.dumps(asdict(forecast), ensure_ascii=False))
+        print(json.dumps(asdict(forecast)))
         return
     console = Console(width=WIDTH, highlight=False)
     what = "feature vectors of " if forecast.kind == "embeddings" else ""
     print(f"{forecast.name} {forecast.season}: {what}{forecast.tiles:,} tiles, {told_edition(forecast)}")
     if forecast.looked_at < forecast.tiles:
-        print(f"all figures are grown from {forecast.looked_at:,} tiles chosen by lot; ± is a standard error")
+        print(f"all figures are extrapolated from {forecast.looked_at:,} randomly sampled tiles; ± is a standard error")
     tiles = Table(box=None)
     tiles.add_column("tiles of")
     for heading in ("new", "to do again", "carried over", "unchanged"):
@@ -58,7 +58,7 @@ def rows_of(forecast: SeasonForecast) -> list[tuple[str, str, str]]:
     sizes += [f"headers of {known['opened']} files"] if known["opened"] else []
     disk = "not known" if forecast.disk_bytes is None else size(forecast.disk_bytes)
     kept = "disk for vectors" if forecast.kind == "embeddings" else "disk for maps"
-    waits = f"; what it waits for: {forecast.waits_for}" if forecast.waits_for else ""
+    waits = f"; bottleneck: {forecast.waits_for}" if forecast.waits_for else ""
     rows = [
         ("tiles to compute", number(forecast.compute), ""),
         ("scenes", f"{forecast.scenes:,}", f"read {number(forecast.scene_reads)} times, by tile"),
@@ -77,7 +77,7 @@ def print_comparison(comparison: Comparison, as_json: bool) -> None:
     """Print a plan and what came of it, as JSON or as a table."""
     if as_json:
         figures = [asdict(figure) | {"error_percent": figure.error_percent} for figure in comparison.figures]
-        print(json.dumps(asdict(comparison) | {"figures": figures}, ensure_ascii=False))
+        print(json.dumps(asdict(comparison) | {"figures": figures}))
         return
     table = Table(title=f"edition {comparison.edition}", title_justify="left", box=None)
     table.add_column("")

@@ -71,7 +71,7 @@ class Case:
         wrong = {
             f"exit status {seen.status}, not {self.status}": seen.status != self.status,
             f"nothing says {self.says!r}": not any(re.search(self.says, line) for line in told),
-            "a traceback": any("Traceback" in line or "a fault in Stook" in line for line in seen.lines),
+            "a traceback": any("Traceback" in line or "internal error" in line for line in seen.lines),
             f"{seen.left} is left, not {self.left}": seen.left != self.left,
             f"scraps: {seen.scraps}": bool(seen.scraps),
             "a token is told": any(SECRET in line for line in seen.lines),

@@ -232,7 +232,7 @@ CASES = (
     Case("read-only-output", "the output is read-only", read_only_output, 2,
          r"output: \S+: no permission to write in \S+/out, or it is read-only"),
     Case("full-disk", "the disk is full", full_disk, 4,
-         r"output: cannot write \S+: No space left on device; what is done is kept, run the same command", OPEN),
+         r"output: cannot write \S+: No space left on device; progress is saved; rerun", OPEN),
     Case("missing-picture", "harvest piles: a picture is missing", missing_picture, 3,
          r"^failed: \d+_\d+_\d+: HR_\w+: missing asset rgb \(", OPEN),
     Case("deeper-picture", "harvest piles: a picture has 16 bits, not the profile's 8", deeper_picture, 3,
@@ -275,7 +275,7 @@ small **simulated** season in each of these ways; … stands for its folder.
 
 Exit status 2: your configuration or input is wrong, nothing was run. 3: finished, with failed tiles. 4: an archive or
 the output could not be reached, nothing was decided. In the last two cases the edition stays open: mend the cause and
-run the same command again; what is done is kept. Published maps are never touched.
+rerun to resume; progress is saved. Published maps are never touched.
 
 | what is wrong | what you see | exit status | what is left |
 |---|---|---|---|

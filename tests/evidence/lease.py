@@ -28,7 +28,7 @@ from tests.pipelines.small_season import SmallSeason, write_small_season
 PAIRS = 50
 TILE_PX = 50
 PATIENCE_S = 120.0
-HELD = "a run holds this season since"
+HELD = "season locked by pid"
 
 
 def run_together(words: list[str], environment: dict[str, str], log: str, together: Any) -> None:

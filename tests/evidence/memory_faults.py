@@ -133,5 +133,5 @@ def too_little_memory(season: SmallSeason, stack: ExitStack) -> None:
 MEMORY_CASES = (
     Case("out-of-memory", "a tile needs more memory than the container has (`run.mode: processes`)",
          too_little_memory, 3, r"^failed: \d+_\d+_\d+: the worker died 3 times on this tile, last by signal 9 "
-         r"\(killed, possibly out of memory\), when nothing else was at work", OPEN),
+         r"\(killed, possibly out of memory\), even when run alone", OPEN),
 )  # fmt: skip

@@ -203,7 +203,7 @@ def test_an_embed_that_was_interrupted_goes_on_where_it_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(from_composites, "composite", one_only)
-        with pytest.raises(UnreachableError, match="the archive went away; what is done is kept"):
+        with pytest.raises(UnreachableError, match="the archive went away; progress is saved"):
             stook_embed(season)
     assert embeddings_folder(season.configuration, season.year).current() is None
     told = stook_embed(season)

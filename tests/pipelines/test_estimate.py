@@ -119,7 +119,7 @@ def test_two_interpreters_answers_become_hectares_with_an_interval(home: Path) -
         "overall accuracy",
         "producer's accuracy of other and cropland; place): strata are the classes of this very map",
         "Sample s-1, drawn from edition ",
-        "4 of 220 points have no answer that holds",
+        "4 of 220 points have no resolved label",
         "No estimate for unit 'Far': ",
     ):
         assert words in printed, printed

@@ -75,7 +75,7 @@ def test_a_run_that_an_archive_stopped_is_finished_once_it_answers(season: Small
     with ExitStack() as stack:
         server = served(season, stack, Fault("status", ONLY_TILES, status=503))
         status, text = terminal.run(words)
-        assert status == 4 and "what is done is kept" in text
+        assert status == 4 and "progress is saved" in text
         server.mend()
         status, text = terminal.run(words)
     assert status == 0, text
@@ -106,10 +106,10 @@ def test_a_fault_of_ours_is_told_as_one(
     def faulty(*_: object) -> None:
         raise ZeroDivisionError("in our own code")
 
-    monkeypatch.setattr(cli, "load", faulty)
+    monkeypatch.setattr("stook.pipelines.sections.load", faulty)
     status, text = terminal.run(["map", str(Path(season.config)), "--year", "2023"])
     assert status == 1
-    assert text.splitlines()[-1].startswith("stook: a fault in Stook: ZeroDivisionError('in our own code')")
+    assert text.splitlines()[-1].startswith("stook: internal error: ZeroDivisionError('in our own code')")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_bucket_that_does_not_answer_is_told_in_a_line_wherever_it_is_asked(
     status, text = terminal.run(["map", str(season.config), "--year", str(season.year)])
     assert status == 4 and outcome_of(failure) == "unreachable"
     [line] = text.splitlines()
-    assert line.startswith("stook: a bucket does not answer: ") and "backend" in line and "hidden" not in line
+    assert line.startswith("stook: Cloud Storage does not answer: ") and "backend" in line and "hidden" not in line
 
 
 def test_a_file_of_this_machine_that_is_absent_stays_a_fault_of_ours(
@@ -139,6 +139,6 @@ def test_a_file_of_this_machine_that_is_absent_stays_a_fault_of_ours(
     def faulty(*_: object) -> None:
         raise FileNotFoundError(2, "No such file", "ours")
 
-    monkeypatch.setattr(cli, "load", faulty)
+    monkeypatch.setattr("stook.pipelines.sections.load", faulty)
     status, text = terminal.run(["map", str(season.config), "--year", "2023"])
-    assert status == 1 and "a fault in Stook: FileNotFoundError" in text
+    assert status == 1 and "internal error: FileNotFoundError" in text

@@ -171,7 +171,7 @@ def test_an_edition_is_filled_by_one_run_continued_by_the_next_and_succeeded_by_
     (season.output / "current.json").unlink()
     folder = folder_of(season)
     [first] = folder.editions()
-    with folder.lease(), pytest.raises(InputError, match="a run holds this season since .*: process "):
+    with folder.lease(), pytest.raises(InputError, match="season locked by pid "):
         stook_map(season)
     told = stook_map(season)
     assert told.event("edition_continued")["edition"] == first.id

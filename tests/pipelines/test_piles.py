@@ -93,7 +93,7 @@ def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(ready: Sm
         item["assets"]["rgb"]["href"] = "http://127.0.0.1:9/rgb.tif"
         path.write_text(json.dumps(item))
     season.configure(run__attempts=1)
-    with pytest.raises(UnreachableError, match="what is done is kept"):
+    with pytest.raises(UnreachableError, match="progress is saved"):
         run(season)
     [edition] = SeasonFolder(season.output.parents[1], season.output.parent.name, season.output.name).editions()
     records = list(edition.ledger.records())

@@ -120,7 +120,7 @@ def test_some_tiles_stand_for_all_and_it_is_said(season: SmallSeason) -> None:
     assert part["pixels"]["error"] > 0 == whole["pixels"]["error"]
     assert abs(part["pixels"]["value"] - whole["pixels"]["value"]) < 5 * part["pixels"]["error"]
     told = stook("plan", season.config, "--year", season.year, "--max-tiles", 4).output
-    assert "grown from 4 tiles chosen by lot" in told and "±" in told
+    assert "extrapolated from 4 randomly sampled tiles" in told and "±" in told
 
 
 def test_time_and_cost_on_a_machine_are_at_the_measured_speed(season: SmallSeason) -> None:

@@ -96,7 +96,7 @@ def test_a_suspect_that_succeeds_alone_is_one_no_more(edition: Edition) -> None:
 
 def test_a_suspect_that_dies_alone_is_given_up_and_remembered(edition: Edition) -> None:
     stage, _, summary = done_alone(edition, Begun(2), TileSummary(TILE.name, "died", reason="signal 9"))
-    cause = "the worker died 3 times on this tile, last by signal 9, when nothing else was at work"
+    cause = "the worker died 3 times on this tile, last by signal 9, even when run alone"
     assert summary.outcome == "failed" and stage.failed == [(TILE.name, cause, 3)]
     assert edition.ledger.begun() == {TILE.name: Begun(3)}
 
@@ -125,7 +125,7 @@ def test_a_suspect_with_which_whole_runs_died_is_given_up_without_another_try(ed
 
 def test_what_ends_a_run_is_told(edition: Edition) -> None:
     require_decided(edition, [])
-    with pytest.raises(UnreachableError, match="b is down; what is done is kept, run the same command again"):
+    with pytest.raises(UnreachableError, match="b is down; progress is saved; rerun to resume"):
         require_decided(edition, ["b is down"])
     with pytest.raises(UnreachableError, match="another run has taken over"):
         require_decided(edition, [], undecided=True)

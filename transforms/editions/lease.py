@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from stook.models.errors import InputError, UnreachableError
 from stook.transforms.repeating import repeating
 from stook.transforms.store import (
@@ -33,6 +35,7 @@ from stook.transforms.store import (
 LEASE = "lease.json"
 LEASE_LASTS = timedelta(seconds=60)  # clocks of machines that share a season may differ by what is left of it
 LEASE_RENEWED_EVERY_S = 15.0
+BOOT_ID, NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # only Linux has them
 
 
 @dataclass
@@ -77,7 +80,7 @@ class Lease:
             return cls(path, mine, swap(path, _bytes(mine), version))
         except ChangedError:
             held = read_json(path) or {}
-            who = told(held) if held else "another run has just taken this season"
+            who = told(held) if held else "season just locked by another run"
             raise InputError(f"{folder}: {who}; wait for it, or stop it") from None
 
     @property
@@ -98,7 +101,7 @@ class Lease:
             except ChangedError:
                 raise UnreachableError(
                     f"{self.path.parent}: this run was silent for longer than its lease lasts, and another one has "
-                    "taken over; what is done is kept"
+                    "taken over; progress is saved"
                 ) from None
             self.content = content
 
@@ -143,8 +146,8 @@ def holder(folder: Address) -> dict[str, Any] | None:
 
 
 def told(lease: dict[str, Any]) -> str:
-    """Who holds a lease, in words."""
-    return f"a run holds this season since {lease['since']}: process {lease['pid']} on {lease['host']}"
+    """Who holds a lease, as a message."""
+    return f"season locked by pid {lease['pid']} on {lease['host']} since {lease['since']}"
 
 
 def is_alive(lease: dict[str, Any]) -> bool:
@@ -153,22 +156,23 @@ def is_alive(lease: dict[str, Any]) -> bool:
         return False
     here = (socket.gethostname(), boot_id(), process_numbers())
     if (lease["host"], lease["boot"], lease.get("processes")) == here:  # else only its age tells
-        return process_exists(lease["pid"]) and lease.get("started", "") in ("", started(lease["pid"]))
+        starts = {lease.get("started", ""), started(lease["pid"])} - {""}
+        return len(starts) < 2 and process_exists(lease["pid"])
     return datetime.fromisoformat(lease["renewed"]) + LEASE_LASTS > datetime.now(UTC)
 
 
 def boot_id() -> str:
-    """Identifies this machine since it was started."""
+    """Identifies this machine since it was started; where the system does not say, ``started`` alone tells."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return socket.gethostname()
+        return ""
 
 
 def process_numbers() -> str:
     """Identifies the namespace that numbers of processes belong to: containers of one machine have each their own."""
     try:
-        return str(Path("/proc/self/ns/pid").readlink())
+        return str(NAMESPACE.readlink())
     except OSError:
         return ""
 
@@ -176,28 +180,24 @@ def process_numbers() -> str:
 def process_exists(pid: int) -> bool:
     """Whether a process of this machine has the number ``pid`` and is not dead, waiting for its parent to notice."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        pass  # it is another user's
-    return _stat(pid)[:1] not in (["Z"], ["X"])
+    except psutil.AccessDenied:
+        return True  # it is another user's
 
 
 def started(pid: int) -> str:
-    """When a process of this machine was started, in ticks since boot; empty where the system does not say.
+    """When a process of this machine was started, in seconds; empty where the system does not say.
 
-    Numbers are used again, in a restarted container the very same one; number and start together are not.
+    Numbers are used again, in a restarted container the very same one; number and start together are not. Linux keeps
+    the time since boot, other systems the date: what is kept stays the same when the clock is set.
     """
-    return "".join(_stat(pid)[19:20])
-
-
-def _stat(pid: int) -> list[str]:
-    """What the system says of a process, from field 3 of proc(5) on: its state; empty where it does not say."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+        date = psutil.Process(pid).create_time()
+    except psutil.Error:
+        return ""
+    return f"{date - psutil.boot_time() if psutil.LINUX else date:.2f}"
 
 
 def now() -> str:

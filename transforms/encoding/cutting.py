@@ -101,6 +101,17 @@ class Cutter:
         return gaps[bottom, right] - gaps[top, right] - gaps[bottom, left] + gaps[top, left] == 0
 
     @cached_property
+    def known(self) -> np.ndarray:
+        """Pixels of the composite that have a value of any band in any period, bool [y, x]."""
+        known = np.zeros(self.values.shape[2:], bool)
+        for period in self.values:
+            for band in self.bands[~self.hidden]:
+                known |= ~np.isnan(period[band])
+                if known.all():
+                    return known
+        return known
+
+    @cached_property
     def _gaps_north_west(self) -> np.ndarray:
         """Pixels north-west of each corner of the composite in which something is missing, int32 [y + 1, x + 1]."""
         missing = np.full(self.values.shape[2:], self.hidden.any())

@@ -13,7 +13,7 @@ from stook.models.errors import TileError
 from stook.models.inference import Embedder
 from stook.transforms.encoding.chips import ChipLayout
 from stook.transforms.encoding.cutting import Cutter, TileSeason
-from stook.transforms.ground.cells import strips
+from stook.transforms.ground.cells import cells_all, strips
 from stook.transforms.stopwatch import Stopwatch
 
 # One tile at a time on the accelerator, however many are being read: more would only divide it.
@@ -66,7 +66,7 @@ def encode(
     wanted: np.ndarray,
     absent: frozenset[str] = frozenset(),
 ) -> Iterator[Features]:
-    """Encode the wanted cells of a tile; where too much is missing for the encoder, a cell gets no vector.
+    """Encode the wanted cells of a tile; where nothing is known, or too little for the encoder, a cell gets no vector.
 
     Args:
         embedder: The encoder on its device.
@@ -82,6 +82,7 @@ def encode(
         TileError: If the encoder answers with something that is not a number for what it saw whole.
     """
     cutter = Cutter(season, layout, embedder.encoder.specification, absent)
+    wanted = wanted & cells_all(season.inner(cutter.known), layout.cell_px)
     return _blended(embedder, layout, cutter, wanted) if layout.blended else _centred(embedder, cutter, wanted)
 
 

@@ -135,8 +135,8 @@ class Archive:
                 seen.update(children)
                 if children and (depth >= DEEPEST or len(seen) > MOST_CATALOGUES):
                     raise InputError(
-                        f"{catalog}: {href}: catalogues without end; allowed are {DEEPEST} within each other and "
-                        f"{MOST_CATALOGUES} in all"
+                        f"{catalog}: {href}: nesting exceeds {DEEPEST} levels or {MOST_CATALOGUES} "
+                        "catalogues; circular links?"
                     )
                 pending += [(child, inside, depth + 1) for child in dict.fromkeys(children)]
         if self.source.collection not in collections:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
@@ -21,9 +20,9 @@ from stook.transforms.backoff import BackOff, PassingError
 from stook.transforms.breaker import patiently
 from stook.transforms.imagery.checksums import CHECKSUM, verdict_on, wrong_checksum, wrong_size
 from stook.transforms.imagery.fetching import Fetcher
-from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, scheme_of
+from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, path_of, scheme_of
 from stook.transforms.imagery.signing import signed
-from stook.transforms.imagery.sources import SCENE_CLASSIFICATION, USE_INSTEAD, Source
+from stook.transforms.imagery.sources import SCENE_CLASSES, SCENE_CLASSIFICATION, USE_INSTEAD, Source
 from stook.transforms.secrecy import keep_secrets
 
 T = TypeVar("T")
@@ -110,8 +109,9 @@ class Asset:
     def calibrated(self, counts: np.ndarray, nodata: float | None) -> np.ndarray:
         """Physical values of stored ``counts``, same shape.
 
-        Scene classes stay uint8 with 0 for no data. All else becomes float32 with NaN for no data: reflectance
-        (1 = 100 %) or backscatter as linear power. No data is masked before the offset is added.
+        Scene classes stay uint8; the file's nodata, and numbers that are no class, become 0 (no data). All else becomes
+        float32 with NaN for no data: reflectance (1 = 100 %) or backscatter as linear power. No data is masked before
+        the offset is added.
 
         Args:
             counts: Pixels as stored.
@@ -119,7 +119,10 @@ class Asset:
                 measured, and in decibels exactly 0 is a fill value.
         """
         if self.band == SCENE_CLASSIFICATION:
-            return counts.astype("uint8", copy=False)
+            unknown = counts >= SCENE_CLASSES
+            if nodata is not None:
+                unknown |= counts == nodata
+            return np.where(unknown, 0, counts).astype("uint8")
         archive = self.source.archive
         values = counts.astype("float32")
         # Power of 0 and NaN fall out below; not looking for them here saves a pass over the pixels each.
@@ -180,7 +183,7 @@ class Asset:
 
     @property
     def _driver(self) -> str:
-        return DRIVERS.get(Path(urlsplit(self.href).path).suffix.lower(), OTHERWISE)
+        return DRIVERS.get(Path(path_of(self.href)).suffix.lower(), OTHERWISE)
 
     def _options(self) -> dict[str, str]:
         """Of GDAL."""

@@ -68,7 +68,8 @@ class Composite:
             where missing.
         bands: Names of the band axis, e.g. ``("vv", "vh", "blue", …)``.
         periods: The months of the period axis.
-        clear_observations: uint8 [y, x]: clear Sentinel-2 observations over the window, at most 254.
+        clear_observations: uint8 [y, x]: clear Sentinel-2 observations over the window, at most 254. An observation is
+            a pass whose class is clear and in which every band that is read has data.
         observed: bool [y, x]: whether any scene, clear or not, has data at the pixel.
     """
 
@@ -179,14 +180,20 @@ class _Tile:
     def _add_optical(self, step: _Step, stacks: Iterator[np.ndarray]) -> None:
         """Median of the clear pixels."""
         classes, unclear = self._mask(next(stacks))
-        self.observed[step.rows] |= (classes != NO_DATA_CLASS).any(axis=0)
-        self.clear_count[step.rows] += (~unclear).sum(axis=0, dtype="uint16")
-        for index, band in self._bands_of("sentinel2"):
+        bands = self._bands_of("sentinel2")
+        classified, clear = classes != NO_DATA_CLASS, ~unclear
+        if not bands:
+            self.observed[step.rows] |= classified.any(axis=0)
+        for index, band in bands:
             stack = next(stacks)
+            measured = np.isfinite(stack)
+            self.observed[step.rows] |= (classified & measured).any(axis=0)
+            clear &= measured
             np.copyto(stack, np.nan, where=unclear)
             if band in VISIBLE_BANDS:
                 _refuse_too_dark(stack, step.scenes, band, step.source)
             self.values[step.period, index, step.rows] = bottleneck.nanmedian(stack, axis=0)
+        self.clear_count[step.rows] += clear.sum(axis=0, dtype="uint16")
 
     def _add_radar(self, step: _Step, stacks: Iterator[np.ndarray]) -> None:
         """Mean power, in dB."""

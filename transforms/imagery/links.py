@@ -20,8 +20,9 @@ SECRET = re.compile(
 
 
 def scheme_of(href: str) -> str:
-    """The scheme in small letters; empty for a path."""
-    return urlsplit(href).scheme.lower()
+    """The scheme in small letters; empty for a path, also of a drive of Windows."""
+    scheme = urlsplit(href).scheme.lower()
+    return scheme if len(scheme) > 1 else ""
 
 
 def local_path(href: str) -> str:
@@ -30,14 +31,18 @@ def local_path(href: str) -> str:
     return url2pathname(parts.path) if parts.scheme.lower() == "file" else href
 
 
+def path_of(href: str) -> str:
+    """The path of a link: on this machine as it stands, of an address without what asks for a part of the file."""
+    return local_path(href) if scheme_of(href) in LOCAL else urlsplit(href).path
+
+
 def absolute(href: str, base: str) -> str:
-    """The absolute form of a link in the document at ``base``."""
+    """The absolute form of a link in the document at ``base``; a path on this machine may hold #, % and ? as it is."""
     scheme = scheme_of(base)
     if scheme not in REMOTE:
-        from pystac.utils import make_absolute_href
-
-        return str(make_absolute_href(href, local_path(base)))
-    if scheme_of(href):
+        folder = Path(local_path(base)).parent
+        return href if scheme_of(href) else os.path.abspath(folder / href)  # noqa: PTH100  resolves no symbolic links
+    if urlsplit(href).scheme:
         return href
     # urljoin knows the schemes of the web only.
     return scheme + urljoin("https" + base[len(scheme) :], href)[len("https") :]
@@ -90,7 +95,7 @@ class Reach:
         scheme = scheme_of(target)
         if scheme not in (*LOCAL, *REMOTE) or target.startswith("/vsi"):
             raise self._refusal(what, href, f"allowed are paths and {', '.join(REMOTE)}")
-        if secret := carries_secret(target):
+        if scheme in REMOTE and (secret := carries_secret(target)):
             raise self._refusal(what, href, f"it carries {secret}, which would be kept with the edition")
         if scheme in REMOTE:
             self.allow_host(target, what)

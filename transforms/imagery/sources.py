@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pystac
 
 SCENE_CLASSIFICATION = "scl"
+SCENE_CLASSES = 12  # 0…11, ESA; any other number is no class
 VISIBLE_BANDS = ("blue", "green", "red")
 REFLECTANCE_BANDS = (*VISIBLE_BANDS, "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
 BACKSCATTER_BANDS = ("vv", "vh")

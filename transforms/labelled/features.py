@@ -145,21 +145,7 @@ def labelled_features(
     Raises:
         InputError: If only one class is left where there is enough imagery.
     """
-    features = np.full((len(labels), width), np.nan, np.float32)
-    for tile, index, rows, columns in labels.by_tile(grid):
-        seen = view(tile)
-        place = rows // cell_px, columns // cell_px
-        enough = (seen.clear != NODATA) & (seen.clear >= minimum_observations)
-        labelled = np.zeros(enough.shape, bool)
-        labelled[place] = True
-        number = np.full(enough.shape, -1)
-        vectors = [np.full((1, width), np.nan, np.float32)]  # the last row, which -1 means: no vector
-        found = 0
-        for part in seen.features(labelled & enough):
-            number[part.rows, part.columns] = found + np.arange(len(part.rows))
-            vectors.insert(-1, part.vectors.numpy())
-            found += len(part.rows)
-        features[index] = np.concatenate(vectors)[number[place]]
+    features, _ = vectors_at(labels, view, grid, cell_px, width, minimum_observations)
     seen_pixels = np.isfinite(features[:, 0])
     table = labels.table[seen_pixels]
     if table["label"].nunique() < 2:
@@ -169,3 +155,36 @@ def labelled_features(
         )
     samples = Samples(features[seen_pixels], table["label"].to_numpy(bool), labels.blocks(block_m)[seen_pixels])
     return LabelledFeatures(samples, table["parcel"].to_numpy(), int((~seen_pixels).sum()))
+
+
+def vectors_at(
+    pixels: LabelledPixels,
+    view: Callable[[Tile], TileView],
+    grid: Grid,
+    cell_px: int,
+    width: int,
+    minimum_observations: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of pixels, float32 [pixel, width], and their clear observations, uint8 [pixel].
+
+    NaN and 255 where there is no imagery; NaN where there are too few observations or the encoder gives no answer.
+    Arguments as of ``labelled_features``.
+    """
+    features = np.full((len(pixels), width), np.nan, np.float32)
+    clear = np.full(len(pixels), NODATA, np.uint8)
+    for tile, index, rows, columns in pixels.by_tile(grid):
+        seen = view(tile)
+        place = rows // cell_px, columns // cell_px
+        enough = (seen.clear != NODATA) & (seen.clear >= minimum_observations)
+        wanted = np.zeros(enough.shape, bool)
+        wanted[place] = True
+        number = np.full(enough.shape, -1)
+        vectors = [np.full((1, width), np.nan, np.float32)]  # the last row, which -1 means: no vector
+        found = 0
+        for part in seen.features(wanted & enough):
+            number[part.rows, part.columns] = found + np.arange(len(part.rows))
+            vectors.insert(-1, part.vectors.numpy())
+            found += len(part.rows)
+        features[index] = np.concatenate(vectors)[number[place]]
+        clear[index] = seen.clear[place]
+    return features, clear

@@ -223,7 +223,7 @@ def _degrees(file: Path, known: pd.DataFrame) -> pd.DataFrame:
 
 def _on_grid(known: pd.DataFrame, side_m: float) -> pd.DataFrame:
     """The same with ``zone``, ``column`` and ``row`` of the pixels that places fall in, or that polygons hold whole."""
-    return _within(known, side_m) if "geometry" in known else _under(known, side_m)
+    return _within(known, side_m) if "geometry" in known else pixels_under(known, side_m)
 
 
 def _within(known: pd.DataFrame, side_m: float) -> pd.DataFrame:
@@ -237,8 +237,8 @@ def _within(known: pd.DataFrame, side_m: float) -> pd.DataFrame:
     return _with_middles(pd.concat(parts, ignore_index=True), side_m)
 
 
-def _under(known: pd.DataFrame, side_m: float) -> pd.DataFrame:
-    """The pixels that places fall in; each place in the zone that ``Zone.at`` says."""
+def pixels_under(known: pd.DataFrame, side_m: float) -> pd.DataFrame:
+    """A table of places (``lon``, ``lat``) with the pixels they fall in, each in the zone that ``Zone.at`` says."""
     numbers = ((known["lon"] + 180) // 6).astype(int).clip(0, 59) + 1
     south = known["lat"] < 0
     parts = []

@@ -179,7 +179,7 @@ def write_mosaic(parts: list[Path], path: Path, layer: Layer) -> list[Path]:
         views.append(view_path)
     with rasterio.open(parts[0]) as source:
         bands = source.count
-    path.write_text(mosaic_xml(views, (west, pixel, north), width, height, layer, bands))
+    path.write_bytes(mosaic_xml(views, (west, pixel, north), width, height, layer, bands).encode())
     return [*views, path]
 
 

@@ -92,7 +92,7 @@ def _exchange(one: Path, other: Path) -> None:
         swapped = ctypes.CDLL(None, use_errno=True).renameat2(
             _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE
         )
-    except (AttributeError, OSError):  # no such call in this system's library
+    except (AttributeError, OSError, TypeError):  # no such call in this system's library; Windows has no one library
         swapped = -1
     if swapped != 0:
         aside = one.with_name(f"{one.name}-replaced")

@@ -49,9 +49,9 @@ def write_report(
                 write_with_ground(ground, folder / f"{name}{suffix}")
         data = write_observations(observations(edition, areas, estimates), folder)
         words = dictionary(tables | {DATA_FILE.removesuffix(".csv"): data})
-        words.to_csv(folder / "dictionary.csv", index=False)
+        words.to_csv(folder / "dictionary.csv", index=False, lineterminator="\n")
         note = methods_note(edition, areas, estimates, vintage)
-        (folder / "methods.md").write_text(note, encoding="utf-8")
+        (folder / "methods.md").write_bytes(note.encode())
         write_contents(folder, {"edition": edition.id, "season": str(edition.plan.season), "vintage": vintage})
         written = names_below(folder)
     return [to / name for name in sorted(written)]
@@ -59,4 +59,4 @@ def write_report(
 
 def write_unrounded(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV with as many digits as it takes to read the same numbers back."""
-    table.to_csv(path, index=False)
+    table.to_csv(path, index=False, lineterminator="\n")

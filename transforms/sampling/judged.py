@@ -99,8 +99,8 @@ def require_answers(sample: Sample, answered: np.ndarray) -> None:
     for stratum, count in zip(sample.drawn.strata, counts, strict=True):
         if count < FEWEST_POINTS:
             raise InputError(
-                f"sample {sample.drawn.id}: {count:.0f} of {stratum.points} points in {stratum.name!r} have an answer "
-                f"that holds, at least {FEWEST_POINTS} are needed; the others are unanswered, or left out where "
+                f"sample {sample.drawn.id}: {count:.0f} of {stratum.points} points in {stratum.name!r} have a resolved "
+                f"label, at least {FEWEST_POINTS} are needed; the others are unanswered, or left out where "
                 "interpreters disagree (sample.answers.rule)"
             )
 
@@ -156,7 +156,7 @@ def left_out(sample: Sample, answered: np.ndarray) -> str:
 
     Args:
         sample: The sample.
-        answered: bool [point], whether a point has an answer that holds.
+        answered: bool [point], whether a point has a resolved label.
     """
     if answered.all():
         return ""
@@ -166,6 +166,6 @@ def left_out(sample: Sample, answered: np.ndarray) -> str:
     worst = [int(index) for index in np.argsort(-missing / np.maximum(drawn, 1), kind="stable") if missing[index]]
     told = [f"{missing[index]} of {drawn[index]} in {sample.drawn.strata[index].name!r}" for index in worst[:NAMED]]
     return (
-        f"{missing.sum()} of {len(answered)} points have no answer that holds ({', '.join(told)}"
+        f"{missing.sum()} of {len(answered)} points have no resolved label ({', '.join(told)}"
         f"{', …' if len(worst) > NAMED else ''}); they are taken to be like the others of their stratum"
     )

@@ -10,10 +10,12 @@ import pystac
 import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from pystac.stac_io import DefaultStacIO
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 ALL_TIMES = pystac.TemporalExtent([None, None])
+HOME = "https://archive.invalid"  # for pystac, to which # and ? in a folder's name would be parts of an address
 GLOBAL_EXTENT = pystac.Extent(pystac.SpatialExtent([-180.0, -90.0, 180.0, 90.0]), ALL_TIMES)
 
 
@@ -26,7 +28,7 @@ class CatalogueWriter:
     """
 
     def __init__(self, folder: Path, description: str):
-        self.folder = folder.resolve()  # pystac takes a relative link for one relative to the item
+        self.folder = folder
         self.catalog = pystac.Catalog(id=folder.name, description=description)
 
     def add_scene(
@@ -72,17 +74,28 @@ class CatalogueWriter:
             band_box = geobox.zoom_to(array.shape[-2:])
             write_cog(home / f"{key}.tif", array, band_box.transform, crs, nodata)
             grid = {"proj:shape": list(array.shape[-2:]), "proj:transform": list(band_box.transform)[:6]}
-            href = str(home / f"{key}.tif")
-            item.add_asset(key, pystac.Asset(href=href, media_type=pystac.MediaType.COG, extra_fields=grid))
+            item.add_asset(key, pystac.Asset(href=f"./{key}.tif", media_type=pystac.MediaType.COG, extra_fields=grid))
         parent.add_item(item)
 
     def save(self) -> Path:
         """Write all JSON with relative links; returns the path of ``catalog.json``."""
-        self.catalog.normalize_hrefs(str(self.folder))
-        for item in self.catalog.get_items(recursive=True):
-            item.make_asset_hrefs_relative()
-        self.catalog.save(catalog_type=pystac.CatalogType.SELF_CONTAINED)
+        self.catalog.normalize_hrefs(HOME)
+        self.catalog.save(pystac.CatalogType.SELF_CONTAINED, stac_io=_FolderIO(self.folder))
         return self.folder / "catalog.json"
+
+
+class _FolderIO(DefaultStacIO):
+    """Writes what has an address below ``HOME`` into a folder."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+
+    def write_text(self, dest: Any, txt: str, *_: Any, **__: Any) -> None:
+        """As pystac calls it."""
+        path = self.folder / str(dest).removeprefix(f"{HOME}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(txt, encoding="utf-8")
 
 
 def write_cog(path: Path, array: np.ndarray, transform: Affine, crs: str, nodata: float) -> None:

@@ -23,6 +23,7 @@ from stook.transforms.ground.unit import Unit, in_degrees, polygonal, read_table
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
 MOST_VALUES = 256  # of a raster: more are measurements, not classes, and would make a row each in every place
+MOST_FIELDS = 2  # that a user names after a file: layer and field
 SLIVER_M = 0.001  # width of what is no ground of its own
 EXACTLY_PX = 1e-6  # of the raster's pixels, to which middles are placed; GDAL takes no 0
 
@@ -56,12 +57,16 @@ def read_layer(text: str, region: Region) -> GroundLayer:
     Raises:
         InputError: If there is no such file or field, or it is no layer of classes.
     """
-    path, *layer, field = text.split(":") if ":" in text else (text, "")
-    if not Path(path).exists():
-        raise InputError(f"--by {text}: no such file: {path}")
-    if field and len(layer) <= 1:
-        return PolygonLayer.read(Path(path), field, region, *layer)
-    return RasterLayer.read(Path(path), region)
+    for fields in range(MOST_FIELDS + 1):
+        path, *names = text.rsplit(":", fields)
+        if Path(path).exists():  # a colon may also be of its name, or of a drive of Windows
+            break
+    else:
+        raise InputError(f"--by {text}: no such file")
+    if not names:
+        return RasterLayer.read(Path(path), region)
+    *layer, field = names
+    return PolygonLayer.read(Path(path), field, region, *layer)
 
 
 @dataclass(frozen=True)

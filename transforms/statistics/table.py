@@ -210,4 +210,4 @@ def write_table(table: pd.DataFrame, path: Address) -> None:
         if path.suffix == ".parquet":
             table.to_parquet(scratch, index=False)
         else:
-            table.to_csv(scratch, index=False, float_format="%.6f")
+            table.to_csv(scratch, index=False, float_format="%.6f", lineterminator="\n")

@@ -51,4 +51,4 @@ def writing(folder: Address) -> Iterator[None]:
     try:
         yield
     except STORE_FAILURES as error:
-        raise UnreachableError(f"output: cannot write {folder}: {reason_of(error)}; what is done is kept") from error
+        raise UnreachableError(f"output: cannot write {folder}: {reason_of(error)}; progress is saved") from error

@@ -1,11 +1,11 @@
 """Files and objects: written whole or not at all, read, listed, linked and removed."""
 
 import atexit
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import tenacity
 from google.api_core.exceptions import Forbidden
 from upath.implementations.cloud import GCSPath
 
@@ -22,6 +23,9 @@ from stook.transforms.store import cloud
 from stook.transforms.store.addresses import Address
 
 SCRAP = ".partial"  # how what a writer that was killed leaves behind ends: ours in ``replacing``, Zarr's beside a shard
+# How Windows says that somebody reads a file at this moment, which is then not replaced; other systems replace it.
+IN_USE: tuple[type[OSError], ...] = (PermissionError,) if sys.platform == "win32" else ()
+IN_USE_FOR_S = 5.0
 
 
 def write_json(path: Address, data: Any) -> None:
@@ -56,9 +60,9 @@ def replacing(path: Address) -> Iterator[Path]:
     scratch = _scratch_of(path)
     try:
         yield scratch
-        with scratch.open("rb") as file:
+        with scratch.open("r+b") as file:  # Windows syncs only what may be written
             os.fsync(file.fileno())
-        scratch.replace(path)
+        _replace(path, scratch)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -66,6 +70,16 @@ def replacing(path: Address) -> Iterator[Path]:
 def _scratch_of(path: Path) -> Path:
     """A new name beside a file, of what is to take its place; see ``SCRAP``."""
     return path.parent / f".{path.name}-{uuid.uuid4().hex}{SCRAP}"
+
+
+def _replace(path: Path, scratch: Path) -> None:
+    """Give a file the place of another, in one step; tried again while that is IN_USE."""
+    tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(IN_USE),
+        stop=tenacity.stop_after_delay(IN_USE_FOR_S),
+        wait=tenacity.wait_fixed(0.02),
+        reraise=True,
+    )(scratch.replace, path)
 
 
 def link(source: Address, target: Address) -> None:
@@ -86,7 +100,7 @@ def link(source: Address, target: Address) -> None:
     scratch = _scratch_of(target)
     try:
         scratch.hardlink_to(source)  # which is on disk already
-        scratch.replace(target)
+        _replace(target, scratch)
     except OSError:  # another disk, a file system without links, or too many of them
         with replacing(target) as copy:
             shutil.copyfile(source, copy)
@@ -256,12 +270,3 @@ def require_writable(folder: Address) -> None:
         raise InputError(f"output: {folder}: {home} is a file; output is a folder, it need not exist yet")
     if not os.access(home, os.W_OK | os.X_OK):
         raise InputError(f"output: {folder}: no permission to write in {home}, or it is read-only")
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` against every other process of this machine for the length of the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

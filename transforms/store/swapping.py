@@ -2,12 +2,13 @@
 
 import hashlib
 
+from filelock import FileLock
 from upath.implementations.cloud import GCSPath
 
 from stook.transforms.store import cloud
 from stook.transforms.store.addresses import Address
 from stook.transforms.store.failures import ChangedError
-from stook.transforms.store.files import exclusive, read_bytes, write_bytes
+from stook.transforms.store.files import read_bytes, write_bytes
 
 LOCK = ".lock"  # held for moments, in the folder of what is swapped
 
@@ -31,7 +32,7 @@ def swap(path: Address, content: bytes, version: Version) -> Version:
     """
     if isinstance(path, GCSPath):
         return cloud.put(path, content, cloud.ABSENT if version is None else int(version))
-    with exclusive(path.parent / LOCK):
+    with FileLock(path.parent / LOCK):
         if _hash(read_bytes(path)) != version:
             raise ChangedError(f"{path}: was changed by somebody else")
         write_bytes(path, content)

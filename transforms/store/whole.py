@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from upath.implementations.cloud import GCSPath
 
 from stook.models.errors import InputError
 from stook.transforms.store.addresses import Address
-from stook.transforms.store.files import exclusive, folders_in, read_json
+from stook.transforms.store.files import folders_in, read_json
 from stook.transforms.store.uploading import is_claim, upload_whole
 
 HIDDEN, LOCK = ".writing", ".lock"  # beside the folders
@@ -62,7 +63,7 @@ def appearing(folder: Address, last: str) -> Iterator[Path]:
             upload_whole(Path(scratch), folder, last)
         return
     hidden = folder.parent / HIDDEN
-    with exclusive(folder.parent / LOCK):
+    with FileLock(folder.parent / LOCK):
         shutil.rmtree(hidden, ignore_errors=True)
         try:
             hidden.mkdir()
@@ -83,5 +84,5 @@ def _sync(folder: Path) -> None:
     """Wait until a folder's files are on disk."""
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # see ``replacing``
                 os.fsync(file.fileno())

@@ -124,7 +124,7 @@ class DeriveJob:
         """The record of a tile, and what must hold while something is made of it."""
         claim = Claim.on(self.edition, tile)
         if claim.before is None:
-            raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; run the same command again")
+            raise InputError(f"{self.edition.folder}: tile {tile.name} lost its record; rerun")
         return claim.before, claim
 
     def _commit(

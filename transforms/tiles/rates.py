@@ -89,7 +89,7 @@ class Duration:
         seconds: From start to end.
         reading: Of them, that would be taken if there were only reading, writing and counting.
         encoding: The same of encoding.
-        bound: What is waited for: ``accelerator``, ``processors`` or ``tiles in flight``.
+        bound: What is waited for: ``accelerator``, ``CPU`` or ``tiles in flight``.
     """
 
     seconds: float
@@ -130,7 +130,7 @@ def _bounds(cost: Cost, work: Work, speed: Speed) -> dict[str, float]:
     machines = max(1.0, min(speed.machines, work.tiles))
     return {
         "accelerator": cost.alone / machines,
-        "processors": cost.processor / ((speed.processors or 1) * machines) if speed.processors else 0.0,
+        "CPU": cost.processor / ((speed.processors or 1) * machines) if speed.processors else 0.0,
         "tiles in flight": cost.busy / in_flight,
     }
 

@@ -28,6 +28,7 @@ from stook.transforms.tiles.tile_job import TileSummary
 # A fresh interpreter: threads and locks of Beam and torch do not outlive a fork.
 SPAWN = get_context("spawn")
 PATIENCE_S = 10.0  # for a process that was told to end
+SIGKILL = 9  # which Windows has no name for
 
 Work = Callable[[Tile], TileSummary]
 
@@ -168,7 +169,7 @@ def told_exit(code: int) -> str:
     """How a process ended, in words, from its exit code as ``multiprocessing`` tells it."""
     if code >= 0:
         return f"exit status {code}"
-    if code == -signal.SIGKILL:
+    if code == -SIGKILL:
         return f"signal {-code} (killed, possibly out of memory)"
     return f"signal {-code} ({signal.strsignal(-code)})"
 

@@ -240,7 +240,7 @@ def test_failed_tiles_of_a_season_do_not_stop_the_others(empty: SmallSeason) -> 
     [
         (UnreachableError("the archive does not answer"), "stopped"),
         (CancelledError("stopped as asked"), "stopped"),
-        (InputError("a run holds this edition"), "refused"),
+        (InputError("season locked"), "refused"),
     ],
 )
 def test_what_would_stop_the_next_season_as_well_stops_them_all_and_is_told(
@@ -263,7 +263,7 @@ def test_what_would_stop_the_next_season_as_well_stops_them_all_and_is_told(
 
 def test_a_second_backfill_is_refused_by_name(filled: SmallSeason) -> None:
     (folder_of(filled, 2022).folder / POINTER).unlink()
-    with folder_of(filled, 2022).lease(), pytest.raises(InputError, match="main-2022.* a run holds this"):
+    with folder_of(filled, 2022).lease(), pytest.raises(InputError, match="main-2022.* season locked by"):
         run(filled)
 
 

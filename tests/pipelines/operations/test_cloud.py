@@ -191,7 +191,7 @@ def test_a_bucket_that_goes_down_ends_the_run_and_the_next_one_finishes_it(
     sleep = asyncio.sleep
     monkeypatch.setattr(gcsfs.retry, "asyncio", SimpleNamespace(sleep=lambda _: sleep(0.01)))
     front.faults[:] = [Fault("refused", f"POST.*{where}", FOR_EVER, after=0 if "." in where else 1)]
-    with pytest.raises(UnreachableError, match="output: cannot write .*; what is done is kept") as failure:
+    with pytest.raises(UnreachableError, match="output: cannot write .*; progress is saved") as failure:
         run(empty)
     assert failure.value.exit_status == 4 and front.faults[0].met
     assert folder_of(empty).current() is None

@@ -69,7 +69,7 @@ def test_status_names_the_causes_of_failures_and_who_is_at_work(operated: SmallS
     with folder_of(operated).lease() as lease:
         lease.say(edition=edition.id)
         told = stook("status", operated.config).output
-    assert f"failed: {damage.tile}" in told and "a run holds this season since" in told
+    assert f"failed: {damage.tile}" in told and "season locked by pid" in told
 
 
 def test_a_season_without_an_edition_is_told(pristine_season: SmallSeason) -> None:
@@ -125,7 +125,7 @@ def test_publishing_concludes_what_a_killed_run_left_undone(
 def test_an_edition_that_a_run_fills_is_not_published(operated: SmallSeason) -> None:
     folder = folder_of(operated)
     shutil.copytree(folder.editions()[0].folder, folder.folder / "20990101T000000Z-000000")
-    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
+    with folder.lease(), pytest.raises(InputError, match="season locked by pid"):
         stook("publish", operated.config, "--year", operated.year)
 
 
@@ -193,7 +193,7 @@ def test_superseded_editions_are_kept_as_asked_and_open_ones_go_only_if_named(op
     words = ("remove", operated.config, "--year", operated.year)
     assert stook(*words).output == ""  # the newest superseded one stays, for rolling back
     assert given_up.id in stook(*words, "--open").output
-    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
+    with folder.lease(), pytest.raises(InputError, match="season locked by pid"):
         stook(*words, "--open", "--yes")
     stook(*words, "--open", "--yes")
     assert folder.editions() == [old, new]

@@ -91,7 +91,7 @@ def test_status_tells_who_is_at_work_before_there_is_an_edition(pristine_season:
             assert (told["edition"], told["status"], told["kind"]) == (None, "opening", folder.kind)
             assert told["season"] == f"main-{season.year}" and told["holder"]["run"] == lease.run
             text = stook("status", season.config).output
-            assert f"{folder.kind}, no edition yet: a run holds this season since" in text
+            assert f"{folder.kind}, no edition yet: season locked by pid" in text
         with pytest.raises(InputError, match="there is no edition; make one with 'stook map'"):
             stook("status", season.config)
 
@@ -164,7 +164,7 @@ def test_superseded_vectors_are_cleared_away_unless_a_map_may_be_made_from_them(
     assert str(old.folder) in run(season, "remove", "--embeddings", "--keep", 0).output
     with (
         maps_folder(season).lease(),
-        pytest.raises(InputError, match="a run holds this season .* may be reading these feature vectors"),
+        pytest.raises(InputError, match="season locked by pid .* may be reading these feature vectors"),
     ):
         run(season, "remove", "--embeddings", "--keep", 0, "--yes")
     assert vectors_folder(season).editions() == [old, new]

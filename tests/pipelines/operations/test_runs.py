@@ -66,7 +66,7 @@ def test_a_run_that_is_refused_before_it_has_an_edition_is_told(
     small: SmallSeason, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small.configuration
-    with season_folder(config, small.year).lease(), pytest.raises(InputError, match="a run holds this season"):
+    with season_folder(config, small.year).lease(), pytest.raises(InputError, match="season locked by pid"):
         run_map(config, small.year, JsonReporter())
     [halted] = events(capsys)
     assert halted["event"] == "halted" and halted["outcome"] == "refused" and "run" not in halted

@@ -252,7 +252,7 @@ def test_a_removal_that_was_killed_is_finished_by_another_and_is_never_continued
 
 def test_an_open_edition_is_not_removed_while_a_run_holds_the_season(folder: SeasonFolder) -> None:
     edition = opened(folder, make_plan())
-    with folder.lease(), pytest.raises(InputError, match="a run holds this season"):
+    with folder.lease(), pytest.raises(InputError, match="season locked by pid"):
         folder.remove(edition)
     assert folder.editions() == [edition]
     folder.remove(edition)

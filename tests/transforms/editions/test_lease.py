@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
+import psutil
 import pytest
 
 from stook.models.errors import InputError, UnreachableError
@@ -36,6 +37,16 @@ def folder(home: Address) -> SeasonFolder:
     return SeasonFolder(home, "place", "main-2019")
 
 
+@pytest.fixture(params=["linux", "elsewhere"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """This system, and one without /proc."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr(lease_module, "BOOT_ID", Path("/nowhere/boot_id"))
+        monkeypatch.setattr(lease_module, "NAMESPACE", Path("/nowhere/pid"))
+        monkeypatch.setattr(psutil, "LINUX", False)
+    return str(request.param)
+
+
 def abandoned_lease(**changes: object) -> dict[str, object]:
     """What a run of this machine that is no more left."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -49,7 +60,7 @@ def long_ago() -> str:
 
 
 def test_a_second_run_is_told_who_holds_the_season(folder: SeasonFolder) -> None:
-    told = f"process {os.getpid()} on {socket.gethostname()}"
+    told = f"pid {os.getpid()} on {socket.gethostname()}"
     with folder.lease(), pytest.raises(InputError, match=told), folder.lease():
         pass
     with folder.lease():
@@ -74,10 +85,11 @@ def test_of_many_runs_that_begin_at_once_one_gets_it_and_each_other_is_told_of_t
 
     with ThreadPoolExecutor(RUNS) as pool:
         answers = list(pool.map(attempt, range(RUNS)))
-    runs = [answer for answer in answers if "a run holds this season since" not in answer]
+    runs = [answer for answer in answers if "season locked by pid" not in answer]
     assert runs == [read_json(folder.folder / LEASE)["run"]]
 
 
+@pytest.mark.usefixtures("system")
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over(folder: SeasonFolder) -> None:
     write_json(folder.folder / LEASE, abandoned_lease())
     with folder.lease():
@@ -93,10 +105,34 @@ def test_the_lease_of_another_machine_is_taken_over_only_when_it_has_expired(fol
         assert read_json(folder.folder / LEASE)["host"] == socket.gethostname()
 
 
+@pytest.mark.usefixtures("system")
 def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_lease(folder: SeasonFolder) -> None:
     write_json(folder.folder / LEASE, abandoned_lease(pid=os.getpid(), started="1"))
     with folder.lease():
         assert read_json(folder.folder / LEASE)["started"] == started(os.getpid()) != "1"
+        with pytest.raises(InputError, match="season locked by pid"), folder.lease():
+            pass
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="other systems keep the date of a start, which is not set with the clock")
+def test_a_run_keeps_its_lease_when_the_clock_is_set(folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot_time = psutil.boot_time()
+    with folder.lease():
+        monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot_time + 3600)
+        assert psutil.Process().create_time() > time.time()
+        assert holder(folder.folder) is not None
+
+
+def test_a_process_whose_start_is_not_told_holds_its_lease(
+    folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: psutil.Process) -> float:
+        raise psutil.AccessDenied
+
+    with folder.lease():
+        monkeypatch.setattr(psutil.Process, "create_time", refused)
+        monkeypatch.setattr(psutil.Process, "status", refused)
+        assert started(os.getpid()) == "" and holder(folder.folder) is not None
 
 
 def test_a_lease_is_renewed_while_it_is_kept(folder: SeasonFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +171,7 @@ def test_a_run_that_slept_too_long_learns_that_another_has_taken_over(folder: Se
         write_json(folder.folder / LEASE, expired)
         with folder.lease() as taken:
             assert signals.superseded() and signals.stopping()
-            with pytest.raises(UnreachableError, match="another one has taken over; what is done is kept"):
+            with pytest.raises(UnreachableError, match="another one has taken over; progress is saved"):
                 slept.say()
             assert read_json(folder.folder / LEASE)["run"] == taken.run
         ended = read_json(folder.folder / LEASE)
@@ -162,20 +198,21 @@ def test_a_worker_that_met_a_store_that_is_down_stops_its_own_run_and_no_other(f
 def test_the_process_of_another_container_of_this_machine_is_not_looked_for_among_ours(folder: SeasonFolder) -> None:
     elsewhere = abandoned_lease(processes="pid:[1]")
     write_json(folder.folder / LEASE, elsewhere)
-    with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+    with pytest.raises(InputError, match="season locked by pid"), folder.lease():
         pass
     write_json(folder.folder / LEASE, elsewhere | {"pid": os.getpid(), "renewed": long_ago()})
     with folder.lease():
         assert read_json(folder.folder / LEASE)["processes"] == process_numbers() != ""
 
 
+@pytest.mark.usefixtures("system")
 def test_a_dead_process_that_its_parent_has_not_noticed_holds_no_lease(folder: SeasonFolder) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         born = started(process.pid)
         assert process_exists(process.pid)
         process.kill()
         deadline = time.monotonic() + 10
-        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         write_json(folder.folder / LEASE, abandoned_lease(pid=process.pid, started=born))

@@ -205,6 +205,16 @@ def test_bands_that_the_head_never_saw_are_hidden() -> None:
     assert torch.equal(without, all_vectors(list(encode(embedder, layout, season, everything))))
 
 
+def test_a_pixel_of_which_nothing_is_known_gets_no_vector_from_an_encoder_that_takes_gaps() -> None:
+    values = presto_values()
+    values[:, :, :3] = np.nan
+    embedder, layout, season = presto_season(values)
+    side = season.grid.tile_px
+    parts = list(encode(embedder, layout, season, np.ones((side, side), bool)))
+    rows = np.concatenate([part.rows for part in parts])
+    assert rows.min() == 3 and len(rows) == side * (side - 3)
+
+
 def test_an_infinite_value_fails_the_tile_and_is_not_zero_percent() -> None:
     values = presto_values()
     values[5, 3, 10, 10] = np.inf

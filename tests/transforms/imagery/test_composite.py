@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
@@ -68,6 +69,31 @@ def test_pixels_that_are_not_clear_ground_are_missing(optical: Archive, masked: 
     season = composed({"sentinel2": optical.save()}, ("blue",))
     assert np.isnan(season.values).all() and not season.clear_observations.any()
     assert season.observed.all() == (masked != 0), "a cloudy pixel is observed, one without data is not"
+
+
+def test_an_observation_has_data_in_every_band_and_a_class_that_is_clear(optical: Archive):
+    counts = np.full(PLACE.shape, 1000)
+    counts[:, :20] = 0
+    optical.add("S2_1", noon(1), scene(counts) | {"nir": 0})
+    optical.add("S2_2", noon(6), scene(counts))
+    season = composed({"sentinel2": optical.save()}, ("blue", "nir"))
+    assert (season.clear_observations[:, 20:] == 1).all(), "a pass without near infrared is none"
+    assert not season.clear_observations[:, :20].any() and not season.observed[:, :20].any()
+    assert season.observed[:, 20:].all()
+
+
+@pytest.mark.parametrize(("fill", "declared"), [(255, 255), (7, 7), (100, None)])
+def test_a_class_that_is_nodata_or_no_class_is_not_clear(optical: Archive, fill: int, declared: int | None):
+    classes = np.full(PLACE.shape, VEGETATION)
+    classes[:30] = fill
+    optical.add("S2", noon(1), scene(1000, classes))
+    source = optical.save()
+    with rasterio.open(optical.file("S2", "scl"), "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+        file.nodata = declared
+    season = composed({"sentinel2": source}, ("blue",))
+    assert not season.observed[:30].any() and not season.clear_observations[:30].any()
+    assert np.isnan(season.values[:, :, :30]).all()
+    assert (season.clear_observations[30:] == 1).all()
 
 
 def test_a_solar_day_counts_once_however_many_granules_show_it(optical: Archive):

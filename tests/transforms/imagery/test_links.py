@@ -11,7 +11,7 @@ import pytest
 
 from stook.models.errors import InputError, StookError, TileError
 from stook.transforms.imagery.catalog import search
-from stook.transforms.imagery.links import Reach, carries_secret
+from stook.transforms.imagery.links import Reach, carries_secret, path_of, scheme_of
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, noon
 from tests.transforms.imagery.faulty_server import Fault, faulty, serve_api
@@ -117,6 +117,41 @@ def test_another_folder_can_be_allowed(archive: Archive, tmp_path: Path) -> None
     assert "outside the catalogue's folder" in refusal(source)
     assert len(june(replace(source, folders=(str(tmp_path / "elsewhere"),)))) == 1
     refusal(replace(source, folders=(str(tmp_path / "elsewher"),)))
+
+
+@pytest.mark.parametrize("folder", ["été #1", "100 % sûr", "a%20b", "où?", "d'août; 2"])
+def test_a_catalogue_is_read_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
+    archive = Archive(tmp_path / "archive", "scaled-1e-4")
+    archive.add("june", noon(1), {"blue": NOISE})
+    source = archive.save()
+    (tmp_path / "archive").rename(tmp_path / folder)
+    moved = replace(source, catalog=str(tmp_path / folder / "catalog.json"))
+    np.testing.assert_allclose(read(moved, june(moved), "blue", PLACE)[0], NOISE * 1e-4, rtol=1e-6)
+
+
+def test_a_file_of_a_catalogue_may_have_any_name(archive: Archive) -> None:
+    archive.save()
+    path = archive.file("june", "blue")
+    path.rename(path.with_name("bleu #1 (50 %)?.tif"))
+    source = linking(archive, "./bleu #1 (50 %)?.tif")
+    np.testing.assert_allclose(read(source, june(source), "blue", PLACE)[0], NOISE * 1e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("href", "path"),
+    [
+        ("/été #1/10 %?.jp2", "/été #1/10 %?.jp2"),
+        ("file:///%C3%A9t%C3%A9%20%231/x.jp2", "/été #1/x.jp2"),
+        ("https://archive.example/x.jp2?sig=1#part", "/x.jp2"),
+    ],
+)
+def test_only_an_address_has_a_query(href: str, path: str) -> None:
+    assert path_of(href) == path
+
+
+@pytest.mark.parametrize("path", ["C:/maps/catalog.json", "c:\\maps\\catalog.json", "/maps/catalog.json", "maps.json"])
+def test_a_drive_of_windows_is_no_scheme(path: str) -> None:
+    assert scheme_of(path) == ""
 
 
 @pytest.mark.parametrize("relation", ["child", "item"])

@@ -65,9 +65,12 @@ def test_files_that_the_new_one_has_not_are_gone(home: Address) -> None:
     assert names_below(target) == {"figures/table.csv", CONTENTS}
 
 
-def test_a_system_that_cannot_exchange_moves_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OSError("no such library"), TypeError("argument 1 must be str, not None")])
+def test_a_system_that_cannot_exchange_moves_one_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def absent(*_: object, **__: object) -> None:
-        raise OSError("no such library")
+        raise error
 
     write(tmp_path / "report", "one")
     monkeypatch.setattr(folders.ctypes, "CDLL", absent)

@@ -273,12 +273,12 @@ def test_points_without_an_answer_are_left_out_and_told_by_stratum(
     assert row["points"] == 175
     assert row["value"] == pytest.approx(areas @ (10 / 55, 0.75, 0.5))
     assert row["warning"].endswith(
-        "45 of 220 points have no answer that holds (45 of 100 in 'other'); they are taken to be like the others of "
+        "45 of 220 points have no resolved label (45 of 100 in 'other'); they are taken to be like the others of "
         "their stratum"
     )
     assert left_out(sample, np.ones(220, bool)) == ""
     truth[stratum == 2] = np.nan
-    with pytest.raises(InputError, match="0 of 40 points in 'not mapped' have an answer that holds, at least 2"):
+    with pytest.raises(InputError, match="0 of 40 points in 'not mapped' have a resolved label, at least 2"):
         estimate_table(Judged.by(sample, figures, truth), Settings())
 
 
@@ -357,7 +357,7 @@ def test_change_is_of_points_that_were_answered_for_both_seasons(
     references[0, :3] = references[1, 2:6] = np.nan
     table = change_table(sample, MapFigures.of(earlier, "cropland", THRESHOLDS), figures, references)
     assert (table["points"] == 214).all()
-    assert table["warning"].str.contains("6 of 220 points have no answer that holds").all()
+    assert table["warning"].str.contains("6 of 220 points have no resolved label").all()
     assert figure(table, "gain", "cropland")["value"] == 0
     assert "few points are of the rarer kind" in figure(table, "gain", "cropland")["warning"]
 

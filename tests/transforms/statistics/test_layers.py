@@ -204,6 +204,16 @@ def test_polygons_that_are_no_layer_are_refused(table: Any, field: str, told: st
         read_layer(f"{path}:{field}", REGION)
 
 
+@pytest.mark.parametrize("folder", ["C:", "10:30"])
+def test_a_colon_may_be_of_the_files_name_or_of_a_drive(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    polygons = write(ZONES, tmp_path / folder / "zones.gpkg")
+    mask = raster(tmp_path / folder / "mask.tif", np.zeros((7, 8), np.uint8))
+    layer: Any = read_layer(f"{polygons}:zone", REGION)
+    assert {unit.id for unit in layer.zones.units} == {"wet", "dry"}
+    assert isinstance(read_layer(str(mask), REGION), RasterLayer)
+
+
 def test_a_file_of_several_layers_takes_the_layer_between_file_and_field(tmp_path: Path) -> None:
     path = tmp_path / "zones.gpkg"
     for name in ("first", "second"):
@@ -255,9 +265,9 @@ def test_a_raster_that_is_damaged_is_told_by_name(edition: Edition, mask: Path, 
 
 
 def test_what_is_no_file_or_of_another_kind_is_refused(zones: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file: .*nowhere.gpkg"):
+    with pytest.raises(InputError, match="nowhere.gpkg:zone: no such file"):
         read_layer(f"{tmp_path}/nowhere.gpkg:zone", REGION)
-    with pytest.raises(InputError, match="no such file: .*nowhere.tif"):
+    with pytest.raises(InputError, match="nowhere.tif: no such file"):
         read_layer(f"{tmp_path}/nowhere.tif", REGION)
     with pytest.raises(InputError, match=r"not a raster that can be read; .* the field too, e.g. .*zones.gpkg:zone"):
         read_layer(str(zones), REGION)

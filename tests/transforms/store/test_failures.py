@@ -33,7 +33,7 @@ RAISED = [
 
 @pytest.mark.parametrize("failure", RAISED, ids=lambda failure: type(failure).__name__)
 def test_a_failure_of_the_store_is_unreachable_and_says_why_in_a_line(failure: Exception, tmp_path: Path) -> None:
-    expected = "output: cannot write .*: .+; what is done is kept"
+    expected = "output: cannot write .*: .+; progress is saved"
     with pytest.raises(UnreachableError, match=expected) as told, writing(tmp_path):
         raise failure
     assert "\n" not in str(told.value) and reason_of(failure) in str(told.value)

@@ -117,7 +117,7 @@ def test_the_lease_is_taken_renewed_and_given_back_once(place: Address, meets: M
     with folder.lease() as lease:
         held = holder(folder.folder)
         assert held is not None and held["run"] == lease.run
-        with pytest.raises(InputError, match="a run holds this season"), folder.lease():
+        with pytest.raises(InputError, match="season locked by pid"), folder.lease():
             pass
         lease.say(edition="e")
         assert read_json(folder.folder / LEASE)["edition"] == "e"
@@ -347,7 +347,7 @@ def test_a_store_that_stays_down_is_unreachable_and_what_is_there_is_kept(
     folder.publish(edition)
     front.faults[:] = [down(kind)]
     with (
-        pytest.raises(UnreachableError, match="output: cannot write .*; what is done is kept") as failure,
+        pytest.raises(UnreachableError, match="output: cannot write .*; progress is saved") as failure,
         folder.lease(),
     ):
         pass

@@ -13,6 +13,7 @@ from stook.transforms.store import (
     bytes_below,
     exists,
     fetched,
+    files,
     files_in,
     folders_in,
     is_cloud,
@@ -68,6 +69,31 @@ def test_a_file_is_replaced_by_one_that_a_library_wrote(home: Address) -> None:
         assert isinstance(scratch, Path) and scratch.suffix in (".parquet", SCRAP)
         scratch.write_bytes(b"PAR1")
     assert read_bytes(home / "deep/table.parquet") == b"PAR1"
+
+
+def test_a_file_that_somebody_reads_at_this_moment_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, replace = [5, 32], Path.replace  # errors of Windows
+
+    def on_windows(path: Path, target: Path) -> Path:
+        if refusals:
+            raise PermissionError(13, "in use", str(target), refusals.pop())
+        return replace(path, target)
+
+    write_bytes(tmp_path / "file", b"first")
+    monkeypatch.setattr(Path, "replace", on_windows)
+    with pytest.raises(PermissionError):  # here nobody's reading is a reason
+        write_bytes(tmp_path / "file", b"second")
+    assert len(refusals) == 1 and everything_in(tmp_path) == {"file"}
+    refusals.append(5)
+    monkeypatch.setattr(files, "IN_USE", (PermissionError,))
+    write_bytes(tmp_path / "file", b"second")
+    assert refusals == [] and read_bytes(tmp_path / "file") == b"second"
+    refusals += [5] * 10_000
+    monkeypatch.setattr(files, "IN_USE_FOR_S", 0.1)
+    with pytest.raises(PermissionError):
+        write_bytes(tmp_path / "file", b"third")
 
 
 def test_an_absent_file_reads_as_none_and_a_broken_one_is_named(home: Address) -> None:

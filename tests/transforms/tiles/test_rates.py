@@ -13,7 +13,7 @@ RATES = Rates("here", {"composite": Cost(0.5, 0.25)}, {"small": Cost(0.1, 0.15, 
     [
         (Speed(1), 50 + 10 + 100, "tiles in flight"),
         (Speed(2), 100, "accelerator"),  # half of 160 would do, but encoders take turns
-        (Speed(2, processors=1), 25 + 5 + 150, "processors"),
+        (Speed(2, processors=1), 25 + 5 + 150, "CPU"),
         (Speed(1, reading=2, encoding=10), 30 + 10, "tiles in flight"),
         (Speed(1, machines=2), 80, "tiles in flight"),
         (Speed(64, machines=100), 16, "tiles in flight"),  # more machines than tiles help nobody

@@ -109,7 +109,7 @@ def test_workers_do_not_outlive_the_run() -> None:
         assert process_exists(worker)
         parent.kill()
     deadline = time.monotonic() + 10
-    while process_exists(worker) and "Z" not in Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2]:
+    while process_exists(worker):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

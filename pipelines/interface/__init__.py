@@ -1,0 +1,1 @@
+"""What ``import stook`` offers, a module per function; ``stook/__init__.py`` has their signatures and documentation."""
