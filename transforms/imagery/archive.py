@@ -20,7 +20,7 @@ from stook.models.errors import InputError
 from stook.transforms.backoff import BackOff
 from stook.transforms.imagery.checksums import CHECKSUM, checkable
 from stook.transforms.imagery.fetching import Fetcher, StatusError
-from stook.transforms.imagery.footprint import BoundingBox, intersects
+from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects
 from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
 from stook.transforms.imagery.sources import Source, acquired
 
@@ -154,13 +154,21 @@ class Archive:
         """The item, if it is wanted; links of its assets become absolute."""
         name = f"{self.source.catalog}: item {content.get('id')} ({href})"
         try:
-            if content.get("bbox") is None or not intersects(content["bbox"], bbox):
+            box = box_of(content)
+            if box is None:
+                raise ValueError("it has neither bbox nor geometry, so nobody knows where it is")
+            if not intersects(box, bbox):
                 return
-            item = pystac.Item.from_dict(content, preserve_dict=False)
+            item = pystac.Item.from_dict(content | {"bbox": list(box)}, preserve_dict=False)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
             raise InputError(f"{name}: not a STAC item ({type(error).__name__}: {error})") from error
         if not start <= acquired(item) < end:
             return
+        if item.collection_id not in (None, self.source.collection):
+            raise InputError(
+                f"{name}: is of collection {item.collection_id!r}, but {self.source.collection!r} was searched; an "
+                "archive that mixes collections cannot be used"
+            )
         for asset in self.source.assets_of(item).values():
             key = next(key for key, other in item.assets.items() if other is asset)
             asset.href = self.reach.resolved(asset.href, href, f"item {item.id}: asset {key}")

@@ -1,6 +1,7 @@
 """Search of imagery archives: STAC APIs and static catalogues, one acquisition once, in a stable order."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import pystac
 from stook.models.errors import InputError
 from stook.transforms.backoff import BackOff
 from stook.transforms.imagery.archive import Archive
-from stook.transforms.imagery.footprint import BoundingBox
+from stook.transforms.imagery.footprint import BoundingBox, alike, around
 from stook.transforms.imagery.scenes import Scenes, as_text
 from stook.transforms.imagery.sources import Source, acquired, baseline_rank
 from stook.transforms.store import CLOUD, address_of, read_json
@@ -39,16 +40,22 @@ def search(
         UnreachableError: The archive does not answer, or refuses, after retries.
     """
     archive = Archive(source, backoff or BackOff())
-    newest: dict[tuple[str, ...], _Found] = {}
+    acquisitions: dict[tuple[str, ...], list[_Found]] = defaultdict(list)
+    count = 0
     for item in archive.items(bbox_lonlat, start, end):
         source.refuse_raw(item)
-        key, processing = acquisition(item), _processing(item)
-        if key in newest and processing <= newest[key].processing:
-            continue
-        newest[key] = _Found(processing, reading_order(item), as_text(source, item))
-        if len(newest) > MOST_ITEMS:
+        found = _Found(_processing(item), reading_order(item), around(*item.bbox or ()), as_text(source, item))
+        parts = acquisitions[acquisition(item)]
+        same = [number for number, other in enumerate(parts) if alike(other.box, found.box)]
+        if not same:
+            parts.append(found)
+            count += 1
+        elif found.processing > parts[same[0]].processing:
+            parts[same[0]] = found
+        if count > MOST_ITEMS:
             raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
-    return Scenes(found.text for found in sorted(newest.values(), key=lambda found: found.order))
+    whole = (found for parts in acquisitions.values() for found in parts)
+    return Scenes(found.text for found in sorted(whole, key=lambda found: found.order))
 
 
 def is_simulated(source: Source) -> bool:
@@ -83,17 +90,16 @@ def reading_order(item: pystac.Item) -> tuple[datetime, tuple[int, ...], str]:
 
 
 def acquisition(item: pystac.Item) -> tuple[str, ...]:
-    """What reprocessing does not change: platform, second, data strip, and MGRS tile or, lacking one, footprint.
+    """What reprocessing does not change, beside the footprint: platform, second, data strip and MGRS tile.
 
     Two data strips of one pass can meet inside an MGRS tile, as two items that some archives give the same datetime:
     the sensing time in the strip's name keeps them apart.
     """
     fields = item.properties
-    strip = re.search(r"_S(\d{8}T\d{6})", str(fields.get("s2:datastrip_id", "")))
+    strip = re.search(r"_S(\d{8}T\d{6})", str(fields.get("s2:datastrip_id") or fields.get("eopf:datastrip_id") or ""))
     tile = str(fields.get("grid:code") or fields.get("s2:mgrs_tile") or "").removeprefix("MGRS-").removeprefix("T")
-    footprint = ",".join(f"{degree:.3f}" for degree in item.bbox or ())
     platform = str(fields.get("platform") or fields.get("constellation") or "").lower()
-    return platform, acquired(item).strftime("%Y%m%dT%H%M%S"), strip[1] if strip else "", tile or footprint
+    return platform, acquired(item).strftime("%Y%m%dT%H%M%S"), strip[1] if strip else "", tile
 
 
 def _processing(item: pystac.Item) -> tuple[tuple[int, ...], str, str]:
@@ -103,4 +109,5 @@ def _processing(item: pystac.Item) -> tuple[tuple[int, ...], str, str]:
 class _Found(NamedTuple):
     processing: tuple[tuple[int, ...], str, str]
     order: tuple[datetime, tuple[int, ...], str]
+    box: BoundingBox
     text: str

@@ -23,7 +23,7 @@ from stook.transforms.ground.geodesy import latlon_at, lonlat_bounds
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.imagery.asset import Asset
 from stook.transforms.imagery.blocks import Block, blocks_of, stored_bytes
-from stook.transforms.imagery.footprint import intersects
+from stook.transforms.imagery.footprint import box_of, intersects
 from stook.transforms.imagery.reading import Pass, interpolated, passes, positions
 from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import Source, acquired
@@ -134,7 +134,8 @@ def _row(
     bounds = [lonlat_bounds(box) for box in boxes]
     numbers = [source.archive.numbers[band] for band in bands]
     for item in scenes:
-        there = [number for number, box in enumerate(bounds) if item.bbox is None or intersects(item.bbox, box)]
+        footprint = box_of({"bbox": item.bbox})
+        there = [number for number, box in enumerate(bounds) if footprint is None or intersects(footprint, box)]
         if not there:
             continue
 

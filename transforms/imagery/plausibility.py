@@ -16,7 +16,7 @@ from stook.models.errors import InputError, TileError
 from stook.transforms.backoff import BackOff
 from stook.transforms.imagery.asset import Asset
 from stook.transforms.imagery.catalog import reading_order
-from stook.transforms.imagery.footprint import BoundingBox, intersects
+from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects
 from stook.transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
 
 DARKEST_PERCENTILE = 1.0  # a few wrong pixels do not decide
@@ -132,7 +132,8 @@ def _sample(items: Sequence[pystac.Item]) -> list[pystac.Item]:
 
 def _clear_visible(source: Source, item: pystac.Item, bbox: BoundingBox, backoff: BackOff) -> np.ndarray:
     """Reflectance of the clear pixels of a thumbnail, the visible bands one after the other."""
-    if item.bbox is None or not intersects(item.bbox, bbox):
+    footprint = box_of({"bbox": item.bbox})
+    if footprint is None or not intersects(footprint, bbox):
         return np.empty(0, "float32")
     size = None
     layers = {}

@@ -70,7 +70,7 @@ def trimmed(source: Source, item: pystac.Item) -> dict[str, Any]:
         "type": "Feature",
         "stac_version": pystac.get_stac_version(),
         "id": item.id,
-        "collection": source.collection,
+        "collection": item.collection_id or source.collection,
         "geometry": item.geometry,
         "bbox": item.bbox,
         "properties": {"datetime": time.isoformat() if time else None, **_kept(item.properties, KEPT_PROPERTIES)},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from stook.models.errors import InputError, TileError
@@ -236,7 +236,7 @@ def acquired(item: pystac.Item) -> datetime:
     time = item.datetime or item.common_metadata.start_datetime
     if time is None:
         raise InputError(f"item {item.id}: no datetime")
-    return time
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)  # STAC: times are UTC
 
 
 def baseline(item: pystac.Item) -> str:

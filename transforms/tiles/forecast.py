@@ -27,7 +27,7 @@ from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.cells import cells_any
 from stook.transforms.ground.geodesy import lonlat_bounds
 from stook.transforms.ground.grid import Grid, Tile
-from stook.transforms.imagery.footprint import intersects
+from stook.transforms.imagery.footprint import box_of, intersects
 from stook.transforms.imagery.pictures import PictureSettings, chip_box
 from stook.transforms.imagery.reading import passes, strips
 from stook.transforms.imagery.sources import COMPOSITE_SENSORS, SCENE_CLASSIFICATION, SENSOR_BANDS
@@ -241,7 +241,8 @@ def _picture_need(materials: Materials, ground: TileCoverage, encoding: PictureE
         for scenes in dates:
             pictured, whole = shapely.Polygon(), np.zeros(len(boxes), bool)
             for item in scenes:
-                near = np.array([item.bbox is None or intersects(item.bbox, corners) for corners in bounds])
+                footprint = box_of({"bbox": item.bbox})
+                near = np.array([footprint is None or intersects(footprint, corners) for corners in bounds])
                 if near.any():  # it is opened, but of a chip that an earlier scene shows whole nothing is read
                     read = tuple(boxes[number] for number in np.flatnonzero(near & ~whole))
                     pieces.append(Piece(source, item, encoding.bands[0], read, numbers=numbers))

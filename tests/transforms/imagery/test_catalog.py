@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pystac
 import pytest
 
 from stook.models.errors import InputError, UnreachableError
 from stook.transforms.imagery.catalog import acquisition, missing_bands, search
-from stook.transforms.imagery.footprint import intersects
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import (
     EVERYWHERE,
@@ -158,7 +158,57 @@ def test_raw_grd_items_are_refused_by_name(tmp_path: Path):
         search(archive.save(), EVERYWHERE, *YEAR_2019)
 
 
-def test_boxes_may_cross_the_antimeridian():
-    assert intersects([179, -20, -179, -18], (179.5, -19, 180, -18.5))
-    assert intersects([-180, -20, -179.5, -18], (179, -19, -179, -18.5))
-    assert not intersects([179, -20, -179, -18], (0, -19, 10, -18))
+def edited(source: Source, item_id: str, **changes: Any) -> Source:
+    """The archive with fields of an item's document replaced, or taken out (None)."""
+    file = Path(source.catalog).parent / source.collection / item_id / f"{item_id}.json"
+    content = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+    return source
+
+
+def test_an_item_without_a_box_is_found_by_its_geometry(archive: Archive):
+    source = edited(archive.save(), "day-01", bbox=None)
+    found = search(source, lonlat(PLACE), *YEAR_2019)
+    assert "day-01" in ids(found)
+    assert found[0].bbox == pytest.approx(lonlat(PLACE), abs=0.01), "what reads it later goes by the box"
+
+
+def test_an_item_without_box_and_geometry_is_refused_by_name(archive: Archive):
+    source = edited(archive.save(), "day-01", bbox=None, geometry=None)
+    with pytest.raises(InputError, match="item day-01 .* neither bbox nor geometry"):
+        search(source, EVERYWHERE, *YEAR_2019)
+
+
+def test_an_item_of_another_collection_is_refused_by_name(archive: Archive):
+    source = edited(archive.save(), "day-01", collection="level-1c")
+    with pytest.raises(InputError, match="item day-01 .* is of collection 'level-1c', but 'scenes' was searched"):
+        search(source, EVERYWHERE, *YEAR_2019)
+
+
+def test_a_time_without_a_zone_is_utc(archive: Archive):
+    source = archive.save()
+    file = Path(source.catalog).parent / "scenes" / "day-01" / "day-01.json"
+    content = json.loads(file.read_text())
+    content["properties"]["datetime"] = content["properties"]["datetime"].removesuffix("Z")
+    file.write_text(json.dumps(content))
+    assert ids(search(source, EVERYWHERE, noon(1), noon(2))) == ["day-01"]
+
+
+def test_parts_of_one_scene_are_not_duplicates_of_each_other(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", "scaled-1e-4")
+    one = {"grid:code": "MGRS-31UFS", "platform": "sentinel-2a"}
+    halves = {"west": PLACE[:, :30], "east": PLACE[:, 30:]}
+    for name, half in halves.items():
+        for baseline in ("02.14", "05.00"):
+            fields = one | {"s2:processing_baseline": baseline}
+            archive.add(f"{name} {baseline}", noon(1), {"blue": 500}, half, **fields)
+    assert sorted(ids(search(archive.save(), EVERYWHERE, *YEAR_2019))) == ["east 05.00", "west 05.00"]
+
+
+def test_strips_are_told_apart_by_either_name_of_theirs():
+    strips = [f"S2A_OPER_MSI_L2A_DS_2APS_20230101T200000_S20230101T1050{second}_N05.09" for second in ("00", "15")]
+    for name in ("s2:datastrip_id", "eopf:datastrip_id"):
+        one, other = (
+            pystac.Item("a", None, [3, 50, 4, 51], datetime(2023, 1, 1, tzinfo=UTC), {name: strip}) for strip in strips
+        )
+        assert acquisition(one) != acquisition(other)
