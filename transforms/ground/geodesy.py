@@ -12,13 +12,25 @@ from stook.transforms.ground.grid import Zone
 
 WGS84 = Geod(ellps="WGS84")
 METRES_PER_DEGREE = 110_000.0  # of latitude; a little less than anywhere on the ellipsoid
+EDGE_STEPS = 9  # places on each side of a grid whose degrees are looked at
 CENTRAL_SCALE = 0.9996  # of UTM, on the central meridian
 
 
 def lonlat_bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
-    """West, south, east, north of a grid, degrees."""
-    west, south, east, north = geobox.extent.to_crs("EPSG:4326").boundingbox.bbox
-    return west, south, east, north
+    """West, south, east, north of a grid, degrees; west > east across the 180th meridian."""
+    steps = np.linspace(0, 1, EDGE_STEPS)
+    rows, columns = (side * steps for side in geobox.shape)
+    edge = np.concatenate([np.zeros_like(steps), np.ones_like(steps), steps, steps])
+    across = np.concatenate([steps, steps, np.zeros_like(steps), np.ones_like(steps)])
+    lat, lon = latlon_at(geobox, edge * rows[-1], across * columns[-1]).T
+    lon = lon[0] + wrapped(lon - lon[0])
+    west, east = float(wrapped(lon.min())), float(wrapped(lon.max()))
+    return west, float(lat.min()), east if east > -180 else 180.0, float(lat.max())
+
+
+def wrapped(degrees: np.ndarray) -> np.ndarray:
+    """Longitudes, or differences of longitude, within -180…180."""
+    return (degrees + 180) % 360 - 180
 
 
 def latlon_at(geobox: GeoBox, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -35,11 +47,14 @@ def to_lonlat(crs: str) -> Transformer:
 
 
 def widened(bounds: tuple[float, float, float, float], metres: float) -> tuple[float, float, float, float]:
-    """A box in degrees with at least ``metres`` more on each side, as far as UTM reaches."""
+    """A box in degrees with at least ``metres`` more on each side; west > east across the 180th meridian."""
     west, south, east, north = bounds
     up = metres / METRES_PER_DEGREE
     across = up / np.cos(np.radians(min(max(abs(south), abs(north)) + up, 89.0)))
-    return max(west - across, -180.0), south - up, min(east + across, 180.0), north + up
+    if (east - west if east >= west else east - west + 360) + 2 * across >= 360:
+        return -180.0, south - up, 180.0, north + up
+    west, east = (lon if -180 <= lon <= 180 else float(wrapped(lon)) for lon in (west - across, east + across))
+    return west, south - up, east, north + up
 
 
 def geodesic_area_m2(geometry: BaseGeometry) -> float:
@@ -74,7 +89,7 @@ def areal_scale(zone: Zone, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     lon, lat = _transformer(zone).transform(x, y, direction="INVERSE")
     latitude = np.radians(lat)
     e2 = WGS84.es / (1 - WGS84.es)
-    a2 = (np.radians(lon - zone.central_meridian) * np.cos(latitude)) ** 2
+    a2 = (np.radians(wrapped(lon - zone.central_meridian)) * np.cos(latitude)) ** 2
     t = np.tan(latitude) ** 2
     c = e2 * np.cos(latitude) ** 2
     scale = 1 + (
@@ -98,7 +113,7 @@ def _ring_along_geodesics(lonlat: np.ndarray, longest_m: float) -> np.ndarray:
     edge = np.repeat(np.arange(len(pieces)), pieces)
     step = np.arange(len(edge)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     added_lon, added_lat, _ = WGS84.fwd(lon[edge], lat[edge], azimuth[edge], length[edge] * step / pieces[edge])
-    added_lon = lon[edge] + (added_lon - lon[edge] + 180) % 360 - 180  # an edge on 180° must not jump to -180°
+    added_lon = lon[edge] + wrapped(added_lon - lon[edge])  # an edge on 180° must not jump to -180°
     own = (step == 0)[:, None]
     dense = np.where(own, lonlat[edge], np.column_stack([added_lon, added_lat]))
     return np.vstack([dense, lonlat[-1:]])

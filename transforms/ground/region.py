@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from stook.transforms.ground.antimeridian import lonlat_box
 from stook.transforms.ground.geodesy import along_geodesics, project
 from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.ground.unit import Unit, polygonal, read_units
@@ -75,15 +76,15 @@ class Region:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east and north, degrees."""
-        west, south, east, north = shapely.total_bounds([unit.geometry for unit in self.units]).tolist()
-        return west, south, east, north
+        """West, south, east and north, degrees; west > east across the 180th meridian."""
+        return lonlat_box([unit.geometry for unit in self.units])
 
     @property
     def zones(self) -> tuple[Zone, ...]:
         """The zones with ground of the region, sorted."""
         west, south, east, north = self.bounds
-        numbers = range(Zone.at(west, 0).number, Zone.at(east, 0).number + 1)
+        first, last = Zone.at(west, 0).number, Zone.at(east, 0).number
+        numbers = sorted({(first + step - 1) % 60 + 1 for step in range((last - first) % 60 + 1)})
         hemispheres = [half for half, present in ((False, north > 0), (True, south < 0)) if present]
         return tuple(zone for zone in (Zone(*key) for key in product(numbers, hemispheres)) if self.parts(zone))
 

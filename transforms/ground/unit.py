@@ -16,6 +16,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
+from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
 from stook.transforms.store import CLOUD, address_of, fetched
 
@@ -142,12 +143,16 @@ def in_degrees(
     repaired = []
     for id_, geometry in zip(ids, flat.to_crs(4326), strict=True):
         west, south, east, north = geometry.bounds
-        if not (west >= -180 and east <= 180 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
+        if not (west >= -360 and east <= 360 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
             raise InputError(
                 f"{path}: {kind} {id_!r} reaches from {west:g}, {south:g} to {east:g}, {north:g} (longitude, latitude);"
-                f" allowed are -180 to 180 and {SOUTHERNMOST:g} to {NORTHERNMOST:g}, the range of UTM"
+                f" allowed are -180 to 180 (or 0 to 360) and {SOUTHERNMOST:g} to {NORTHERNMOST:g}, the range of UTM"
             )
-        valid = polygonal(shapely.make_valid(geometry, method="structure", keep_collapsed=False))
+        try:
+            cut = within_one_turn(geometry)
+        except ValueError as error:
+            raise InputError(f"{path}: {kind} {id_!r}: {error}") from error
+        valid = polygonal(shapely.make_valid(cut, method="structure", keep_collapsed=False))
         if valid.area == 0:
             raise InputError(f"{path}: {kind} {id_!r} encloses nothing; {kind}s are polygons with an area")
         repaired.append(valid)

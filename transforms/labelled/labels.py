@@ -6,7 +6,9 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import shapely
 
+from stook.transforms.ground.antimeridian import lonlat_box
 from stook.transforms.ground.grid import Grid, Tile, Zone
 
 PIXEL_M = 10
@@ -47,9 +49,8 @@ class LabelledPixels:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north in degrees."""
-        lon, lat = self.table["lon"], self.table["lat"]
-        return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+        """West, south, east, north in degrees; west > east across the 180th meridian."""
+        return lonlat_box(shapely.points(self.table["lon"], self.table["lat"]))
 
     def thinned(self, most: int, seed: int) -> "LabelledPixels":
         """At most ``most`` pixels, drawn at random without changing their order."""

@@ -11,7 +11,7 @@ seen. Four rules, all by place and between neighbouring published seasons:
 A parent or region of whose ground too much is of units that are not comparable is not comparable either.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,9 +19,11 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+from shapely.geometry.base import BaseGeometry
 
 from stook.transforms.editions.plan import ProductPlan
 from stook.transforms.editions.season_folder import season_folders
+from stook.transforms.ground.antimeridian import lonlat_box
 from stook.transforms.ground.region import Region
 from stook.transforms.imagery.footprint import BoundingBox
 from stook.transforms.imagery.inputs import Inputs
@@ -121,13 +123,11 @@ class Viewed:
     @cached_property
     def bounds(self) -> dict[Place, BoundingBox]:
         """Place -> the box around it, degrees."""
-        boxes: dict[Place, BoundingBox] = {}
+        grounds: dict[Place, list[BaseGeometry]] = defaultdict(list)
         for unit in self.region.units:
-            west, south, east, north = unit.geometry.bounds
             for place in (*places(unit), (WHOLE_REGION, self.made.plan.name)):
-                w, s, e, n = boxes.get(place, (west, south, east, north))
-                boxes[place] = min(w, west), min(s, south), max(e, east), max(n, north)
-        return boxes
+                grounds[place].append(unit.geometry)
+        return {place: lonlat_box(ground) for place, ground in grounds.items()}
 
     @cached_property
     def failed(self) -> dict[tuple[str, str, str], float]:

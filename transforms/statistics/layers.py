@@ -20,6 +20,7 @@ from stook.transforms.ground.areas import TileCoverage, UnitCoverage
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.ground.region import LEAST_AREA_M2, Part, Region
 from stook.transforms.ground.unit import Unit, in_degrees, polygonal, read_table, refuse_overlaps, text_of
+from stook.transforms.imagery.footprint import around, intersects
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
 MOST_VALUES = 256  # of a raster: more are measurements, not classes, and would make a row each in every place
@@ -124,6 +125,10 @@ def _near(table: gpd.GeoDataFrame, region: Region) -> np.ndarray:
         return np.ones(len(table), bool)
     west, south, east, north = table.geometry.to_crs(4326).bounds.to_numpy().reshape(-1, 4).T
     left, bottom, right, top = region.bounds
+    if (
+        left > right or (np.maximum(-west, east) > 180).any()
+    ):  # what crosses the 180th meridian is told by none of these
+        return np.ones(len(table), bool)
     return (west < right) & (east > left) & (south < top) & (north > bottom)
 
 
@@ -180,9 +185,7 @@ class RasterLayer:
             raise InputError(f"{path}: no coordinate reference system; save the file with the one it is in")
         if masked:
             raise InputError(f"{path}: a mask band, which is not read; save the file with a nodata value instead")
-        west, south, east, north = transform_bounds(crs, "EPSG:4326", *bounds)
-        left, bottom, right, top = region.bounds
-        if west > right or east < left or south > top or north < bottom:
+        if not intersects(around(*transform_bounds(crs, "EPSG:4326", *bounds)), region.bounds):
             raise InputError(f"{path}: no part of it lies in the region")
         return cls(path)
 
