@@ -20,7 +20,7 @@ from stook.models.errors import InputError
 from stook.transforms.backoff import BackOff
 from stook.transforms.imagery.checksums import CHECKSUM, checkable
 from stook.transforms.imagery.fetching import Fetcher, StatusError
-from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects
+from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects, on_each_side
 from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
 from stook.transforms.imagery.sources import Source, acquired
 
@@ -75,7 +75,11 @@ class Archive:
         return content
 
     def _asked(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[tuple[dict[str, Any], str]]:
-        """Items that an API finds, each with the address that its relative links count from."""
+        """Items that an API finds, each with the address that its relative links count from.
+
+        Servers read a box with west > east as they like, so each side of the antimeridian is a search of its own; what
+        lies on both is found twice.
+        """
         catalog = self.source.catalog
         try:
             client = pystac_client.Client.open(catalog, stac_io=_Transport(self.fetcher, self.reach.allow_host))
@@ -85,17 +89,19 @@ class Archive:
             if self.source.collection not in names:
                 raise self._no_collection(names)
             ways = {link.extra_fields.get("method", "GET") for link in client.get_links("search")}
-            query = client.search(
-                method="POST" if "POST" in ways else "GET",
-                collections=[self.source.collection],
-                bbox=list(bbox),
-                datetime=[start, end],
-                limit=PAGE_ITEMS,
-            )
-            for page in self._no_circle(query.pages_as_dicts()):
-                for content in page.get("features", ()):
-                    own = next((link.get("href", "") for link in links_of(content) if link.get("rel") == "self"), "")
-                    yield content, own if scheme_of(own) in HTTP else catalog
+            for box in on_each_side(bbox):
+                query = client.search(
+                    method="POST" if "POST" in ways else "GET",
+                    collections=[self.source.collection],
+                    bbox=list(box),
+                    datetime=[start, end],
+                    limit=PAGE_ITEMS,
+                )
+                for page in self._no_circle(query.pages_as_dicts()):
+                    for content in page.get("features", ()):
+                        links = links_of(content)
+                        own = next((link.get("href", "") for link in links if link.get("rel") == "self"), "")
+                        yield content, own if scheme_of(own) in HTTP else catalog
         except StatusError as error:
             raise self._answered(catalog, error.status) from error
         except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:

@@ -41,6 +41,11 @@ def around(west: float, south: float, east: float, north: float) -> BoundingBox:
     return west, south, east if east > -180 else 180.0, north
 
 
+def on_each_side(box: BoundingBox) -> list[BoundingBox]:
+    """The box, or its parts on both sides of the antimeridian."""
+    return [(west, box[1], east, box[3]) for west, east in _spans(box)]
+
+
 def intersects(box: BoundingBox, other: BoundingBox) -> bool:
     """Whether two boxes touch, either of which may cross the antimeridian."""
     if box[1] > other[3] or box[3] < other[1]:

@@ -18,6 +18,7 @@ import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.geodesy import project, to_lonlat
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.polygons import LONLAT, squares
@@ -85,7 +86,7 @@ def cells_of(points: pd.DataFrame, cell_m: float) -> np.ndarray:
 
 def _in_degrees(square: BaseGeometry, zone: Zone) -> BaseGeometry:
     transformer = to_lonlat(f"EPSG:{zone.epsg}")
-    return shapely.transform(square, lambda xy: np.column_stack(transformer.transform(*xy.T)))
+    return within_one_turn(shapely.transform(square, lambda xy: np.column_stack(transformer.transform(*xy.T))))
 
 
 @contextmanager

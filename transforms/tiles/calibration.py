@@ -19,6 +19,7 @@ from stook.models.errors import TileError
 from stook.models.inference import Embedder
 from stook.transforms.editions.plan import ProductPlan
 from stook.transforms.encoding.encodings import PictureEncoding
+from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.grid import Tile
 from stook.transforms.ground.region import Region
@@ -162,7 +163,7 @@ def sample_of(
 
 def clipped(region: Region, box: GeoBox) -> Region:
     """The part of a region that lies in a box."""
-    outline = box.extent.to_crs("EPSG:4326", resolution=box.resolution.x * 50).geom
+    outline = within_one_turn(box.extent.to_crs("EPSG:4326", resolution=box.resolution.x * 50).geom)
     near = [unit for unit in region.units if unit.geometry.intersects(outline)]
     parts = [(unit, polygonal(unit.geometry.intersection(outline))) for unit in near]
     return Region(tuple(Unit(unit.id, unit.name, unit.parents, part) for unit, part in parts if not part.is_empty))

@@ -19,6 +19,7 @@ from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.geodesy import lonlat_bounds, widened
 from stook.transforms.ground.grid import Grid, Zone
 from stook.transforms.ground.region import Region, read_region
+from stook.transforms.tiles.calibration import clipped
 
 WGS84 = Geod(ellps="WGS84")
 ISLAND = shapely.box(179.9970, -16.8000, 180.0020, -16.7970)  # of both sides, written on beyond 180
@@ -122,6 +123,12 @@ def test_what_could_be_misread_is_refused_by_name(tmp_path: Path, geometry: Base
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), encoding="utf-8")
     with pytest.raises(InputError, match=f"unit 'wide'.*({why})"):
         read_region(file, "unit_id")
+
+
+def test_a_region_is_clipped_to_a_box_across_the_meridian(tmp_path: Path) -> None:
+    region, grid = region_of(tmp_path / "units.gpkg", ISLAND), Grid()
+    parts = [clipped(region, grid.geobox(tile)) for tile in region.tiles(grid)]
+    assert all(mapped_ha(part, grid) == pytest.approx(HECTARES, rel=1e-6) for part in parts)
 
 
 @pytest.mark.parametrize("south", [False, True])

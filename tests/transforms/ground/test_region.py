@@ -132,7 +132,10 @@ def test_heights_are_dropped_and_invalid_polygons_repaired(tmp_path: Path):
         (frame([TWO[0], None]), "unit 'B' is nothing; units are polygons"),
         (frame([TWO[0], Polygon()]), "unit 'B' is nothing; units are polygons"),
         (frame([Polygon([(39, 13), (40, 13), (39, 13)])]), "unit 'A' encloses nothing"),
-        (frame([box(10, 80, 11, 85)]), "unit 'A' reaches from 10, 80 to 11, 85 .* allowed are -180 to 180 .* and -80 to"),
+        (
+            frame([box(10, 80, 11, 85)]),
+            "unit 'A' reaches from 10, 80 to 11, 85 .* allowed are -180 to 180 .* and -80 to",
+        ),
         (frame([box(10, -81, 11, -79)]), "allowed are -180 to 180 .* and -80 to 84"),
         (frame([box(359, 1, 361, 2)]), "allowed are -180 to 180"),
         (frame([box(400_000, 1e6, 500_000, 1.1e6)]), "unit 'A' reaches from 400000"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stook.transforms.imagery.footprint import alike, around, box_of, intersects
+from stook.transforms.imagery.footprint import alike, around, box_of, intersects, on_each_side
 
 LONGITUDES = st.integers(-180, 179)
 RING = [[179.5, -17], [180.5, -17], [180.5, -16], [179.5, -16], [179.5, -17]]
@@ -54,6 +54,11 @@ def test_an_item_without_box_has_that_of_its_geometry_and_one_without_both_has_n
     assert box_of({"geometry": None}) is None
     with pytest.raises(ValueError, match="bbox of 3 numbers"):
         box_of({"bbox": [1, 2, 3]})
+
+
+def test_servers_are_asked_on_each_side_of_the_antimeridian() -> None:
+    assert on_each_side(ACROSS) == [(179.5, -17.0, 180.0, -16.0), (-180.0, -17.0, -179.5, -16.0)]
+    assert on_each_side((3, 50, 4, 51)) == [(3, 50, 4, 51)]
 
 
 def test_footprints_are_alike_if_most_of_them_is_common_ground() -> None:
