@@ -25,10 +25,12 @@ from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.map_store import open_layer
 from stook.transforms.labelled.label_files import read_labels
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from stook.transforms.values import NODATA
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
+from tests.pipelines.small_season import SMALL_DEMO
 
 PLACE = Place(width_m=1400, height_m=1400, seed=31)
 TILE_PX = 100
@@ -36,17 +38,17 @@ RESOLUTION_M = 10
 Change = dict[str, Any]
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, place: Place = PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
     """Time, bytes and disk on the simulated place, rounding there and on real imagery."""
-    yield from simulated(scratch / "simulated")
+    yield from simulated(scratch / "simulated", place, revisit)
     if SHARED.is_dir():
         yield from real(scratch / "flanders")
 
 
-def simulated(folder: Path) -> Iterator[Figure]:
+def simulated(folder: Path, where: Place, revisit: Revisit | None) -> Iterator[Figure]:
     """Store vectors, train a head from them, and map with it: with the vectors, and from imagery."""
     folder.mkdir()
-    place = write_place(folder, PLACE, TILE_PX, DEMO_PRODUCTS)
+    place = write_place(folder, where, TILE_PX, DEMO_PRODUCTS, revisit)
     exact = stored("float32", BUNDLE, WINDOW)
     _, embed_s = timed(run_embed, place.config, exact | {"output": "out-float32"})
     train_head(folder, place.truth, folder / f"out-float32/simulated/main-{YEAR}/embeddings")
@@ -166,4 +168,4 @@ def accuracy(edition: Edition) -> float:
     return auc(labels.table["label"].to_numpy()[found], percent[found])
 
 
-EXPERIMENT = Experiment("embed", run)
+EXPERIMENT = Experiment("embed", run, small=SMALL_DEMO)

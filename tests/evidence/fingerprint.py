@@ -24,7 +24,7 @@ def fingerprint(module: str, root: Path = ROOT) -> dict[str, str]:
     """Part -> hash of what ``module`` imports of it, itself included, sorted by part."""
     parts: dict[str, list[str]] = defaultdict(list)
     for name in sorted(closure(module, root)):
-        parts[part_of(name)].append(f"{name} {code(name, root)}")
+        parts[part_of(name, root)].append(f"{name} {code(name, root)}")
         if name in DATA:
             part, files = DATA[name]
             parts[part] += [f"{path.name} {_digest(path.read_bytes())}" for path in sorted(root.glob(files))]
@@ -36,12 +36,13 @@ def changed_parts(then: dict[str, str], now: dict[str, str]) -> list[str]:
     return sorted(part for part in then.keys() | now.keys() if then.get(part) != now.get(part))
 
 
-def part_of(module: str) -> str:
+def part_of(module: str, root: Path) -> str:
     """The part that a module belongs to."""
     first, *rest = module.split(".")
     if first == "tests" or not rest:
         return first
-    return rest[1] if rest[0] == "transforms" and len(rest) > 2 else rest[0]
+    in_a_room = rest[0] == "transforms" and len(rest) > 1 and (root / "stook/transforms" / rest[1]).is_dir()
+    return rest[1] if in_a_room else rest[0]
 
 
 def closure(module: str, root: Path) -> set[str]:

@@ -6,20 +6,22 @@ from pathlib import Path
 import yaml
 
 from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from stook.pipelines.demo.run import TILE_PX
+from stook.pipelines.demo.run import DEMO_PLACE, TILE_PX
 from stook.transforms.editions.edition import Edition
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import MeasuredRun, measured_map
 from tests.pipelines.command import arrays
+from tests.pipelines.small_season import SMALL_DEMO
 
 NAMES = ("cropland", "building_coverage", "harvest_piles")
 PLAIN = {name: {key: DEMO_PRODUCTS[name][key] for key in ("bundle", "window")} for name in NAMES}
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
     """Time and bytes of one run as shares of three, and how many values of the maps differ."""
-    config = write_place(scratch, Place(), TILE_PX, PLAIN).config
+    config = write_place(scratch, place, TILE_PX, PLAIN, revisit).config
     together = measured(config, NAMES)
     apart = [measured(config, (name,)) for name in NAMES]
     seconds, read = sum(each.seconds for each in apart), sum(each.mib_read for each in apart)
@@ -43,4 +45,4 @@ def measured(config: Path, names: tuple[str, ...]) -> MeasuredRun:
     return measured_map(other, YEAR)
 
 
-EXPERIMENT = Experiment("one_pass", run)
+EXPERIMENT = Experiment("one_pass", run, small=SMALL_DEMO)
