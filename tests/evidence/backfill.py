@@ -26,7 +26,7 @@ from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, write_archive
 from stook.transforms.statistics.sums import WHOLE_REGION
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure, kept
-from tests.evidence.sites import EXAMPLES, relocated
+from tests.evidence.sites import EXAMPLES, SHORT, WHOLE, Change, relocated
 from tests.pipelines.small_season import RARELY, SMALL_PLACE, write_random_bundle, write_small_season
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,13 +70,15 @@ class Measured:
         return pd.read_csv(str(self.second.table), keep_default_na=False)
 
 
-def run(scratch: Path, simulated_years: str = SIMULATED, real_years: str = REAL) -> Iterator[Figure]:
+def run(
+    scratch: Path, simulated_years: str = SIMULATED, real_years: str = REAL, season: Change = WHOLE
+) -> Iterator[Figure]:
     """Both backfills; writes the page."""
     simulated = measured(several_years(scratch / "simulated", years_of(simulated_years)), simulated_years)
     yield from figures("simulated", simulated, "simulated scenes, random weights")
     parts = [HEADING, page("Eight simulated seasons", SIMULATED_WORDS, simulated)]
     if SHARED.is_dir():
-        real = measured(flanders(scratch / "flanders"), real_years)
+        real = measured(flanders(scratch / "flanders", season), real_years)
         yield from figures("flanders", real, "real scenes, real encoder")
         parts.insert(1, page("Two real seasons in Flanders", REAL_WORDS, real))
         kept(scratch, "docs/backfill-comparability.md").write_text("\n".join(parts))
@@ -107,11 +109,11 @@ def measured(config: Path, years: str) -> Measured:
     return Measured(*made, *seconds, time.perf_counter() - start)
 
 
-def flanders(folder: Path) -> Path:
+def flanders(folder: Path, season: Change) -> Path:
     """The configuration of both sites, for a head that was trained on the west one's labels of 2018."""
-    training = relocated(EXAMPLES / "train-west.yaml", folder, {"bundle": "bundle", "held_out": []})
+    training = relocated(EXAMPLES / "train-west.yaml", folder, {"bundle": "bundle", "held_out": []} | season)
     run_training(load(training, TrainConfiguration), JsonReporter())
-    return relocated(EXAMPLES / "map-east.yaml", folder, product={"bundle": str(folder / "bundle")})
+    return relocated(EXAMPLES / "map-east.yaml", folder, product={"bundle": str(folder / "bundle")} | season)
 
 
 def several_years(folder: Path, years: list[int]) -> Path:
@@ -192,4 +194,5 @@ def _cells(row: dict[Hashable, Any]) -> str:
     return f"| {row['name']} | {row['year']} | {seen} | {row['baselines'] or 'not told'} | {mapped} | {comparable} |"
 
 
-EXPERIMENT = Experiment("backfill", run, small={"simulated_years": "2022:2023", "real_years": "2019"})
+SMALL = {"simulated_years": "2022:2023", "real_years": "2019", "season": SHORT}
+EXPERIMENT = Experiment("backfill", run, small=SMALL)

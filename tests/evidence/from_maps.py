@@ -37,7 +37,7 @@ from stook.transforms.statistics.table import statistics
 from tests.conftest import SHARED
 from tests.evidence.bench import peak_mib
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.sites import DIRECTIONS, transfer
+from tests.evidence.sites import DIRECTIONS, SHORT, WHOLE, Change, transfer
 from tests.pipelines.small_season import SMALL_DEMO
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, built_of, invented, write_edition
@@ -58,7 +58,11 @@ class Summed:
 
 
 def run(
-    scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None, tiles_along: int = TILES_ALONG
+    scratch: Path,
+    place: Place = DEMO_PLACE,
+    revisit: Revisit | None = None,
+    season: Change = WHOLE,
+    tiles_along: int = TILES_ALONG,
 ) -> Iterator[Figure]:
     """Values that differ, of mapped places and of a large region, and what the latter takes."""
     written = write_place(scratch / "demo", place, DEMO_TILE_PX, DEMO_PRODUCTS, revisit)
@@ -66,7 +70,7 @@ def run(
     edition = run_map(config, YEAR, JsonReporter()).edition
     yield from agreement("from_maps", edition, config, "the demonstration's table, simulated imagery")
     if SHARED.is_dir():
-        site = transfer(DIRECTIONS[0], scratch / "flanders")
+        site = transfer(DIRECTIONS[0], scratch / "flanders", season)
         yield from agreement("from_maps.flanders", site.edition, site.config, "the table of real imagery")
     yield from large(scratch, tiles_along)
 
@@ -150,7 +154,7 @@ def sum_here(edition: Path, table: Path) -> Summed:
     return Summed(round(time.perf_counter() - start, 2), peak_mib())
 
 
-EXPERIMENT = Experiment("from_maps", run, small=SMALL_DEMO | {"tiles_along": 2})
+EXPERIMENT = Experiment("from_maps", run, small=SMALL_DEMO | {"season": SHORT, "tiles_along": 2})
 
 if __name__ == "__main__":
     print(json.dumps(asdict(sum_here(Path(sys.argv[1]), Path(sys.argv[2])))))

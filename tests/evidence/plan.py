@@ -20,7 +20,7 @@ from stook.transforms.simulation.scenes import Revisit
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import measured_map
-from tests.evidence.sites import EXAMPLES, relocated
+from tests.evidence.sites import EXAMPLES, SHORT, WHOLE, Change, relocated
 from tests.pipelines.small_season import SMALL_DEMO
 
 MIB = 2**20
@@ -46,16 +46,18 @@ class Planned:
     load: float
 
 
-def run(scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
+def run(
+    scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None, season: Change = WHOLE
+) -> Iterator[Figure]:
     """Errors of bytes, files, pixels and time, and what planning costs."""
     written = write_place(scratch / "demo", place, TILE_PX, DEMO_PRODUCTS, revisit)
     yield from figures(planned("demo", written.config, YEAR))
     if SHARED.is_dir():
         folder = scratch / "flanders"
-        training = {"bundle": "bundle", "held_out": []}
+        training = {"bundle": "bundle", "held_out": []} | season
         settings = load(relocated(EXAMPLES / "train-west.yaml", folder, training=training), TrainConfiguration)
         run_training(settings, JsonReporter())
-        product = {"bundle": str(folder / "bundle")}
+        product = {"bundle": str(folder / "bundle")} | season
         yield from figures(planned("flanders", relocated(EXAMPLES / "map-east.yaml", folder, product=product), 2019))
 
 
@@ -92,4 +94,4 @@ def figures(found: Planned) -> Iterator[Figure]:
     yield Figure(f"plan.time_share.{place}", forecast.planned_in_s / found.seconds, note)
 
 
-EXPERIMENT = Experiment("plan", run, small=SMALL_DEMO)
+EXPERIMENT = Experiment("plan", run, small=SMALL_DEMO | {"season": SHORT})
