@@ -40,9 +40,7 @@ def run(scratch: Path, season: Change = WHOLE, strengths: Sequence[float] = CAND
         fixed = transfer(direction, scratch / f"{direction}", season, "-galileo")
         note = f"{fixed.note}; nano, single pixels"
         yield Figure(f"galileo.flanders.auc.{direction}", fixed.estimate.value, note)
-        chosen = transfer(
-            direction, scratch / f"{direction}-chosen", season, "-galileo", {"strengths": list(candidates)}
-        )
+        chosen = transfer(direction, scratch / f"{direction}-chosen", season, "-galileo", {"strengths": [*strengths]})
         note = f"{chosen.note}, chosen on the training site alone; nano, single pixels"
         yield Figure(f"galileo.flanders.auc_chosen.{direction}", chosen.estimate.value, note)
     for direction in DIRECTIONS:
