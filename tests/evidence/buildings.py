@@ -23,11 +23,13 @@ from stook.models.resnet import ResNet
 from stook.transforms.ground.squares import Squares
 from stook.transforms.labelled.chips_of_cells import PlacedChips
 from stook.transforms.labelled.splits import DEALT, SplitSettings, divided
+from stook.transforms.simulation.scenes import Revisit
 from tests.evidence.buildings_ceiling import ceiling
 from tests.evidence.buildings_places import SITES, SIZE, SMALL_SITES, Sites, chips
 from tests.evidence.figure import Experiment, Figure
+from tests.pipelines.small_season import RARELY
 
-SEEDS, EPOCHS = 5, 30
+OFTEN, SEEDS, EPOCHS = Revisit(), 5, 30
 BATCH, LEARNING_RATE = 64, 3e-3
 CHECKED_SHARE = CALIBRATED_SHARE = 0.15  # of blocks, as ``stook train`` has them
 PROMISED = DEFAULT_QUANTILES[-1] - DEFAULT_QUANTILES[0]
@@ -54,19 +56,21 @@ class Outcome:
     width: float
 
 
-def run(scratch: Path, places: Sites = SITES, seeds: int = SEEDS, epochs: int = EPOCHS) -> Iterator[Figure]:
+def run(
+    scratch: Path, places: Sites = SITES, revisit: Revisit = OFTEN, seeds: int = SEEDS, epochs: int = EPOCHS
+) -> Iterator[Figure]:
     """The ceilings, then both heads of every seed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield from measured(scratch, places, seeds, epochs)
+        yield from measured(scratch, places, revisit, seeds, epochs)
     finally:
         torch.set_num_threads(threads)
 
 
-def measured(scratch: Path, places: Sites, seeds: int, epochs: int) -> Iterator[Figure]:
+def measured(scratch: Path, places: Sites, revisit: Revisit, seeds: int, epochs: int) -> Iterator[Figure]:
     """The figures, in one thread."""
-    best = {name: ceiling(group[0]) for name, group in (("seen", places.seen), ("unseen", places.unseen))}
+    best = {name: ceiling(group[0], revisit) for name, group in (("seen", places.seen), ("unseen", places.unseen))}
     for name, found in best.items():
         note = (
             f"simulated; Fisher information of a cell's share beside overpass noise for one who knows all else: least "
@@ -75,9 +79,9 @@ def measured(scratch: Path, places: Sites, seeds: int, epochs: int) -> Iterator[
         )
         yield Figure("buildings.r2.ceiling" + suffix(name), found.pixels, note)
 
-    trained = [chips(place, scratch / str(place.seed)) for place in places.trained]
+    trained = [chips(place, scratch / str(place.seed), revisit) for place in places.trained]
     held_out = {
-        name: LabelledChips.joined([chips(place, scratch / str(place.seed)).labelled for place in group])
+        name: LabelledChips.joined([chips(place, scratch / str(place.seed), revisit).labelled for place in group])
         for name, group in (("seen", places.seen), ("unseen", places.unseen))
     }
     outcomes = [judge(trained, held_out, seed, epochs) for seed in range(seeds)]
@@ -181,4 +185,5 @@ def spread(values: np.ndarray) -> str:
     return f"{values.min():.3f}…{values.max():.3f}"
 
 
-EXPERIMENT = Experiment("buildings", run, small={"places": SMALL_SITES, "seeds": 2, "epochs": 1})
+SMALL = {"places": SMALL_SITES, "revisit": RARELY, "seeds": 2, "epochs": 1}
+EXPERIMENT = Experiment("buildings", run, small=SMALL)

@@ -19,7 +19,7 @@ from stook.transforms.simulation.country import PLATEAU, SAVANNA, Country
 from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.landscape import Landscape
 from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
-from stook.transforms.simulation.scenes import write_archive
+from stook.transforms.simulation.scenes import Revisit, write_archive
 from stook.transforms.simulation.truth import write_footprints
 
 SIZE = ResNetSize(
@@ -67,14 +67,14 @@ def place(country: Country, seed: int, side_m: float) -> Place:
 SITES, SMALL_SITES = sites(8, 2, 3000.0), sites(3, 1, 1000.0)
 
 
-def chips(place: Place, folder: Path) -> PlacedChips:
+def chips(place: Place, folder: Path, revisit: Revisit) -> PlacedChips:
     """Simulate a place and a year of scenes, and read its cells by the ordinary path.
 
     Returns:
         A chip float32 [1, band, 32, 32] around every cell of 100 m with its true share 0…1; some 800 of a place.
     """
     landscape = Landscape.simulate(place)
-    catalog = write_archive(landscape, folder / "archive", YEAR)
+    catalog = write_archive(landscape, folder / "archive", YEAR, revisit)
     footprints, area = write_footprints(landscape, folder / "footprints.geojson"), folder / "surveyed.geojson"
     gpd.GeoSeries([place.rectangle().geom], crs=place.frame).to_crs(4326).to_file(area)
     labels = read_footprints(footprints, area, CELL_M)
