@@ -29,13 +29,15 @@ CANDIDATES = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the examples whose C is chosen
 REPETITIONS = 3
 
 
-def run(scratch: Path, season: Change = WHOLE, strengths: Sequence[float] = CANDIDATES) -> Iterator[Figure]:
+def run(
+    scratch: Path, season: Change = WHOLE, strengths: Sequence[float] = CANDIDATES, repetitions: int = REPETITIONS
+) -> Iterator[Figure]:
     """Greatest difference over four golden cases; speed; accuracy in both directions."""
     galileo, _ = Galileo.of_published(published_nano(SHARED), GalileoSize())
     with np.load(SHARED / "golden/galileo_nano.npz") as golden:
         greatest = max(difference(galileo, golden, case) for case in CASES)
     yield Figure("galileo.golden.max_abs_diff", greatest, "nano, patches of 1, 2, 4 and 8 px, float32, target ≤ 1e-5")
-    yield from speed(scratch / "speed", season)
+    yield from speed(scratch / "speed", season, repetitions)
     for direction in DIRECTIONS:
         fixed = transfer(direction, scratch / f"{direction}", season, "-galileo")
         note = f"{fixed.note}; nano, single pixels"
@@ -50,16 +52,16 @@ def run(scratch: Path, season: Change = WHOLE, strengths: Sequence[float] = CAND
         yield Figure(f"galileo.flanders.auc_context.{direction}", wider.estimate.value, note)
 
 
-def speed(scratch: Path, season: Change) -> Iterator[Figure]:
+def speed(scratch: Path, season: Change, repetitions: int) -> Iterator[Figure]:
     """Pixels per second of the two encoders, whose bands and months are the same, over one site."""
     galileo = load_checkpoint(NAME, WEIGHTS, PIXEL)
     presto = load_checkpoint("presto", SHARED / "weights/presto/default_model.pt")
     site = SiteSeason.read("west", presto, scratch, season)
     best = {galileo.family: 0.0, presto.family: 0.0}
-    for _ in range(REPETITIONS):  # in turn, so that other work on the machine slows both
+    for _ in range(repetitions):  # in turn, so that other work on the machine slows both
         for encoder in (galileo, presto):
             best[encoder.family] = max(best[encoder.family], pixels_per_second(encoder, site))
-    note = f"best of {REPETITIONS}, in turn with the other, on the same composite of 12 months; float32, no reading"
+    note = f"best of {repetitions}, in turn with the other, on the same composite of 12 months; float32, no reading"
     yield Figure("galileo.pixels_per_second", best[galileo.family], f"nano, single pixels; {note}")
     yield Figure("galileo.presto_pixels_per_second", best[presto.family], f"Presto; {note}")
 
@@ -74,4 +76,5 @@ def pixels_per_second(encoder: Encoder, site: SiteSeason) -> float:
     return pixels / (time.perf_counter() - start)
 
 
-EXPERIMENT = Experiment("galileo", run, small={"season": SHORT, "strengths": (0.01, 0.1)}, needs_shared=True)
+SMALL = {"season": SHORT, "strengths": (0.01, 0.1), "repetitions": 1}
+EXPERIMENT = Experiment("galileo", run, small=SMALL, needs_shared=True)
