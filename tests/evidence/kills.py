@@ -324,7 +324,7 @@ def figures(came: dict[str, Came], tiles: int) -> Iterator[Figure]:
     yield Figure("kills.orphans", orphans, f"workers that lived for {ORPHANS_END_S:.0f} s after their run; target 0")
 
 
-EXPERIMENT = Experiment("kills", experiment, small={"kills": 4, "tile_px": 50})
+EXPERIMENT = Experiment("kills", experiment, small={"kills": 2, "tile_px": 50})
 
 
 def main(kills: int = KILLS) -> None:

@@ -3,9 +3,11 @@
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import SHARED
 from tests.evidence.__main__ import experiments
@@ -39,12 +41,23 @@ def test_every_figure_of_the_book_has_an_experiment() -> None:
     assert figures_of_the_book().keys() <= {experiment.name for experiment in EXPERIMENTS}
 
 
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One thread of torch here and in processes that are started: there is a test runner on every core."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def run_small(experiment: Experiment) -> object:
     """The experiment as a parameter, marked."""
     marks = [pytest.mark.slow, *([pytest.mark.shared] if experiment.needs_shared else [])]
     return pytest.param(experiment, id=experiment.name, marks=marks)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("experiment", map(run_small, EXPERIMENTS))
 def test_run_small_an_experiment_gives_the_figures_of_the_book(experiment: Experiment, tmp_path: Path) -> None:
     figures = list(experiment.run(tmp_path, **experiment.small))
