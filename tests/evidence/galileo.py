@@ -24,13 +24,17 @@ from tests.models.test_galileo import CASES, difference, published_nano
 NAME, WEIGHTS = "galileo-nano", SHARED / "weights/galileo/nano_encoder.pt"
 PIXEL = {"patch_px": 1, "chip_px": 1}
 CONTEXT = {"patch_px": 1, "chip_px": 4}
-CONTEXT_TRAINING = {"encoder": {"name": NAME, "weights": str(WEIGHTS), "options": CONTEXT}, "stride_px": 2}
+STRIDE_PX = 2  # of these chips
 CANDIDATES = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the examples whose C is chosen
 REPETITIONS = 3
 
 
 def run(
-    scratch: Path, season: Change = WHOLE, strengths: Sequence[float] = CANDIDATES, repetitions: int = REPETITIONS
+    scratch: Path,
+    season: Change = WHOLE,
+    strengths: Sequence[float] = CANDIDATES,
+    stride_px: int = STRIDE_PX,
+    repetitions: int = REPETITIONS,
 ) -> Iterator[Figure]:
     """Greatest difference over four golden cases; speed; accuracy in both directions."""
     galileo, _ = Galileo.of_published(published_nano(SHARED), GalileoSize())
@@ -45,10 +49,11 @@ def run(
         chosen = transfer(direction, scratch / f"{direction}-chosen", season, "-galileo", {"strengths": [*strengths]})
         note = f"{chosen.note}, chosen on the training site alone; nano, single pixels"
         yield Figure(f"galileo.flanders.auc_chosen.{direction}", chosen.estimate.value, note)
+    context = {"encoder": {"name": NAME, "weights": str(WEIGHTS), "options": CONTEXT}, "stride_px": stride_px}
     for direction in DIRECTIONS:
         start = time.perf_counter()
-        wider = transfer(direction, scratch / f"{direction}-context", season, "-galileo", CONTEXT_TRAINING)
-        note = f"{wider.note}; nano, chips of 4 px every 2 px, blended; {time.perf_counter() - start:.0f} s"
+        wider = transfer(direction, scratch / f"{direction}-context", season, "-galileo", context)
+        note = f"{wider.note}; nano, chips of 4 px every {stride_px} px, blended; {time.perf_counter() - start:.0f} s"
         yield Figure(f"galileo.flanders.auc_context.{direction}", wider.estimate.value, note)
 
 
@@ -76,5 +81,5 @@ def pixels_per_second(encoder: Encoder, site: SiteSeason) -> float:
     return pixels / (time.perf_counter() - start)
 
 
-SMALL = {"season": SHORT, "strengths": (0.01, 0.1), "repetitions": 1}
+SMALL = {"season": SHORT, "strengths": (0.01, 0.1), "stride_px": 4, "repetitions": 1}
 EXPERIMENT = Experiment("galileo", run, small=SMALL, needs_shared=True)

@@ -41,7 +41,7 @@ LABELS = SHARED / "data/flanders/labels"
 CLASSES = Classes((11,), (13, 60))
 Change = dict[str, Any]
 WHOLE: Change = {}  # the season as the examples have it
-SHORT: Change = {"window": {"start": {"month": 4, "year": 0}, "months": 2}, "minimum_observations": 1}  # for small runs
+SHORT: Change = {"window": {"start": {"month": 4, "year": 0}, "months": 1}, "minimum_observations": 1}  # for small runs
 
 
 @dataclass(frozen=True)
