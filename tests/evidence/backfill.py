@@ -88,7 +88,7 @@ def figures(name: str, made: Measured, what: str) -> Iterator[Figure]:
     """What is claimed of a backfill."""
     seasons, second = len(made.first.outcomes), made.second_s
     yield Figure(f"backfill.{name}.published", made.published, f"of {seasons} seasons; {what}")
-    yield Figure(f"backfill.{name}.skipped", made.skipped, f"of {seasons} by the same command again; target: all")
+    yield Figure(f"backfill.{name}.skipped", made.skipped, f"of {seasons} by the same command again; target {seasons}")
     note = f"seconds of the same command again; in this process {second:.2f}, the first took {made.first_s:.0f}"
     yield Figure(f"backfill.{name}.again_s", made.command_s, note)
     comparable = sum(not pair.why_not for pair in made.second.pairs)
