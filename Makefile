@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.stook-ready
 DOCS_READY := $(VENV)/.stook-docs-ready
 
-.PHONY: demo test lint docs bench evidence demo-bundle clean
+.PHONY: demo test lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
@@ -28,6 +28,9 @@ bench: $(READY)  ## Speed and memory
 
 evidence: $(READY)  ## Measure every figure we claim and write docs/evidence.md; ONLY=flanders for some
 	$(PYTHON) -m tests.evidence $(if $(ONLY),--only $(ONLY))
+
+evidence-check: $(READY)  ## Say which figures were measured on older code, and mark them in docs/evidence.md
+	$(PYTHON) -m tests.evidence --check
 
 demo-bundle: $(READY)  ## Train the demonstration's bundles anew, or one: BUNDLE=cropland, buildings or piles
 	$(PYTHON) -m stook.pipelines.demo.pretrain $(BUNDLE)

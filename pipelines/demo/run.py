@@ -33,18 +33,24 @@ from stook.transforms.ground.region import Region
 from stook.transforms.reporting.export import export
 from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.pictures import PICTURE_ASSET, PICTURE_COLLECTION
+from stook.transforms.simulation.scenes import Revisit
 from stook.transforms.statistics.sums import places
 from stook.transforms.store import fetched, json_bytes
 
-TILE_PX = 200
+DEMO_PLACE, TILE_PX = Place(), 200
 GROWING_MONTHS = ("08", "09", "10")
 MARKER = "simulated-by-stook.json"
 MAPS = ("cropland", "building_coverage", "harvest_piles")
 TITLE = "SIMULATED landscape near 36° E, 9° N (dotted: the meridian between two UTM zones)"
 
 
-def run_demo(folder: Path) -> dict[str, float]:
-    """Run the demonstration in ``folder``; returns its figures by name.
+def run_demo(folder: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None) -> dict[str, float]:
+    """Run the demonstration in ``folder`` at a simulated place; returns its figures by name.
+
+    Args:
+        folder: Where everything is written.
+        place: Which.
+        revisit: How often each satellite looks.
 
     Raises:
         InputError: If the folder holds something else.
@@ -56,17 +62,17 @@ def run_demo(folder: Path) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_bytes(json_bytes({"simulated": True}))
     reporter.say("simulation_started", "simulating a landscape and a year of scenes (nothing here is real)")
-    place = write_place(folder, Place(), TILE_PX, DEMO_PRODUCTS)
-    config = load(place.config, MapConfiguration)
+    written = write_place(folder, place, TILE_PX, DEMO_PRODUCTS, revisit)
+    config = load(written.config, MapConfiguration)
     result = run_map(config, YEAR, reporter)
     if not result.published:
         raise TileError(f"the demonstration could not map its own scenes: {next(iter(result.failed.values()))}")
     edition = result.edition
-    cropland = compare_cropland(edition, place.truth)
-    buildings = compare_buildings(edition, place.truth, place.footprints)
-    piles = compare_piles(edition, place.truth)
+    cropland = compare_cropland(edition, written.truth)
+    buildings = compare_buildings(edition, written.truth, written.footprints)
+    piles = compare_piles(edition, written.truth)
     print_districts(edition, cropland, buildings, piles)
-    surveyed = cropland_in_all(survey(config, place.truth))
+    surveyed = cropland_in_all(survey(config, written.truth))
     print("The interpreters of the sample are SIMULATED: they answer from the truth, with slips.")
     report = run_report(config, YEAR, None)
     maps = export(edition, folder / "exports")
@@ -74,7 +80,7 @@ def run_demo(folder: Path) -> dict[str, float]:
         folder,
         scenes=clearest_scenes(folder / "archive"),
         pictures=sorted((folder / "archive" / PICTURE_COLLECTION).glob(f"*/{PICTURE_ASSET}.tif")),
-        truth=place.truth,
+        truth=written.truth,
         exported={name: [fetched(path) for path in maps if fnmatch(path.name, f"*_{name}_?????.tif")] for name in MAPS},
         units=folder / "districts.geojson",
         title=TITLE,
@@ -91,7 +97,7 @@ def run_demo(folder: Path) -> dict[str, float]:
         "demo.seconds": time.perf_counter() - start,
     }
     print(f"picture: {picture}\nmaps for a GIS: {folder / 'exports'}\nfigures to publish: {report[0].parent}")
-    print(f"again: stook statistics {place.config} --year {YEAR}")
+    print(f"again: stook statistics {written.config} --year {YEAR}")
     for name, value in figures.items():
         print(f"{name} {value:.4g}")
     return figures

@@ -1,10 +1,10 @@
 """Speed, overlap and memory of the map, with encoders that cost nothing or a stated time.
 
-Every run is a process of its own, so that its peak memory is its own; so is the HTTP archive, so that it does not
-compete for the interpreter of the run it serves:
+Every run is a process of its own, so that its peak memory is its own:
 
-    python -m tests.evidence.bench map CONFIG ENCODER_S_PER_MPX
-    python -m tests.evidence.bench serve FOLDER LATENCY_S
+    python -m tests.evidence.bench CONFIG ENCODER_S_PER_MPX
+
+Run small, all but the first are in this process, whose libraries are loaded already.
 """
 
 import json
@@ -12,13 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pystac
@@ -31,8 +29,14 @@ from scipy.ndimage import zoom
 from shapely.geometry import mapping
 
 from stook.models.encoder import Chips, Encoder
+from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.map import run_map
+from stook.pipelines.progress import JsonReporter
+from stook.pipelines.sections import load
 from stook.transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BANDS, SCENE_CLASSIFICATION
 from stook.transforms.simulation.catalogue import GLOBAL_EXTENT, write_cog
+from stook.transforms.tiles.tile_job import TileJob
+from tests.evidence.distant_archive import LATENCY_S, serving
 from tests.evidence.figure import Experiment, Figure
 from tests.pipelines.small_season import write_random_bundle
 
@@ -50,20 +54,53 @@ class Square(NamedTuple):
 
 
 YEAR = 2023
-OPTICAL_DATES, RADAR_DATES = 50, 30  # of a year at one place: both of a pair of satellites, the cloudiest left out
-MANY_OPTICAL_DATES = 150
-FEW_OPTICAL_DATES, FEW_RADAR_DATES = 12, 6  # for the runs in which tiles are counted, not dates
-TILE_PX, TILE_M = 1000, 10_000
-SCENE_PX, MARGIN_PX = 4096, 48  # 512 px blocks, which tiles straddle as they do in real granules
+MARGIN_PX, PIXEL_M = 48, 10  # of the scene beside the first tile
 EPSG, LEFT, TOP = 32637, 500_000, 1_500_000  # corner of the first tile
 INSET_M = 15  # of the region's edges, which are geodesics and bulge, so that they do not touch the next tile
 VERSIONS = 2  # different pixels of one band; more would only fill the disk
 
-ONE_TILE, MANY_TILES, OVERLAP_TILES = Square(1, 1), Square(4, 4), Square(3, 2)
+ONE_TILE = Square(1, 1)
 OVERLAP_WORKERS = 2
-ENCODER_S_PER_MPX = 20.0
-LATENCY_S = 0.05
 TEN_METRE_BANDS = ("blue", "green", "red", "nir")
+
+
+@dataclass(frozen=True)
+class Dates:
+    """How often each sensor looked in the year."""
+
+    optical: int
+    radar: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is read.
+
+    Attributes:
+        dates: Of a year at one place: both of a pair of satellites, the cloudiest left out.
+        many: The same with three times as many optical ones.
+        few: For the runs in which tiles are counted, not dates.
+        tile_px: Side of a tile.
+        scene_px: Side of the scene, in 512 px blocks, which tiles straddle as they do in real granules.
+        tiles: Of the run of many tiles.
+        overlap_tiles: Of the runs that are read from afar.
+        encoder_s_per_mpx: What the stand-in encoder takes in these.
+        apart: Whether every run is a process of its own.
+    """
+
+    dates: Dates = Dates(50, 30)
+    many: Dates = Dates(150, 30)
+    few: Dates = Dates(12, 6)
+    tile_px: int = 1000
+    scene_px: int = 4096
+    tiles: Square = Square(4, 4)
+    overlap_tiles: Square = Square(3, 2)
+    encoder_s_per_mpx: float = 20.0
+    apart: bool = True
+
+
+FULL = Size()
+SMALL = Size(Dates(4, 3), Dates(8, 3), Dates(2, 1), 100, 512, Square(2, 2), Square(2, 1), 50.0, apart=False)
 
 
 @dataclass(frozen=True)
@@ -81,52 +118,58 @@ class MapRun:
     peak_mib: float
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, size: Size = FULL) -> Iterator[Figure]:
     """Measure; see the names of the figures."""
-    place = BenchPlace(scratch)
-    local = place.archive("local")
+    place = BenchPlace(scratch, size)
+    local = place.archive("local", size.dates)
 
     fifty = map_in_process(place.config("fifty", local, ONE_TILE, "memory"))
-    note = f"s; one tile of 1 Mpx, {OPTICAL_DATES} Sentinel-2 and {RADAR_DATES} Sentinel-1 dates on a local disk"
-    yield Figure("bench.seconds_per_mpx_outside_encoder", sum(fifty.tile_seconds) * 1e6 / TILE_PX**2, note)
-    yield Figure(f"bench.peak_mib.{OPTICAL_DATES}_dates", fifty.peak_mib, "MiB of the process; one tile in flight")
-    many = place.archive("many", optical_dates=MANY_OPTICAL_DATES)
-    peak = map_in_process(place.config("many", many, ONE_TILE, "memory")).peak_mib
-    yield Figure(f"bench.peak_mib.{MANY_OPTICAL_DATES}_dates", peak, "MiB of the process; one tile in flight")
+    mpx = size.tile_px**2 / 1e6
+    note = (
+        f"s; one tile of {mpx:g} Mpx, {size.dates.optical} Sentinel-2 and {size.dates.radar} Sentinel-1 dates on a "
+        f"local disk"
+    )
+    yield Figure("bench.seconds_per_mpx_outside_encoder", sum(fifty.tile_seconds) / mpx, note)
+    yield Figure("bench.peak_mib.50_dates", fifty.peak_mib, "MiB of the process; one tile in flight")
+    mapped = map_in_process if size.apart else run_here
+    many = place.archive("many", size.many)
+    peak = mapped(place.config("many", many, ONE_TILE, "memory")).peak_mib
+    yield Figure("bench.peak_mib.150_dates", peak, "MiB of the process; one tile in flight")
 
-    few = place.archive("few", FEW_OPTICAL_DATES, FEW_RADAR_DATES)
+    few = place.archive("few", size.few)
     for name, square, mode, workers in (
         ("1_tile", ONE_TILE, "memory", 1),
-        ("16_tiles", MANY_TILES, "memory", 1),
-        ("16_tiles_2_workers", MANY_TILES, "threads", 2),
+        ("16_tiles", size.tiles, "memory", 1),
+        ("16_tiles_2_workers", size.tiles, "threads", 2),
     ):
-        peak = map_in_process(place.config(name, few, square, mode, workers)).peak_mib
-        note = f"MiB of the process; {workers} in flight, {FEW_OPTICAL_DATES} + {FEW_RADAR_DATES} dates"
+        peak = mapped(place.config(name, few, square, mode, workers)).peak_mib
+        note = f"MiB of the process; {workers} in flight, {size.few.optical} + {size.few.radar} dates"
         yield Figure(f"bench.peak_mib.{name}", peak, note)
 
-    yield from overlap(place)
+    yield from overlap(place, size)
 
 
-def overlap(place: "BenchPlace") -> Iterator[Figure]:
+def overlap(place: "BenchPlace", size: Size) -> Iterator[Figure]:
     """How much longer reading and encoding take together than the longer of both alone."""
+    tiles, mapped = size.overlap_tiles, map_in_process if size.apart else run_here
     with serving(place.files) as url:
-        distant = place.archive("distant", url=url)
-        alone = place.config("reading", distant, OVERLAP_TILES, "threads", OVERLAP_WORKERS)
-        reading = map_in_process(alone).seconds
-        both = place.config("together", distant, OVERLAP_TILES, "threads", OVERLAP_WORKERS)
-        together = map_in_process(both, ENCODER_S_PER_MPX).seconds
-    encoding = ENCODER_S_PER_MPX * OVERLAP_TILES.tiles * TILE_PX**2 / 1e6
+        distant = place.archive("distant", size.dates, url)
+        alone = place.config("reading", distant, tiles, "threads", OVERLAP_WORKERS)
+        reading = mapped(alone).seconds
+        both = place.config("together", distant, tiles, "threads", OVERLAP_WORKERS)
+        together = mapped(both, size.encoder_s_per_mpx).seconds
+    encoding = size.encoder_s_per_mpx * tiles.tiles * size.tile_px**2 / 1e6
     yield Figure(
         "bench.overlap_ratio",
         together / max(reading, encoding),
-        f"target 1.3; {OVERLAP_TILES.tiles} tiles, {OVERLAP_WORKERS} in flight: {together:.0f} s together, "
+        f"target 1.3; {tiles.tiles} tiles, {OVERLAP_WORKERS} in flight: {together:.0f} s together, "
         f"{reading:.0f} s reading alone, {encoding:.0f} s encoding alone; the stand-in encoder sleeps "
-        f"{ENCODER_S_PER_MPX:g} s per Mpx, as an accelerator that needs no CPU; the archive answers every request "
+        f"{size.encoder_s_per_mpx:g} s per Mpx, as an accelerator that needs no CPU; the archive answers every request "
         f"after {LATENCY_S * 1000:g} ms",
     )
 
 
-EXPERIMENT = Experiment("bench", run)
+EXPERIMENT = Experiment("bench", run, small={"size": SMALL})
 
 
 class BenchPlace:
@@ -135,21 +178,22 @@ class BenchPlace:
     A few files stand for the assets of all items, each link naming its item so that nothing is cached across them.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, size: Size):
+        self.folder, self.size = folder, size
         self.files = folder / "files"
         self.files.mkdir(parents=True)
         self.bundle = folder / "bundle"
         write_random_bundle(self.bundle)
-        corner = Affine(10, 0, LEFT - 10 * MARGIN_PX, 0, -10, TOP + 10 * MARGIN_PX)
-        self.scene = GeoBox((SCENE_PX, SCENE_PX), corner, f"EPSG:{EPSG}")
+        margin_m = PIXEL_M * MARGIN_PX
+        corner = Affine(PIXEL_M, 0, LEFT - margin_m, 0, -PIXEL_M, TOP + margin_m)
+        self.scene = GeoBox((size.scene_px, size.scene_px), corner, f"EPSG:{EPSG}")
         for version in range(VERSIONS):
             self._write_files(version)
 
     def _write_files(self, version: int) -> None:
-        random = np.random.default_rng(version)
-        fine, coarse = self._reflectance(random, SCENE_PX), self._reflectance(random, SCENE_PX // 2)
-        cloudy = zoom(random.random((32, 32)), SCENE_PX // 64, order=1) > 0.6
+        random, side = np.random.default_rng(version), self.size.scene_px
+        fine, coarse = self._reflectance(random, side), self._reflectance(random, side // 2)
+        cloudy = zoom(random.random((32, 32)), side // 64, order=1) > 0.6
         layers = {
             "10m": (fine, 0),
             "20m": (coarse, 0),
@@ -166,15 +210,13 @@ class BenchPlace:
         fields = np.kron(random.integers(400, 3000, (side // 64, side // 64)), np.ones((64, 64)))
         return (fields + random.normal(0, 60, (side, side))).astype("uint16")
 
-    def archive(
-        self, name: str, optical_dates: int = OPTICAL_DATES, radar_dates: int = RADAR_DATES, url: str | None = None
-    ) -> Path:
+    def archive(self, name: str, looks: Dates, url: str | None = None) -> Path:
         """Write the JSON of a catalogue whose dates are spread over the year; returns its ``catalog.json``."""
         kinds = {band: "10m" if band in TEN_METRE_BANDS else "20m" for band in REFLECTANCE_BANDS}
         catalog = pystac.Catalog(name, "simulated for measurements")
         for collection, dates, hour, bands in (
-            ("optical", optical_dates, 8, kinds | {SCENE_CLASSIFICATION: "classes"}),
-            ("radar", radar_dates, 3, dict.fromkeys(BACKSCATTER_BANDS, "power")),
+            ("optical", looks.optical, 8, kinds | {SCENE_CLASSIFICATION: "classes"}),
+            ("radar", looks.radar, 3, dict.fromkeys(BACKSCATTER_BANDS, "power")),
         ):
             child = pystac.Collection(collection, "simulated for measurements", GLOBAL_EXTENT)
             catalog.add_child(child)
@@ -190,20 +232,21 @@ class BenchPlace:
         item = pystac.Item(item_id, mapping(footprint), list(footprint.bounds), time, properties)
         for band, kind in bands.items():
             file = f"{kind}-{version}.tif"
-            href = f"{url}/{item_id}/{band}/{file}" if url else str(self.files / file)
+            href = f"{url}/{item_id}/{band}/{file}" if url is not None else str(self.files / file)
             item.add_asset(band, pystac.Asset(href))
         return item
 
     def config(self, name: str, catalog: Path, square: Square, mode: str, workers: int = 1) -> Path:
         """Write the configuration of a run; returns its path."""
-        right, bottom = LEFT + square.columns * TILE_M, TOP - square.rows * TILE_M
+        tile_m = self.size.tile_px * PIXEL_M
+        right, bottom = LEFT + square.columns * tile_m, TOP - square.rows * tile_m
         ground = box(LEFT + INSET_M, bottom + INSET_M, right - INSET_M, TOP - INSET_M, f"EPSG:{EPSG}").to_crs(
             "EPSG:4326"
         )
         feature = {"type": "Feature", "properties": {"unit_id": "square"}, "geometry": mapping(ground.geom)}
         units = self.folder / f"{name}.geojson"
         units.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-        source = {"catalog": str(catalog)}
+        source = {"catalog": str(catalog), "folders": [self.files.name]}
         path = self.folder / f"{name}.yaml"
         configuration = {
             "name": name,
@@ -216,7 +259,7 @@ class BenchPlace:
             "products": {
                 "cropland": {"bundle": str(self.bundle), "window": {"start": {"month": 1}, "months": 12}},
             },
-            "grid": {"tile_px": TILE_PX},
+            "grid": {"tile_px": self.size.tile_px},
             "run": {"mode": mode, "workers": workers},
             "output": "out",
         }
@@ -226,31 +269,13 @@ class BenchPlace:
 
 def map_in_process(config: Path, encoder_s_per_mpx: float = 0.0) -> MapRun:
     """``stook map`` in a process of its own, with a stand-in for the encoder."""
-    command = [sys.executable, "-m", __name__, "map", str(config), str(encoder_s_per_mpx)]
+    command = [sys.executable, "-m", __name__, str(config), str(encoder_s_per_mpx)]
     finished = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return MapRun(**json.loads(finished.stdout.splitlines()[-1]))
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """A URL under which a process of its own serves the files of ``folder``."""
-    command = [sys.executable, "-m", __name__, "serve", str(folder), str(LATENCY_S)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()
-
-
-def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
+def run_here(config: Path, encoder_s_per_mpx: float = 0.0) -> MapRun:
     """``stook map`` in this process, with a stand-in for the encoder."""
-    from stook.pipelines.configuration import MapConfiguration
-    from stook.pipelines.map import run_map
-    from stook.pipelines.progress import JsonReporter
-    from stook.pipelines.sections import load
-    from stook.transforms.tiles.tile_job import TileJob
-
     tile_seconds: list[float] = []
     whole_job = TileJob.run
 
@@ -264,10 +289,9 @@ def run_here(config: Path, encoder_s_per_mpx: float) -> MapRun:
         time.sleep(len(chips) / 1e6 * encoder_s_per_mpx)  # a chip of this bundle's is a pixel
         return torch.zeros((len(chips), encoder.output.width, 1, 1))
 
-    for owner, method, replacement in ((TileJob, "run", timed), (Encoder, "embed", stand_in)):
-        setattr(owner, method, replacement)
     start = time.perf_counter()
-    result = run_map(load(config, MapConfiguration), YEAR, JsonReporter())
+    with patch.object(TileJob, "run", timed), patch.object(Encoder, "embed", stand_in):
+        result = run_map(load(config, MapConfiguration), YEAR, JsonReporter())
     seconds = time.perf_counter() - start
     if result.failed or not result.published:
         raise RuntimeError(f"{config}: {result.failed or 'not published'}")
@@ -280,62 +304,5 @@ def peak_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
-class DistantArchive(BaseHTTPRequestHandler):
-    """Answers every request late; the last part of a path names the file, what is before it only tells items apart."""
-
-    protocol_version = "HTTP/1.1"  # connections are kept
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
-
-    def __init__(self, *arguments: Any, files: dict[str, bytes], latency_s: float):
-        self.files, self.latency_s = files, latency_s
-        super().__init__(*arguments)
-
-    def do_HEAD(self) -> None:
-        """The size of a file."""
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        """A file, or the range of it that is asked for."""
-        self._answer(body=True)
-
-    def _answer(self, body: bool) -> None:
-        time.sleep(self.latency_s)
-        content = self.files.get(self.path.rsplit("/", 1)[-1])
-        if content is None:
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        first, last = 0, len(content) - 1
-        if asked := self.headers.get("Range"):
-            start, end = asked.removeprefix("bytes=").split("-")
-            first, last = int(start), min(int(end or last), last)
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(last + 1 - first))
-        self.end_headers()
-        if body:
-            self.wfile.write(memoryview(content)[first : last + 1])
-
-    def log_message(self, *arguments: Any) -> None:
-        """Nothing."""
-
-
-def serve(folder: Path, latency_s: float) -> None:
-    """Serve until terminated; the first line of the output is the address."""
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(DistantArchive, files=files, latency_s=latency_s)) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-        server.serve_forever()
-
-
 if __name__ == "__main__":
-    what, where, number = sys.argv[1:]
-    if what == "serve":
-        serve(Path(where), float(number))
-    else:
-        print(json.dumps(run_here(Path(where), float(number)).__dict__), flush=True)
+    print(json.dumps(run_here(Path(sys.argv[1]), float(sys.argv[2])).__dict__), flush=True)

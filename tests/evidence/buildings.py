@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,15 +24,16 @@ from stook.models.resnet import ResNet
 from stook.transforms.ground.squares import Squares
 from stook.transforms.labelled.chips_of_cells import PlacedChips
 from stook.transforms.labelled.splits import DEALT, SplitSettings, divided
+from stook.transforms.simulation.scenes import Revisit
 from tests.evidence.buildings_ceiling import ceiling
-from tests.evidence.buildings_places import SIZE, chips, sites
+from tests.evidence.buildings_places import SITES, SIZE, SMALL_SITES, Sites, chips
 from tests.evidence.figure import Experiment, Figure
+from tests.pipelines.small_season import RARELY
 
-SEEDS = range(5)
-EPOCHS, BATCH, LEARNING_RATE = 30, 64, 3e-3
+OFTEN, SEEDS, EPOCHS = Revisit(), 5, 30
+BATCH, LEARNING_RATE = 64, 3e-3
 CHECKED_SHARE = CALIBRATED_SHARE = 0.15  # of blocks, as ``stook train`` has them
 PROMISED = DEFAULT_QUANTILES[-1] - DEFAULT_QUANTILES[0]
-T_975 = 2.776  # Student's t of 4 degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,21 @@ class Outcome:
     width: float
 
 
-def run(scratch: Path) -> Iterator[Figure]:
-    """The ceilings, then five seeds of both heads."""
+def run(
+    scratch: Path, places: Sites = SITES, revisit: Revisit = OFTEN, seeds: int = SEEDS, epochs: int = EPOCHS
+) -> Iterator[Figure]:
+    """The ceilings, then both heads of every seed."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    places = sites()
-    best = {name: ceiling(group[0]) for name, group in (("seen", places.seen), ("unseen", places.unseen))}
+    try:
+        yield from measured(scratch, places, revisit, seeds, epochs)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def measured(scratch: Path, places: Sites, revisit: Revisit, seeds: int, epochs: int) -> Iterator[Figure]:
+    """The figures, in one thread."""
+    best = {name: ceiling(group[0], revisit) for name, group in (("seen", places.seen), ("unseen", places.unseen))}
     for name, found in best.items():
         note = (
             f"simulated; Fisher information of a cell's share beside overpass noise for one who knows all else: least "
@@ -68,12 +80,12 @@ def run(scratch: Path) -> Iterator[Figure]:
         )
         yield Figure("buildings.r2.ceiling" + suffix(name), found.pixels, note)
 
-    trained = [chips(place, scratch / str(place.seed)) for place in places.trained]
+    trained = [chips(place, scratch / str(place.seed), revisit) for place in places.trained]
     held_out = {
-        name: LabelledChips.joined([chips(place, scratch / str(place.seed)).labelled for place in group])
+        name: LabelledChips.joined([chips(place, scratch / str(place.seed), revisit).labelled for place in group])
         for name, group in (("seen", places.seen), ("unseen", places.unseen))
     }
-    outcomes = [judge(trained, held_out, seed) for seed in SEEDS]
+    outcomes = [judge(trained, held_out, seed, epochs) for seed in range(seeds)]
     for name, cells in held_out.items():
         yield from figures(name, [outcome[name] for outcome in outcomes], len(cells.targets), best[name].pixels)
 
@@ -83,7 +95,7 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
     median, mean, single, covered = (
         np.array([getattr(outcome, field) for outcome in outcomes]) for field in ("median", "mean", "single", "covered")
     )
-    where = f"simulated; {cells} cells of two held-out places, five seeds"
+    where = f"simulated; {cells} cells of two held-out places, {len(outcomes)} seeds"
     country = {"seen": "the trained country", "unseen": "a country never trained on"}[name]
     yield Figure(
         f"buildings.r2.{name}",
@@ -92,7 +104,7 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
         f"{mean.mean():.3f}",
     )
     gain, error = median - single, float(np.std(median - single, ddof=1) / np.sqrt(len(single)))
-    half = T_975 * error
+    half = float(stats.t.ppf(0.975, len(gain) - 1)) * error
     yield Figure(
         "buildings.r2.gain_over_single" + suffix(name),
         float(gain.mean()),
@@ -115,15 +127,15 @@ def figures(name: str, outcomes: list[Outcome], cells: int, best: float) -> Iter
     )
 
 
-def judge(trained: list[PlacedChips], held_out: dict[str, LabelledChips], seed: int) -> dict[str, Outcome]:
+def judge(trained: list[PlacedChips], held_out: dict[str, LabelledChips], seed: int, epochs: int) -> dict[str, Outcome]:
     """Train both heads, each with an encoder of its own, from the same start and on the same blocks."""
     labelled = LabelledChips.joined([part.labelled for part in trained])
     squares = Squares.joined([part.squares for part in trained])
     settings = SplitSettings("blocks", CHECKED_SHARE, CALIBRATED_SHARE, seed)
     sides = divided(squares, labelled.blocks, labelled.chips.latlon[:, ::-1], settings).sides
     fit, check, calibrate = (labelled.take(sides == side) for side in DEALT)
-    several = learnt(seed, QuantileHead, partial(quantile_loss, quantiles=DEFAULT_QUANTILES), fit, check)
-    one = learnt(seed, single_output, squared_error, fit, check)
+    several = learnt(seed, epochs, QuantileHead, partial(quantile_loss, quantiles=DEFAULT_QUANTILES), fit, check)
+    one = learnt(seed, epochs, single_output, squared_error, fit, check)
     raw = predict(*several, calibrate, BATCH)[:, :-1].numpy()
     conformal = Conformal.fit(raw, calibrate.targets, DEFAULT_QUANTILES)
     found = {}
@@ -143,13 +155,13 @@ def judge(trained: list[PlacedChips], held_out: dict[str, LabelledChips], seed: 
 
 
 def learnt(
-    seed: int, make_head: Callable[[int], nn.Module], loss: Loss, fit: LabelledChips, check: LabelledChips
+    seed: int, epochs: int, make_head: Callable[[int], nn.Module], loss: Loss, fit: LabelledChips, check: LabelledChips
 ) -> tuple[ResNet, nn.Module]:
     """An encoder and a head, trained together with one and the same budget."""
     torch.manual_seed(seed)
     encoder = ResNet(SIZE)
     head = make_head(encoder.output.width)
-    settings = FineTuning(EPOCHS, patience=EPOCHS, batch=BATCH, learning_rate=LEARNING_RATE, seed=seed)
+    settings = FineTuning(epochs, patience=epochs, batch=BATCH, learning_rate=LEARNING_RATE, seed=seed)
     fine_tune(encoder, head, fit, check, loss, settings)
     return encoder, head
 
@@ -174,4 +186,5 @@ def spread(values: np.ndarray) -> str:
     return f"{values.min():.3f}…{values.max():.3f}"
 
 
-EXPERIMENT = Experiment("buildings", run)
+SMALL = {"places": SMALL_SITES, "revisit": RARELY, "seeds": 2, "epochs": 1}
+EXPERIMENT = Experiment("buildings", run, small=SMALL)

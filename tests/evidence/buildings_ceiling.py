@@ -64,9 +64,9 @@ class Ceiling:
     error: float
 
 
-def ceiling(place: Place) -> Ceiling:
+def ceiling(place: Place, revisit: Revisit) -> Ceiling:
     """The ceiling at one simulated place."""
-    drawn = Drawn.of(place)
+    drawn = Drawn.of(place, revisit)
     cells, truth = drawn.cells, drawn.truth
     slopes = [
         np.mean([(more - less) / STEP for less, more in zip(*pair, strict=True)], 0)
@@ -178,7 +178,7 @@ class Drawn:
     roofed: list[Bands]
 
     @classmethod
-    def of(cls, place: Place) -> "Drawn":
+    def of(cls, place: Place, revisit: Revisit) -> "Drawn":
         """Draw ``place``, which lies in one zone; everything that is drawn per overpass differs between the draws.
 
         Chance of the scenes hangs on the seed of the place, so it is given another; rains and ground stay.
@@ -188,7 +188,7 @@ class Drawn:
         view = View.of(landscape, epsg)
         others = [replace(landscape, place=replace(place, seed=1000 * place.seed + draw)) for draw in range(DRAWS)]
         scenes: list[list[list[Scene]]] = [[[] for _ in others] for _ in range(2)]
-        for day, is_optical in overpasses():
+        for day, is_optical in overpasses(revisit):
             for looks, seen in zip(scenes, (view, with_more_roofs(view)), strict=True):
                 here = DayView.on(seen, day, weather)
                 for found, other in zip(looks, others, strict=True):
@@ -199,10 +199,10 @@ class Drawn:
         return cls(cells, truth, *([composite(found) for found in looks] for looks in scenes))
 
 
-def overpasses() -> list[tuple[date, bool]]:
+def overpasses(revisit: Revisit) -> list[tuple[date, bool]]:
     """Every day of the year that is pictured, and whether by Sentinel-2; as ``write_archive`` has them."""
     found = []
-    for first, days, is_optical in ((3, Revisit().optical_days, True), (5, Revisit().radar_days, False)):
+    for first, days, is_optical in ((3, revisit.optical_days, True), (5, revisit.radar_days, False)):
         start = date(YEAR, 1, first)
         left = (date(YEAR, 12, 31) - start).days
         found += [(start + timedelta(step), is_optical) for step in range(0, left + 1, days)]

@@ -19,7 +19,7 @@ from stook.transforms.simulation.country import PLATEAU, SAVANNA, Country
 from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.landscape import Landscape
 from stook.transforms.simulation.phenology import OPTICAL_BANDS, RADAR_BANDS
-from stook.transforms.simulation.scenes import write_archive
+from stook.transforms.simulation.scenes import Revisit, write_archive
 from stook.transforms.simulation.truth import write_footprints
 
 SIZE = ResNetSize(
@@ -27,7 +27,6 @@ SIZE = ResNetSize(
 )  # the demonstration's
 CELL_PX, CELL_M, BLOCK_M = 10, 100.0, 1500.0
 MINIMUM_OBSERVATIONS = 3
-SIDE_M = 3000.0
 GRID = Grid(tile_px=320)  # a place in the middle of a tile is read at once
 
 
@@ -46,33 +45,36 @@ class Sites:
     unseen: tuple[Place, ...]
 
 
-def sites() -> Sites:
-    """Places at positions drawn from their seeds."""
+def sites(trained: int, held_out: int, side_m: float) -> Sites:
+    """So many places at positions drawn from their seeds."""
     return Sites(
-        trained=tuple(place(SAVANNA, seed) for seed in range(601, 609)),
-        seen=tuple(place(SAVANNA, seed) for seed in range(701, 703)),
-        unseen=tuple(place(PLATEAU, seed) for seed in range(801, 803)),
+        trained=tuple(place(SAVANNA, 601 + number, side_m) for number in range(trained)),
+        seen=tuple(place(SAVANNA, 701 + number, side_m) for number in range(held_out)),
+        unseen=tuple(place(PLATEAU, 801 + number, side_m) for number in range(held_out)),
     )
 
 
-def place(country: Country, seed: int) -> Place:
-    """A place of 3 km in the middle of a tile of ``GRID``, somewhere between 4° and 13° N in zones 36 and 37."""
+def place(country: Country, seed: int, side_m: float) -> Place:
+    """A place in the middle of a tile of ``GRID``, somewhere between 4° and 13° N in zones 36 and 37."""
     random = np.random.default_rng([seed, 5])
     zone = Zone(int(random.integers(36, 38)))
     tile_m = GRID.tile_px * GRID.resolution_m
     east, north = ((int(random.integers(*span)) + 0.5) * tile_m for span in ((90, 220), (140, 440)))
     lon, lat = Transformer.from_crs(zone.epsg, 4326, always_xy=True).transform(east, north)
-    return Place(float(lon), float(lat), SIDE_M, SIDE_M, seed, country)
+    return Place(float(lon), float(lat), side_m, side_m, seed, country)
 
 
-def chips(place: Place, folder: Path) -> PlacedChips:
+SITES, SMALL_SITES = sites(8, 2, 3000.0), sites(3, 1, 1000.0)
+
+
+def chips(place: Place, folder: Path, revisit: Revisit) -> PlacedChips:
     """Simulate a place and a year of scenes, and read its cells by the ordinary path.
 
     Returns:
         A chip float32 [1, band, 32, 32] around every cell of 100 m with its true share 0…1; some 800 of a place.
     """
     landscape = Landscape.simulate(place)
-    catalog = write_archive(landscape, folder / "archive", YEAR)
+    catalog = write_archive(landscape, folder / "archive", YEAR, revisit)
     footprints, area = write_footprints(landscape, folder / "footprints.geojson"), folder / "surveyed.geojson"
     gpd.GeoSeries([place.rectangle().geom], crs=place.frame).to_crs(4326).to_file(area)
     labels = read_footprints(footprints, area, CELL_M)

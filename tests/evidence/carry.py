@@ -38,7 +38,7 @@ from tests.evidence.figure import Experiment, Figure
 ROOT = Path(__file__).resolve().parents[2]
 GRID = Grid(resolution_m=10.0, tile_px=100)
 LONGITUDE, LATITUDE, REMOTE_LATITUDE = 37.5, 8.0, 8.4
-MAIN_TILES, REMOTE_TILES = (8, 10), (2, 2)  # columns and rows; some 0.8 s of a refresh are the same for any region
+TILES = ((8, 10), (2, 2))  # columns and rows of both; some 0.8 s of a refresh are the same for any region
 MARGIN_M, EDGE_M = 150.0, 1.0  # of scenes around the units, and of units within their tiles
 REVISIT = Revisit(optical_days=30, radar_days=60)
 NAMES = ("cropland", "building_coverage", "harvest_piles")
@@ -91,9 +91,9 @@ class Clock(SilentReporter):
         self.tiles = time.perf_counter() - start
 
 
-def run(scratch: Path) -> Iterator[Figure]:
-    """The shares of a full run."""
-    config = write_region(scratch)
+def run(scratch: Path, of_tiles: Sequence[tuple[int, int]] = TILES) -> Iterator[Figure]:
+    """The shares of a full run, of a main and a remote place of so many columns and rows of tiles."""
+    config = write_region(scratch, of_tiles)
     measured(variant(config, "warm", {"region": {"file": "remote.geojson"}}))
     full = measured(config)
     tiles = len(full.result.edition.manifest["tiles"])
@@ -157,10 +157,10 @@ def require(made: Run, computed: int, carried: int) -> None:
         raise RuntimeError(f"computed and carried {found}, not {(computed, carried)}")
 
 
-def write_region(folder: Path) -> Path:
+def write_region(folder: Path, of_tiles: Sequence[tuple[int, int]]) -> Path:
     """Simulate two places and cut units out of them that fill tiles; returns the configuration of both."""
     outlines = []
-    for number, (latitude, columns, rows) in enumerate(((LATITUDE, *MAIN_TILES), (REMOTE_LATITUDE, *REMOTE_TILES))):
+    for number, (latitude, (columns, rows)) in enumerate(zip((LATITUDE, REMOTE_LATITUDE), of_tiles, strict=True)):
         tile, zone = first_tile(latitude), Zone.at(LONGITUDE, latitude)
         left, bottom, _, _ = GRID.bounds(tile).bbox
         width, height = columns * GRID.tile_m, rows * GRID.tile_m
@@ -232,4 +232,4 @@ def another_bundle(folder: Path) -> None:
     bundle.save(folder)
 
 
-EXPERIMENT = Experiment("carry", run)
+EXPERIMENT = Experiment("carry", run, small={"of_tiles": ((2, 1), (1, 1))})

@@ -78,13 +78,15 @@ def shuffled_folds(count: int) -> list[Fold]:
     return list(KFold(MOST_FOLDS, shuffle=True, random_state=SEED).split(np.empty(count)))
 
 
-def judge(features: np.ndarray, labels: np.ndarray, places: np.ndarray, blocks: np.ndarray, folds: list[Fold]) -> Split:
+def judge(
+    features: np.ndarray, labels: np.ndarray, places: np.ndarray, blocks: np.ndarray, folds: list[Fold], trees: int
+) -> Split:
     """A random forest on the folds: features [sample, feature], labels bool, places [sample, 2] in metres, blocks."""
     probability = np.full(len(labels), np.nan)
     scores, shared = [], 0
     nearest = np.full(len(labels), np.nan)
     for fit, check in folds:
-        forest = RandomForestClassifier(TREES, random_state=SEED).fit(features[fit], labels[fit])
+        forest = RandomForestClassifier(trees, random_state=SEED).fit(features[fit], labels[fit])
         probability[check] = forest.predict_proba(features[check])[:, 1]
         scores.append(auc(labels[check], probability[check]))
         nearest[check] = cKDTree(places[fit]).query(places[check])[0]
@@ -100,23 +102,21 @@ def judge(features: np.ndarray, labels: np.ndarray, places: np.ndarray, blocks: 
     )
 
 
-def compare(
-    features: np.ndarray, labels: np.ndarray, places: np.ndarray, block_m: float = BLOCK_M
-) -> tuple[Split, Split]:
+def compare(features: np.ndarray, labels: np.ndarray, places: np.ndarray, trees: int = TREES) -> tuple[Split, Split]:
     """The same classifier on shuffled folds, and on folds of whole blocks; arguments as of ``judge``."""
-    blocks = blocks_of(places, block_m)
-    shuffled = judge(features, labels, places, blocks, shuffled_folds(len(labels)))
-    return shuffled, judge(features, labels, places, blocks, blocked_folds(blocks))
+    blocks = blocks_of(places, BLOCK_M)
+    shuffled = judge(features, labels, places, blocks, shuffled_folds(len(labels)), trees)
+    return shuffled, judge(features, labels, places, blocks, blocked_folds(blocks), trees)
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, trees: int = TREES) -> Iterator[Figure]:
     """The AUC either way, crop against everything else."""
     features, labels, places = read_samples()
-    shuffled, blocked = compare(features, labels, places)
-    told = f"{len(labels)} samples, random forest of {TREES} trees, mean of {MOST_FOLDS} folds"
+    shuffled, blocked = compare(features, labels, places, trees)
+    told = f"{len(labels)} samples, random forest of {trees} trees, mean of {MOST_FOLDS} folds"
     yield Figure("deafrica.auc.shuffled", shuffled.auc, f"{told}, shuffled; {shuffled.note}")
     count = len(np.unique(blocks_of(places, BLOCK_M)))
     yield Figure("deafrica.auc.blocked", blocked.auc, f"{told}, {count} whole blocks of 100 km; {blocked.note}")
 
 
-EXPERIMENT = Experiment("deafrica", run, needs_shared=True)
+EXPERIMENT = Experiment("deafrica", run, small={"trees": 2}, needs_shared=True)

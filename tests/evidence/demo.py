@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from stook.pipelines.demo.run import run_demo
+from stook.pipelines.demo.run import DEMO_PLACE, run_demo
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from tests.evidence.figure import Experiment, Figure
+from tests.pipelines.small_season import SMALL_DEMO
 
 NOTES = {
     "demo.auc": "map against truth, every pixel of the simulated districts",
@@ -19,10 +22,10 @@ NOTES = {
 }
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
     """Accuracy and time of the demonstration."""
-    for name, value in run_demo(scratch / "demo").items():
+    for name, value in run_demo(scratch / "demo", place, revisit).items():
         yield Figure(name, value, NOTES[name])
 
 
-EXPERIMENT = Experiment("demo", run)
+EXPERIMENT = Experiment("demo", run, small=SMALL_DEMO)

@@ -12,10 +12,11 @@ from stook.pipelines.sections import load
 from stook.transforms.editions.edition import Edition
 from stook.transforms.simulation.country import PLATEAU
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 
-TILE_PX = 200
-SEEN = Place(longitude=37.6, latitude=8.2, width_m=4000, height_m=4000, seed=901)
-UNSEEN = Place(longitude=34.9, latitude=12.1, width_m=4000, height_m=4000, seed=902, country=PLATEAU)
+TILE_PX, SIDE_M = 200, 4000.0
+SEEN = Place(longitude=37.6, latitude=8.2, width_m=SIDE_M, height_m=SIDE_M, seed=901)
+UNSEEN = Place(longitude=34.9, latitude=12.1, width_m=SIDE_M, height_m=SIDE_M, seed=902, country=PLATEAU)
 PLACES = {"seen": SEEN, "unseen": UNSEEN}
 TOLD = {
     "seen": "simulated place of the country that was trained on",
@@ -23,7 +24,7 @@ TOLD = {
 }
 
 
-def mapped(folder: Path, place: Place, product: str) -> tuple[DemoPlace, Edition]:
+def mapped(folder: Path, place: Place, product: str, revisit: Revisit | None) -> tuple[DemoPlace, Edition]:
     """One product of the demonstration's at a place, in the months that its season has there."""
     section = {key: DEMO_PRODUCTS[product][key] for key in ("bundle", "window")}
     if product == "harvest_piles":
@@ -34,5 +35,5 @@ def mapped(folder: Path, place: Place, product: str) -> tuple[DemoPlace, Edition
         bundle.save(folder / "bundle")
         window = {"start": {"month": start, "year": 0}, "months": bundle.conditions.months}
         section = {"bundle": folder / "bundle", "window": window}
-    written = write_place(folder, place, TILE_PX, {product: section})
+    written = write_place(folder, place, TILE_PX, {product: section}, revisit)
     return written, run_map(load(written.config, MapConfiguration), YEAR, JsonReporter()).edition

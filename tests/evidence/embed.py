@@ -7,7 +7,6 @@ the encoder: it is measured again with the published weights of Presto on real i
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -25,28 +24,31 @@ from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.map_store import open_layer
 from stook.transforms.labelled.label_files import read_labels
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from stook.transforms.values import NODATA
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, relocated, values_at
+from tests.evidence.sites import CLASSES, EXAMPLES, LABELS, SHORT, WHOLE, Change, relocated, values_at
+from tests.pipelines.small_season import SMALL_DEMO
 
 PLACE = Place(width_m=1400, height_m=1400, seed=31)
 TILE_PX = 100
 RESOLUTION_M = 10
-Change = dict[str, Any]
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(
+    scratch: Path, place: Place = PLACE, revisit: Revisit | None = None, season: Change = WHOLE
+) -> Iterator[Figure]:
     """Time, bytes and disk on the simulated place, rounding there and on real imagery."""
-    yield from simulated(scratch / "simulated")
+    yield from simulated(scratch / "simulated", place, revisit)
     if SHARED.is_dir():
-        yield from real(scratch / "flanders")
+        yield from real(scratch / "flanders", season)
 
 
-def simulated(folder: Path) -> Iterator[Figure]:
+def simulated(folder: Path, where: Place, revisit: Revisit | None) -> Iterator[Figure]:
     """Store vectors, train a head from them, and map with it: with the vectors, and from imagery."""
     folder.mkdir()
-    place = write_place(folder, PLACE, TILE_PX, DEMO_PRODUCTS)
+    place = write_place(folder, where, TILE_PX, DEMO_PRODUCTS, revisit)
     exact = stored("float32", BUNDLE, WINDOW)
     _, embed_s = timed(run_embed, place.config, exact | {"output": "out-float32"})
     train_head(folder, place.truth, folder / f"out-float32/simulated/main-{YEAR}/embeddings")
@@ -140,12 +142,13 @@ def disk(store: Path) -> tuple[int, int]:
     return size, sum(int((layer != NODATA).sum()) for layer in clear)
 
 
-def real(folder: Path) -> Iterator[Figure]:
+def real(folder: Path, season: Change) -> Iterator[Figure]:
     """Rounding on the east site of Flanders with a head of the west site, and the published weights of Presto."""
-    training = load(relocated(EXAMPLES / "train-west.yaml", folder, training={"bundle": "bundle"}), TrainConfiguration)
+    changes = {"bundle": "bundle", "held_out": []} | season
+    training = load(relocated(EXAMPLES / "train-west.yaml", folder, training=changes), TrainConfiguration)
     run_training(training, JsonReporter())
     bundle = training.training.bundle
-    config = relocated(EXAMPLES / "map-east.yaml", folder, product={"bundle": bundle})
+    config = relocated(EXAMPLES / "map-east.yaml", folder, product={"bundle": bundle} | season)
     window = yaml.safe_load(config.read_text())["products"]["cropland"]["window"]
     exact, _ = timed(run_map, config, {"output": "out"}, 2019)
     note = "Presto as published, real imagery, linear head of the other site"
@@ -166,4 +169,4 @@ def accuracy(edition: Edition) -> float:
     return auc(labels.table["label"].to_numpy()[found], percent[found])
 
 
-EXPERIMENT = Experiment("embed", run)
+EXPERIMENT = Experiment("embed", run, small=SMALL_DEMO | {"season": SHORT})

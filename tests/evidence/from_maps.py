@@ -20,6 +20,7 @@ from pyproj import Transformer
 
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.demo.run import DEMO_PLACE
 from stook.pipelines.map import run_map
 from stook.pipelines.progress import JsonReporter
 from stook.pipelines.season import thresholds_of
@@ -30,12 +31,14 @@ from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.ground.region import Region
 from stook.transforms.ground.unit import Unit
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from stook.transforms.statistics.map_table import statistics_from_maps
 from stook.transforms.statistics.table import statistics
 from tests.conftest import SHARED
 from tests.evidence.bench import peak_mib
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.sites import DIRECTIONS, transfer
+from tests.evidence.sites import DIRECTIONS, SHORT, WHOLE, Change, transfer
+from tests.pipelines.small_season import SMALL_DEMO
 from tests.transforms.editions.test_edition import make_plan
 from tests.transforms.hand_made import THRESHOLDS, built_of, invented, write_edition
 
@@ -54,15 +57,22 @@ class Summed:
     peak_mib: float
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(
+    scratch: Path,
+    place: Place = DEMO_PLACE,
+    revisit: Revisit | None = None,
+    season: Change = WHOLE,
+    tiles_along: int = TILES_ALONG,
+) -> Iterator[Figure]:
     """Values that differ, of mapped places and of a large region, and what the latter takes."""
-    config = load(write_place(scratch / "demo", Place(), DEMO_TILE_PX, DEMO_PRODUCTS).config, MapConfiguration)
+    written = write_place(scratch / "demo", place, DEMO_TILE_PX, DEMO_PRODUCTS, revisit)
+    config = load(written.config, MapConfiguration)
     edition = run_map(config, YEAR, JsonReporter()).edition
     yield from agreement("from_maps", edition, config, "the demonstration's table, simulated imagery")
     if SHARED.is_dir():
-        place = transfer(DIRECTIONS[0], scratch / "flanders")
-        yield from agreement("from_maps.flanders", place.edition, place.config, "the table of real imagery")
-    yield from large(scratch)
+        site = transfer(DIRECTIONS[0], scratch / "flanders", season)
+        yield from agreement("from_maps.flanders", site.edition, site.config, "the table of real imagery")
+    yield from large(scratch, tiles_along)
 
 
 def agreement(name: str, edition: Edition, config: MapConfiguration, where: str) -> Iterator[Figure]:
@@ -73,11 +83,11 @@ def agreement(name: str, edition: Edition, config: MapConfiguration, where: str)
     yield Figure(f"{name}.not_adding_up", found.not_adding_up, "sums of units that are not their parents'; target 0")
 
 
-def large(scratch: Path) -> Iterator[Figure]:
-    """Sums of 400 million pixels."""
+def large(scratch: Path, tiles_along: int) -> Iterator[Figure]:
+    """Sums of a square of tiles of a million pixels each."""
     plan = make_plan()
     plan = replace(plan, products=(built_of(plan, 10), *plan.products))
-    edition = write_edition(scratch / "large", plan, large_region(), sparse)
+    edition = write_edition(scratch / "large", plan, large_region(tiles_along), sparse)
     table = scratch / "large.parquet"
     command = [sys.executable, "-m", __name__, str(edition.folder), str(table)]
     finished = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
@@ -115,9 +125,9 @@ def compared(one: pd.DataFrame, other: pd.DataFrame) -> Compared:
     return Compared(differing, a.size, wrong)
 
 
-def large_region() -> Region:
+def large_region(tiles_along: int) -> Region:
     """Units of irregular shape that fill a square of the zone, each of one of a few provinces."""
-    side = TILES_ALONG * TILE_M - 2 * INSET_M
+    side = tiles_along * TILE_M - 2 * INSET_M
     rng = np.random.default_rng(11)
     points = shapely.MultiPoint(rng.random((UNITS, 2)) * side)
     square = shapely.box(0, 0, side, side)
@@ -144,7 +154,7 @@ def sum_here(edition: Path, table: Path) -> Summed:
     return Summed(round(time.perf_counter() - start, 2), peak_mib())
 
 
-EXPERIMENT = Experiment("from_maps", run)
+EXPERIMENT = Experiment("from_maps", run, small=SMALL_DEMO | {"season": SHORT, "tiles_along": 2})
 
 if __name__ == "__main__":
     print(json.dumps(asdict(sum_here(Path(sys.argv[1]), Path(sys.argv[2])))))

@@ -231,9 +231,10 @@ def shares(kills: int) -> list[tuple[bool, str, int]]:
     threads = -(-3 * kills // 5)
     parts = {"threads": threads, "processes": kills - threads}
     return [
-        (bucket, mode, part // 2 if bucket else part - part // 2)
+        (bucket, mode, share)
         for bucket in (False, True)
         for mode, part in parts.items()
+        if (share := part // 2 if bucket else part - part // 2)
     ]
 
 
@@ -278,11 +279,11 @@ def killed(arm: Arm, kills: list[Kill], expected: dict[str, Expected], duration_
     return arm.came
 
 
-def experiment(scratch: Path, kills: int = KILLS) -> Iterator[Figure]:
+def experiment(scratch: Path, kills: int = KILLS, tile_px: int = TILE_PX) -> Iterator[Figure]:
     """Kill at every named point and at random moments on both stores, finish, compare."""
     from tests.transforms.store.emulator import BUCKET, emulator
 
-    pristine = write_small_season(scratch / "pristine").hurried().configure(grid__tile_px=TILE_PX)
+    pristine = write_small_season(scratch / "pristine").hurried().configure(grid__tile_px=tile_px)
     chance = np.random.default_rng(SEED)
     came: dict[str, Came] = {}
     expected: dict[str, Expected] = {}
@@ -323,7 +324,7 @@ def figures(came: dict[str, Came], tiles: int) -> Iterator[Figure]:
     yield Figure("kills.orphans", orphans, f"workers that lived for {ORPHANS_END_S:.0f} s after their run; target 0")
 
 
-EXPERIMENT = Experiment("kills", experiment)
+EXPERIMENT = Experiment("kills", experiment, small={"kills": 2, "tile_px": 50})
 
 
 def main(kills: int = KILLS) -> None:

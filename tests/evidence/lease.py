@@ -117,7 +117,7 @@ def wrong(arm: Arm, found: list[str], left: list[str], expected: dict[str, bytes
     return [f"{arm.season.folder.name}: {differing} bytes differ"] if differing else []
 
 
-EXPERIMENT = Experiment("lease", experiment)
+EXPERIMENT = Experiment("lease", experiment, small={"pairs": 3})
 
 
 def main(pairs: int = PAIRS) -> None:

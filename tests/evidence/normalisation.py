@@ -18,7 +18,7 @@ from stook.models.training import Samples, fit_head, logits
 from stook.models.weights import load_checkpoint
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
-from tests.evidence.sites import DIRECTIONS, SiteSeason
+from tests.evidence.sites import DIRECTIONS, SHORT, WHOLE, Change, SiteSeason
 
 COUNTS_PER_REFLECTANCE = 10_000
 
@@ -26,9 +26,9 @@ COUNTS_PER_REFLECTANCE = 10_000
 class Sites:
     """Both sites, read once, and Presto."""
 
-    def __init__(self, scratch: Path):
+    def __init__(self, scratch: Path, season: Change = WHOLE):
         self.presto = load_checkpoint("presto", SHARED / "weights/presto/default_model.pt")
-        self.seasons = {site: SiteSeason.read(site, self.presto, scratch) for site in ("west", "east")}
+        self.seasons = {site: SiteSeason.read(site, self.presto, scratch, season) for site in ("west", "east")}
 
     def seen(self, specification: InputSpecification, most_pixels: int | None = None) -> dict[str, Samples]:
         """The labelled pixels of both sites as Presto sees them through a specification."""
@@ -73,13 +73,13 @@ MISTAKES = {
 }
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, season: Change = WHOLE, most_pixels: int | None = None) -> Iterator[Figure]:
     """AUC at the labelled pixels of the other site, mean of both directions."""
-    sites = Sites(scratch)
-    right = sites.seen(sites.presto.specification)
+    sites = Sites(scratch, season)
+    right = sites.seen(sites.presto.specification, most_pixels)
     yield figure("right", sites.transferred(right, right), "Presto's own specification")
     for name, (mistake, words) in MISTAKES.items():
-        wrong = sites.seen(mistake(sites.presto.specification))
+        wrong = sites.seen(mistake(sites.presto.specification), most_pixels)
         yield figure(name, sites.transferred(wrong, wrong), f"{words}, in training and mapping")
         yield figure(f"{name}_in_map", sites.transferred(right, wrong), f"{words}, in mapping only")
 
@@ -90,4 +90,4 @@ def figure(name: str, found: Mapping[str, float], words: str) -> Figure:
     return Figure(f"normalisation.auc.{name}", float(np.mean(list(found.values()))), f"{words}; {apart}")
 
 
-EXPERIMENT = Experiment("normalisation", run, needs_shared=True)
+EXPERIMENT = Experiment("normalisation", run, small={"season": SHORT, "most_pixels": 200}, needs_shared=True)

@@ -1,6 +1,6 @@
 """Memory and bytes of a 10 km tile whose archive of 0.5 m covers a few percent of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,14 +27,13 @@ from tests.evidence.measured_run import MIB, MeasuredRun, measured_map
 YEAR = 2023
 TILE = Tile.parse("32637_50_150")
 PIXEL_M, CHIP_PX, CELL_M = 0.5, 512, 250  # as HarvestNet's pictures
-SHARES = (0.003, 0.03)  # of the tile that is pictured
+SHARES = {"0_3": 0.003, "3": 0.03}  # by percent: of the tile that is pictured
 INSET_M = 15  # the tile's edges are straight in the projection, the unit's are geodesics
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, shares: Mapping[str, float] = SHARES) -> Iterator[Figure]:
     """What a tile costs where 0.3 % and where 3 % of it are pictured, with random numbers for pixels and weights."""
-    for share in SHARES:
-        percent = f"{100 * share:g}".replace(".", "_")
+    for percent, share in shares.items():
         folder = scratch / percent
         stored = write_archive(folder, share)
         cost = measured_map(write_config(folder), YEAR)
@@ -99,4 +98,4 @@ def write_config(folder: Path) -> Path:
     return config
 
 
-EXPERIMENT = Experiment("pictures", run)
+EXPERIMENT = Experiment("pictures", run, small={"shares": {"0_3": 0.001, "3": 0.003}})

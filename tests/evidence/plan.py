@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
-from stook.pipelines.demo.run import TILE_PX
+from stook.pipelines.demo.run import DEMO_PLACE, TILE_PX
 from stook.pipelines.planning.comparison import compare_with_run
 from stook.pipelines.planning.plan import SeasonForecast, run_plan
 from stook.pipelines.progress import JsonReporter
@@ -16,10 +16,12 @@ from stook.pipelines.sections import load
 from stook.pipelines.train import run_training
 from stook.pipelines.training_configuration import TrainConfiguration
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.measured_run import measured_map
-from tests.evidence.sites import EXAMPLES, relocated
+from tests.evidence.sites import EXAMPLES, SHORT, WHOLE, Change, relocated
+from tests.pipelines.small_season import SMALL_DEMO
 
 MIB = 2**20
 MOST_TILES = 1000
@@ -44,16 +46,18 @@ class Planned:
     load: float
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(
+    scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None, season: Change = WHOLE
+) -> Iterator[Figure]:
     """Errors of bytes, files, pixels and time, and what planning costs."""
-    place = write_place(scratch / "demo", Place(), TILE_PX, DEMO_PRODUCTS)
-    yield from figures(planned("demo", place.config, YEAR))
+    written = write_place(scratch / "demo", place, TILE_PX, DEMO_PRODUCTS, revisit)
+    yield from figures(planned("demo", written.config, YEAR))
     if SHARED.is_dir():
         folder = scratch / "flanders"
-        training = {"bundle": "bundle", "held_out": []}
+        training = {"bundle": "bundle", "held_out": []} | season
         settings = load(relocated(EXAMPLES / "train-west.yaml", folder, training=training), TrainConfiguration)
         run_training(settings, JsonReporter())
-        product = {"bundle": str(folder / "bundle")}
+        product = {"bundle": str(folder / "bundle")} | season
         yield from figures(planned("flanders", relocated(EXAMPLES / "map-east.yaml", folder, product=product), 2019))
 
 
@@ -90,4 +94,4 @@ def figures(found: Planned) -> Iterator[Figure]:
     yield Figure(f"plan.time_share.{place}", forecast.planned_in_s / found.seconds, note)
 
 
-EXPERIMENT = Experiment("plan", run)
+EXPERIMENT = Experiment("plan", run, small=SMALL_DEMO | {"season": SHORT})

@@ -9,20 +9,25 @@ import pyogrio
 
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import YEAR
-from stook.pipelines.demo.run import run_demo
+from stook.pipelines.demo.run import DEMO_PLACE, run_demo
 from stook.pipelines.figures.report import run_report
 from stook.pipelines.season import published_edition, thresholds_of
 from stook.pipelines.sections import load
 from stook.transforms.reporting.observations import DIMENSIONS, observations
 from stook.transforms.reporting.tables import areas_table, estimates_table, vintage_of
+from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from tests.evidence.figure import Experiment, Figure
 from tests.evidence.gdal_parquet import NotBuilt, built_driver, differing_by_gdal
+from tests.pipelines.small_season import SMALL_DEMO
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
 
 
-def run(scratch: Path) -> Iterator[Figure]:
-    """Values that differ in SDMX and in the GeoPackage, and the time that a report takes."""
-    run_demo(scratch / "demo")
+def run(
+    scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None, gdal: bool = True
+) -> Iterator[Figure]:
+    """Values that differ in SDMX and in the GeoPackage, with ``gdal`` in GeoParquet, and the time a report takes."""
+    run_demo(scratch / "demo", place, revisit)
     config = load(scratch / "demo" / "demo.yaml", MapConfiguration)
     folder = scratch / "report"
     start = time.perf_counter()
@@ -37,7 +42,8 @@ def run(scratch: Path) -> Iterator[Figure]:
     yield Figure("report.sdmx_differing", differing_in_sdmx(folder / "sdmx", found), note)
     note = f"of {areas.size} values in {areas['product'].nunique()} layers, read by GDAL; aim 0"
     yield Figure("report.gpkg_differing", differing_in_layers(folder / "areas.gpkg", areas), note)
-    yield from by_gdal(scratch, folder)
+    if gdal:
+        yield from by_gdal(scratch, folder)
     yield Figure("report.seconds", seconds, "all files of the demonstration's report, its sample's estimates included")
 
 
@@ -55,4 +61,5 @@ def by_gdal(scratch: Path, folder: Path) -> Iterator[Figure]:
     yield Figure("report.geoparquet_differing", found, note)
 
 
-EXPERIMENT = Experiment("report", run)
+BY_GDAL = frozenset({"report.geoparquet_differing"})
+EXPERIMENT = Experiment("report", run, small=SMALL_DEMO | {"gdal": False}, full_only=BY_GDAL)

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,18 @@ from stook.transforms.imagery.sources import BACKSCATTER_BANDS, REFLECTANCE_BAND
 from stook.transforms.simulation import SIMULATOR_VERSION
 from stook.transforms.simulation.ground import Cover, Place
 from stook.transforms.simulation.landscape import Landscape
-from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, write_archive
+from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECTION, Revisit, write_archive
 from stook.transforms.simulation.truth import write_truth
 from tests.conftest import SHARED
-from tests.evidence.figure import Experiment, Figure
+from tests.evidence.figure import Experiment, Figure, kept
+from tests.pipelines.small_season import RARELY
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- end of what is measured -->)", re.DOTALL)
 FLANDERS = SHARED / "data/flanders"
 SITES = {"west": (Window(11, -1, 12), 2018), "east": (Window(11, -1, 12), 2019)}
-PLACE, YEAR = Place(longitude=38.5, latitude=9.5, width_m=2000, height_m=2000, seed=101), 2023
+PLACE = Place(longitude=38.5, latitude=9.5, width_m=2000, height_m=2000, seed=101)
+YEAR = 2023
 COVERS = {"cropland": Cover.CROPLAND, "grass": Cover.GRASS, "built": Cover.BUILT}
 BANDS = (*REFLECTANCE_BANDS, *BACKSCATTER_BANDS)
 FEWEST = 0.3  # share of the pixels of a cover that a month must show to count
@@ -70,13 +72,13 @@ class Series:
         return float(np.median(np.nanmax(ndvi, 1) - np.nanmin(ndvi, 1)))
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, place: Place = PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
     """Distances between medians, real and simulated; writes the table into docs/simulator.md."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # medians of months without a clear view
-        real, simulated = flanders(), savanna(scratch)
+        real, simulated = flanders(), savanna(scratch, place, revisit)
         measured = figures(real, simulated)
-        write_page(real, simulated, measured)
+        kept(scratch, "docs/simulator.md").write_text(page(real, simulated, measured))
     yield from measured
 
 
@@ -114,10 +116,10 @@ def flanders() -> Series:
     return joined(read(FLANDERS / f"labels/{site}_LC.tif", sources, *when) for site, when in SITES.items())
 
 
-def savanna(scratch: Path) -> Series:
+def savanna(scratch: Path, place: Place, revisit: Revisit | None) -> Series:
     """A simulated place, written and read as any other."""
-    landscape = Landscape.simulate(PLACE)
-    catalog = str(write_archive(landscape, scratch / "archive", YEAR))
+    landscape = Landscape.simulate(place)
+    catalog = str(write_archive(landscape, scratch / "archive", YEAR, revisit))
     sources = {
         "sentinel2": Source("sentinel2", catalog, OPTICAL_COLLECTION, "scaled-1e-4"),
         "sentinel1": Source("sentinel1", catalog, RADAR_COLLECTION, "linear-power"),
@@ -146,8 +148,8 @@ def joined(parts: Iterator[Series]) -> Series:
     return Series(np.concatenate([part.values for part in found]), np.concatenate([part.covers for part in found]))
 
 
-def write_page(real: Series, simulated: Series, measured: list[Figure]) -> None:
-    """Replace the measured part of docs/simulator.md."""
+def page(real: Series, simulated: Series, measured: list[Figure]) -> str:
+    """docs/simulator.md with its measured part replaced."""
     lines = [f"Simulator version {SIMULATOR_VERSION}. Written by `make evidence ONLY=simulator`.\n"]
     lines += ["| figure | value | note |", "|---|---|---|"]
     lines += [f"| `{figure.name}` | {figure.value:.3g} | {figure.note} |" for figure in measured]
@@ -176,7 +178,8 @@ def write_page(real: Series, simulated: Series, measured: list[Figure]) -> None:
     text = PAGE.read_text()
     if not MEASURED.search(text):
         raise RuntimeError(f"{PAGE} has lost the marks between which the table belongs")
-    PAGE.write_text(MEASURED.sub(lambda _: "\n".join(lines) + "\n", text))
+    return MEASURED.sub(lambda _: "\n".join(lines) + "\n", text)
 
 
-EXPERIMENT = Experiment("simulator", run, needs_shared=True)
+SMALL = {"place": replace(PLACE, width_m=800, height_m=800), "revisit": RARELY}
+EXPERIMENT = Experiment("simulator", run, small=SMALL, needs_shared=True)

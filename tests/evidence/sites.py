@@ -9,7 +9,7 @@ import yaml
 
 from stook.models.encoder import Encoder
 from stook.models.inference import Embedder
-from stook.models.metrics import Estimate, auc, bootstrap
+from stook.models.metrics import Estimate, evaluate
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.labelled import labels_of, layout_of
 from stook.pipelines.map import run_map
@@ -39,6 +39,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "infra/examples/flanders"
 LABELS = SHARED / "data/flanders/labels"
 CLASSES = Classes((11,), (13, 60))
+Change = dict[str, Any]
+WHOLE: Change = {}  # the season as the examples have it
+SHORT: Change = {"window": {"start": {"month": 4, "year": 0}, "months": 1}, "minimum_observations": 1}  # for small runs
 
 
 @dataclass(frozen=True)
@@ -87,34 +90,35 @@ class Transfer:
         return f"[{low:.3f}, {high:.3f}] over {self.parcels} parcels; C = {self.strength:g}"
 
 
-def transfer(direction: Direction, folder: Path, variant: str = "", changes: dict[str, Any] | None = None) -> Transfer:
+def transfer(
+    direction: Direction, folder: Path, season: Change = WHOLE, variant: str = "", changes: Change = WHOLE
+) -> Transfer:
     """Train on one site as an example says, map the other, judge the map.
 
     Args:
         direction: The sites.
         folder: Everything is written there.
+        season: Fields of the examples' ``training`` and product to replace.
         variant: End of the name of the training's example, ``-chosen``.
-        changes: Fields of the example's ``training`` to replace.
+        changes: Fields of the example's ``training`` alone to replace.
     """
     example = EXAMPLES / f"train-{direction.trained}{variant}.yaml"
     # The map is judged, at every labelled pixel of the other site; the training need not look at it too.
-    training = {"bundle": "bundle", "held_out": []} | (changes or {})
+    training = {"bundle": "bundle", "held_out": []} | season | changes
     trained = run_training(load(relocated(example, folder, training=training), TrainConfiguration), JsonReporter())
     example = EXAMPLES / f"map-{direction.mapped}.yaml"
-    product = {"bundle": str(folder / "bundle")}
+    product = {"bundle": str(folder / "bundle")} | season
     config = load(relocated(example, folder, product=product), MapConfiguration)
     edition = run_map(config, direction.year, JsonReporter()).edition
     labels = read_labels(LABELS / f"{direction.mapped}_LC.tif", CLASSES, parcels=LABELS / f"{direction.mapped}_CT.tif")
     percent = values_at(edition, labels)
     truth, parcels = labels.table["label"].to_numpy(), labels.table["parcel"].to_numpy()
     found = percent != NODATA
-    estimate = bootstrap(auc, truth[found], percent[found], parcels[found])
+    estimate = evaluate(truth[found], percent[found] / 100, parcels[found])["auc"]
     return Transfer(config, edition, trained.strength, estimate, len(np.unique(parcels[found])))
 
 
-def relocated(
-    example: Path, folder: Path, training: dict[str, Any] | None = None, product: dict[str, Any] | None = None
-) -> Path:
+def relocated(example: Path, folder: Path, training: Change | None = None, product: Change | None = None) -> Path:
     """A copy of an example that writes into ``folder``; archives, labels and weights stay where they are."""
     settings = yaml.safe_load(example.read_text().replace("../../../../shared", str(SHARED)))
     if training is not None:
@@ -159,9 +163,9 @@ class SiteSeason:
     seasons: dict[Tile, TileSeason]
 
     @classmethod
-    def read(cls, site: str, encoder: Encoder, folder: Path) -> "SiteSeason":
+    def read(cls, site: str, encoder: Encoder, folder: Path, season: Change = WHOLE) -> "SiteSeason":
         """Read what ``encoder`` wants of a site, by the path that training takes."""
-        config = load(relocated(EXAMPLES / f"train-{site}.yaml", folder, training={}), TrainConfiguration)
+        config = load(relocated(EXAMPLES / f"train-{site}.yaml", folder, training=season), TrainConfiguration)
         [section] = config.training.labels
         labels, specification = labels_of(section), encoder.specification
         window = config.training.window.window()

@@ -21,7 +21,7 @@ def test_every_cell_is_held_out_once_and_its_neighbours_are_used_for_nothing(mon
     cells, held = grid_of_cells(), []
 
     def trained_on(
-        cells: Cells, fit: np.ndarray, check: np.ndarray, calibrate: np.ndarray, held_out: np.ndarray
+        cells: Cells, fit: np.ndarray, check: np.ndarray, calibrate: np.ndarray, held_out: np.ndarray, *_: object
     ) -> np.ndarray:
         used = np.concatenate([fit, check, calibrate])
         assert len(np.unique(used)) == len(used) and all(len(part) for part in (fit, check, calibrate))

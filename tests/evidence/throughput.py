@@ -26,7 +26,7 @@ from stook.models.softcon import SENTINEL2_BANDS, SoftCon, SoftConSize
 from tests.evidence.figure import Experiment, Figure
 
 PLAIN_BATCH = 64
-LEAST_ROUNDS, LEAST_S = 5, 20.0  # of a family: short rounds are repeated until noise has had its chance
+ROUNDS, SECONDS = 5, 20.0  # of a family at least: short rounds are repeated until noise has had its chance
 MONTHS = 12
 
 
@@ -66,24 +66,29 @@ RUNNERS = (
 )
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(
+    scratch: Path, rounds: int = ROUNDS, seconds: float = SECONDS, most_chips: int | None = None
+) -> Iterator[Figure]:
     """Chips per second relative to the plain loop, of every family."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield from relative()
+        yield from relative(rounds, seconds, most_chips)
     finally:
         torch.set_num_threads(threads)
 
 
-def relative() -> Iterator[Figure]:
+def relative(least_rounds: int, least_s: float, most_chips: int | None) -> Iterator[Figure]:
     """The figures, with the threads that are set."""
     for runner in RUNNERS:
         torch.manual_seed(0)
         encoder = runner.build().eval()
-        chips, embedder = simulated(encoder, runner.chips), Embedder(encoder, torch.device("cpu"))
+        chips, embedder = (
+            simulated(encoder, min(runner.chips, most_chips or runner.chips)),
+            Embedder(encoder, torch.device("cpu")),
+        )
         ways = {"ours": partial(embedder, chips.__getitem__, len(chips)), "plain": partial(plain, encoder, chips)}
-        seconds, rounds = interleaved(ways)
+        seconds, rounds = interleaved(ways, least_rounds, least_s)
         note = (
             f"target ≥ 0.95; {runner.words}; batches of {min(embedder.batch, len(chips))} against {PLAIN_BATCH}; "
             f"{len(chips) / seconds['ours']:.3g} chips a second; one thread, CPU time, best of {rounds}; random weights"
@@ -91,7 +96,9 @@ def relative() -> Iterator[Figure]:
         yield Figure(f"throughput.{runner.name}.relative", seconds["plain"] / seconds["ours"], note)
 
 
-def interleaved(ways: Mapping[str, Callable[[], Tensor]]) -> tuple[dict[str, float], int]:
+def interleaved(
+    ways: Mapping[str, Callable[[], Tensor]], least_rounds: int, least_s: float
+) -> tuple[dict[str, float], int]:
     """Least CPU seconds of each way, and of how many rounds.
 
     They are taken in turn, each first every other time, after one round to warm up.
@@ -99,7 +106,7 @@ def interleaved(ways: Mapping[str, Callable[[], Tensor]]) -> tuple[dict[str, flo
     least = dict.fromkeys(ways, float("inf"))
     begun = time.thread_time()
     number = 0
-    while number <= LEAST_ROUNDS or time.thread_time() - begun < LEAST_S:
+    while number <= least_rounds or time.thread_time() - begun < least_s:
         for name in list(ways)[:: 1 if number % 2 else -1]:
             start = time.thread_time()
             ways[name]()
@@ -133,4 +140,5 @@ def simulated(encoder: Encoder, count: int) -> Chips:
     return Chips(values, 1 + np.arange(periods) % 12, np.full(periods, 2019), latlon)
 
 
-EXPERIMENT = Experiment("throughput", run)
+SMALL = {"rounds": 1, "seconds": 0.0, "most_chips": 4}
+EXPERIMENT = Experiment("throughput", run, small=SMALL)

@@ -10,6 +10,7 @@ import zarr
 
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import DEMO_PRODUCTS, YEAR, write_place
+from stook.pipelines.demo.run import DEMO_PLACE
 from stook.pipelines.map import run_map
 from stook.pipelines.progress import JsonReporter
 from stook.pipelines.sections import load
@@ -17,8 +18,10 @@ from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.map_store import open_layer
 from stook.transforms.editions.products import PRODUCTS, Layer
 from stook.transforms.simulation.ground import Place
+from stook.transforms.simulation.scenes import Revisit
 from stook.transforms.values import NODATA
 from tests.evidence.figure import Experiment, Figure
+from tests.pipelines.small_season import SMALL_DEMO
 
 SIZES = (50, 100, 200)
 RESOLUTIONS_M = {
@@ -31,10 +34,10 @@ RESOLUTIONS_M = {
 ZONES = ("32636", "32637")
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, place: Place = DEMO_PLACE, revisit: Revisit | None = None) -> Iterator[Figure]:
     """Share of pixels and cells that differ between any two tile sizes, and by how much."""
-    place = write_place(scratch, Place(), SIZES[0], DEMO_PRODUCTS)
-    editions = {size: mapped(place.config, size) for size in SIZES}
+    config = write_place(scratch, place, SIZES[0], DEMO_PRODUCTS, revisit).config
+    editions = {size: mapped(config, size) for size in SIZES}
     for name, resolution_m in RESOLUTIONS_M.items():
         differing = compared = greatest = 0
         shown = [layer for layer in PRODUCTS[name].layers if layer not in PRODUCTS[name].summed]
@@ -84,4 +87,4 @@ def on_extent(array: zarr.Array, widest: zarr.Array) -> np.ndarray:
     return values
 
 
-EXPERIMENT = Experiment("tiles", run)
+EXPERIMENT = Experiment("tiles", run, small=SMALL_DEMO)

@@ -6,11 +6,10 @@ pixels: more to train on, but one place, so both views lie on the same side of e
 nothing on whole blocks, others stop it, others calibrate its intervals, and it is judged on blocks that it never saw
 and whose neighbours it never saw. There is little of it all: 184 cells.
 
-The picture of the best, the median and the worst cell is written beside the figures and, for the lab book, into the
-project's ignored folder ``out``; it shows real imagery and is no part of the project.
+The picture of the best, the median and the worst cell is written into the project's ignored folder ``out``; it shows
+real imagery and is no part of the project.
 """
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,9 +38,8 @@ from stook.transforms.imagery.pictures import placed, sampled
 from stook.transforms.imagery.sources import PROFILES
 from stook.transforms.labelled.footprints import covered_shares, read_ground
 from tests.conftest import SHARED
-from tests.evidence.figure import Experiment, Figure
+from tests.evidence.figure import Experiment, Figure, kept
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = SHARED / "data/zanzibar"
 CRS = "EPSG:3857"
 ZOOM = 20
@@ -147,7 +145,7 @@ def _view(item: Path, left: float, top: float) -> np.ndarray:
         return sampled(file, box, placed(file, box), [profile.numbers[band] for band in SIZE.bands], profile.scale)
 
 
-def cross_validated(cells: Cells) -> Judged:
+def cross_validated(cells: Cells, settings: FineTuning = SETTINGS) -> Judged:
     """Quantiles of every cell from a network that saw neither its block nor a cell that touches it."""
     answers = np.full((len(cells), len(DEFAULT_QUANTILES)), np.nan, np.float32)
     fewest = len(cells)
@@ -155,7 +153,7 @@ def cross_validated(cells: Cells) -> Judged:
         judged = np.isin(np.arange(len(cells)), held_out)
         usable = np.flatnonzero(~cells.touching(judged))
         fit, check, calibrate = divided(usable, cells.blocks[usable], seed=number)
-        answers[held_out] = trained_on(cells, fit, check, calibrate, held_out)
+        answers[held_out] = trained_on(cells, fit, check, calibrate, held_out, settings)
         fewest = min(fewest, len(fit))
     return Judged(answers, fewest)
 
@@ -170,18 +168,23 @@ def divided(usable: np.ndarray, blocks: np.ndarray, seed: int) -> tuple[np.ndarr
 
 
 def trained_on(
-    cells: Cells, fit: np.ndarray, check: np.ndarray, calibrate: np.ndarray, held_out: np.ndarray
+    cells: Cells,
+    fit: np.ndarray,
+    check: np.ndarray,
+    calibrate: np.ndarray,
+    held_out: np.ndarray,
+    settings: FineTuning,
 ) -> np.ndarray:
     """Calibrated quantiles of the held-out cells [cell, quantile]; the parts are indices of cells."""
-    torch.manual_seed(SETTINGS.seed)
+    torch.manual_seed(settings.seed)
     encoder = ResNet(SIZE)
     head = QuantileHead(encoder.output.width)
     loss = partial(quantile_loss, quantiles=DEFAULT_QUANTILES)
-    fine_tune(encoder, head, cells.chips(fit), cells.chips(check), loss, SETTINGS)
+    fine_tune(encoder, head, cells.chips(fit), cells.chips(check), loss, settings)
 
     def said(which: np.ndarray) -> torch.Tensor:
         """Quantiles [cell, quantile], the mean of what is said of both views."""
-        each = predict(encoder, head, cells.chips(which), SETTINGS.batch)
+        each = predict(encoder, head, cells.chips(which), settings.batch)
         return each.reshape(len(which), -1, each.shape[1]).mean(dim=1)[:, :-1]
 
     conformal = Conformal.fit(said(calibrate).numpy(), cells.shares[calibrate], DEFAULT_QUANTILES)
@@ -222,11 +225,11 @@ def interval(cells: Cells, judged: Judged) -> Estimate:
     return bootstrap(lambda truth, said: r2(said, truth), cells.shares, judged.median, cells.blocks)
 
 
-def run(scratch: Path) -> Iterator[Figure]:
+def run(scratch: Path, settings: FineTuning = SETTINGS) -> Iterator[Figure]:
     """R² of the median and coverage of the interval, over all cells, each held out once."""
     start = time.process_time()
     cells = read_cells(FOLDER)
-    judged = cross_validated(cells)
+    judged = cross_validated(cells, settings)
     seconds = time.process_time() - start
     estimate = interval(cells, judged)
     count = len(np.unique(cells.blocks))
@@ -235,10 +238,7 @@ def run(scratch: Path) -> Iterator[Figure]:
         f"{SIZE.width} from nothing; {FOLDS} folds of {count} blocks of 152 m, cells that touch a held-out one left "
         f"out, at least {judged.fewest_fitted} cells fitted; {seconds:.0f} s of processor time"
     )
-    draw(cells, judged, scratch / "zanzibar.png")
-    kept = ROOT / "out/zanzibar.png"
-    kept.parent.mkdir(exist_ok=True)
-    shutil.copyfile(scratch / "zanzibar.png", kept)
+    draw(cells, judged, kept(scratch, "out/zanzibar.png"))
     yield Figure(
         "zanzibar.r2", estimate.value, f"[{estimate.low:.3f}, {estimate.high:.3f}] from resampling blocks; {told}"
     )
@@ -251,4 +251,4 @@ def run(scratch: Path) -> Iterator[Figure]:
     yield Figure("zanzibar.cells", len(cells), note)
 
 
-EXPERIMENT = Experiment("zanzibar", run, needs_shared=True)
+EXPERIMENT = Experiment("zanzibar", run, small={"settings": FineTuning(epochs=1, batch=16)}, needs_shared=True)

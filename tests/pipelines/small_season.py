@@ -32,6 +32,8 @@ from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.scenes import Revisit
 
 SMALL_PLACE = Place(width_m=900, height_m=1000, seed=21)
+RARELY = Revisit(optical_days=30, radar_days=60)
+SMALL_DEMO = {"place": SMALL_PLACE, "revisit": RARELY}  # the size of experiments on the demonstration's place
 TILE_PX = 50
 YEAR_ROUND = Conditions(start_month=1, months=12)
 BLOCK_PX = 16
@@ -227,8 +229,7 @@ def write_pile_bundle(folder: Path) -> None:
 def write_small_season(folder: Path) -> SmallSeason:
     """Simulate the small season in ``folder``."""
     write_random_bundle(folder / "bundle")
-    revisit = Revisit(optical_days=30, radar_days=60)
     place = write_place(
-        folder, SMALL_PLACE, TILE_PX, {"cropland": {"bundle": folder / "bundle", "window": WINDOW}}, revisit
+        folder, SMALL_PLACE, TILE_PX, {"cropland": {"bundle": folder / "bundle", "window": WINDOW}}, RARELY
     )
     return SmallSeason(place.config, YEAR)

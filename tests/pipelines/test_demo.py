@@ -6,7 +6,6 @@ import pytest
 
 from stook.models.bundle import load_bundle
 from stook.models.errors import InputError
-from stook.pipelines.demo import run
 from stook.pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
 from stook.pipelines.demo.run import run_demo
 from stook.transforms.ground.region import Region
@@ -20,12 +19,11 @@ MOST_BYTES = 3_000_000
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float], str]:
     """A small demonstration: its folder, its figures and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as printed:
+    with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
-        patch.setattr(run, "Place", lambda: SMALL_PLACE)
-        printed.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
+        patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
         patch.chdir(folder)
-        figures = run_demo(Path("demo"))
+        figures = run_demo(Path("demo"), SMALL_PLACE)
     return folder / "demo", figures, "\n".join(lines)
 
 
