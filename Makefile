@@ -10,7 +10,7 @@ DOCS_READY := $(VENV)/.stook-docs-ready-$(call content,requirements.txt requirem
 # The targets run the tree that they are called in. The environment's `stook` stays that of the tree it was installed
 # from as long as that is there: a second copy, tried in the same environment, takes nothing from the first.
 export PYTHONPATH := $(CURDIR)
-ifneq ($(shell $(PYTHON) -I -c "import stook" 2>&1 && echo installed),installed)
+ifneq ($(shell $(PYTHON) -I -c "import stook" 2>/dev/null && echo installed),installed)
 .PHONY: $(READY)
 endif
 
