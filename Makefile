@@ -3,16 +3,27 @@
 
 VENV := $(or $(VIRTUAL_ENV),.venv)
 PYTHON := $(VENV)/bin/python
-READY := $(VENV)/.stook-ready
-DOCS_READY := $(VENV)/.stook-docs-ready
+# Named by what the files say, not by when they were written: a fresh copy of the tree installs nothing.
+content = $(firstword $(shell cat $(1) | cksum))
+READY := $(VENV)/.stook-ready-$(call content,setup.py requirements.txt)
+DOCS_READY := $(VENV)/.stook-docs-ready-$(call content,requirements.txt requirements-docs.txt)
+# The targets run the tree that they are called in. The environment's `stook` stays that of the tree it was installed
+# from as long as that is there: a second copy, tried in the same environment, takes nothing from the first.
+export PYTHONPATH := $(CURDIR)
+ifneq ($(shell $(PYTHON) -I -c "import stook" 2>/dev/null && echo installed),installed)
+.PHONY: $(READY)
+endif
 
-.PHONY: demo test lint docs bench evidence evidence-check demo-bundle clean
+.PHONY: demo test test-all lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
 
-test: $(READY)  ## Run the tests; those that need ../shared run where it is there
-	$(PYTHON) -m pytest -n auto --dist loadfile
+test: $(READY)  ## Run the tests but for the slow ones; those that need ../shared run where it is there
+	$(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+
+test-all: $(READY)  ## Run every test
+	$(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .
@@ -38,12 +49,15 @@ demo-bundle: $(READY)  ## Train the demonstration's bundles anew, or one: BUNDLE
 clean:  ## Remove what the targets made, the environment excepted
 	rm -rf demo out build .pytest_cache .mypy_cache .ruff_cache
 
-$(READY): setup.py requirements.txt
+$(READY):
+	@echo "Installing the packages of requirements.txt, and stook from $(CURDIR) (editable), into $(VENV)"
 	test -x $(PYTHON) || python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --requirement requirements.txt
-	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	rm -f $(VENV)/.stook-*ready*
+	$(PYTHON) -I -m pip install --quiet --requirement requirements.txt
+	$(PYTHON) -I -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(DOCS_READY): requirements-docs.txt $(READY)
-	$(PYTHON) -m pip install --quiet --constraint requirements.txt --requirement requirements-docs.txt
+$(DOCS_READY): $(READY)
+	@echo "Installing the packages of requirements-docs.txt into $(VENV)"
+	$(PYTHON) -I -m pip install --quiet --constraint requirements.txt --requirement requirements-docs.txt
 	touch $@

@@ -1,8 +1,12 @@
 """What every test may use."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported: tests run in several processes, whose threads would only wait for each other's processor.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
