@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported: tests run in several processes, whose threads would only wait for each other's processor.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine makes an example slow, not wrong.
+settings.register_profile("stook", deadline=None)
+settings.load_profile("stook")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

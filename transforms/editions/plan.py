@@ -16,7 +16,7 @@ from stook.transforms.ground.grid import Grid
 from stook.transforms.imagery.season import Period, Season
 from stook.transforms.imagery.sources import Source
 
-PROCESSING_VERSION = 6  # raised whenever the same inputs would give other pixels, or records of another form
+PROCESSING_VERSION = 7  # raised whenever the same inputs would give other pixels, or records of another form
 EMBEDDING = "embedding"  # feature vectors as a product of their own
 M2_PER_HA = 10_000
 
