@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from stook.models.errors import InputError
@@ -71,6 +70,8 @@ class Calibration:
             raise InputError(
                 "training: the blocks held out to calibrate hold one class only; more labels or other blocks are needed"
             )
+        from sklearn.linear_model import LogisticRegression  # half as slow to import as torch, and no map needs it
+
         fitted = LogisticRegression(C=1e6).fit(logits[:, None], labels)
         slope = float(fitted.coef_[0, 0])
         if slope <= 0:

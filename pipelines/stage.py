@@ -23,7 +23,7 @@ from stook.transforms.editions.signals import asked_to_stop
 from stook.transforms.ground.grid import Tile
 from stook.transforms.store import STORE_FAILURES, scraps_below, sweep, writing
 from stook.transforms.tiles.map_tiles import FAULTS, HALT_REASONS, Settling, TileStage, settled
-from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.summary import TileSummary
 from stook.transforms.tiles.workers import Workers, workers_of
 
 MOST_DEATHS = 2  # after so many a tile is done alone

@@ -7,7 +7,7 @@ from typing import Any
 from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
 from stook.transforms.tiles.map_tiles import DEVICES, MILLISECONDS, NAMESPACE
-from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.summary import TileSummary
 
 
 class TileFaultError(RuntimeError):

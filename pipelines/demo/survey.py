@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import rasterio
-from pyproj import Transformer
 
 from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import YEAR
 from stook.pipelines.demo.truth import Truth
 from stook.pipelines.figures.estimate import run_estimate
 from stook.pipelines.figures.sample import run_sample
+from stook.transforms.ground.geodesy import to_zone
 from stook.transforms.ground.grid import Zone
 from stook.transforms.sampling.classes import CLASSES
 from stook.transforms.sampling.estimates import Estimates
@@ -35,17 +35,20 @@ def survey(config: MapConfiguration, truth: Truth) -> Estimates:
 
 def answered(points: pd.DataFrame, truth: Truth, seed: int) -> pd.DataFrame:
     """The points with what one simulated interpreter says of them: the truth, but for slips."""
-    cropland = np.array([true_class(lon, lat, truth) for lon, lat in zip(points["LON"], points["LAT"], strict=True)])
     slips = np.random.default_rng(seed).random(len(points)) < SLIPS
-    return points.assign(**{"class": np.array(CLASSES["cropland"])[cropland ^ slips]})
+    return points.assign(**{"class": np.array(CLASSES["cropland"])[true_classes(points, truth) ^ slips]})
 
 
-def true_class(lon: float, lat: float, truth: Truth) -> int:
-    """Whether there is cropland at a place, 0 or 1."""
-    zone = Zone.at(lon, lat)
-    with rasterio.open(truth[zone.epsg]["cropland"]) as file:
-        x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(lon, lat)
-        return int(next(file.sample([(x, y)]))[0] == 1)
+def true_classes(points: pd.DataFrame, truth: Truth) -> np.ndarray:
+    """Whether there is cropland at each point, int 0 or 1."""
+    zones = np.array([Zone.at(lon, lat) for lon, lat in zip(points["LON"], points["LAT"], strict=True)])
+    classes = np.zeros(len(points), int)
+    for zone in set(zones):
+        here = zones == zone
+        x, y = to_zone(zone).transform(points["LON"][here], points["LAT"][here])
+        with rasterio.open(truth[zone.epsg]["cropland"]) as file:
+            classes[here] = [value == 1 for [value] in file.sample(zip(x, y, strict=True))]
+    return classes
 
 
 def cropland_in_all(estimates: Estimates) -> pd.Series:

@@ -25,6 +25,7 @@ def test_what_cannot_be_learnt_is_perfect_when_shuffled_and_chance_by_blocks() -
     assert shuffled.typical_m < 500 < blocked.typical_m
 
 
+@pytest.mark.slow
 def test_the_penalty_is_chosen_by_the_same_blocks() -> None:
     features, labels, places = clustered()
     samples = Samples(features.astype(np.float32), labels, blocks_of(places, BLOCK_M))
@@ -45,6 +46,7 @@ def test_shuffled_folds_check_every_sample_once() -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_neighbours_flatter_the_samples_of_east_africa() -> None:
     features, labels, places = read_samples()
     shuffled, blocked = compare(features, labels, places)

@@ -54,6 +54,7 @@ def test_blocks_are_dealt_whole_and_differently_with_another_seed() -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_both_zooms_picture_the_same_ground_and_the_label_is_the_ground_under_roofs() -> None:
     cells = read_cells(FOLDER)
     assert cells.views.shape[:3] == (184, 2, 3) and np.isfinite(cells.views).all()

@@ -12,6 +12,7 @@ MARGIN = 0.2  # of the mean AUC of both directions; the least of eight draws of 
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_a_head_is_lost_where_the_map_reads_the_bands_in_another_order(tmp_path: Path) -> None:
     sites = Sites(tmp_path)
     specification = sites.presto.specification

@@ -14,7 +14,6 @@ import rasterio
 import shapely
 import torch
 import yaml
-from pyproj import Transformer
 from rasterio.windows import Window
 
 from stook.models.bundle import Bundle, Conditions, Provenance
@@ -27,6 +26,7 @@ from stook.pipelines.configuration import MapConfiguration
 from stook.pipelines.demo.place import PILES_WINDOW, WINDOW, YEAR, write_place
 from stook.pipelines.season import region_of
 from stook.pipelines.sections import load
+from stook.transforms.ground.geodesy import transformer
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.simulation.ground import Place
 from stook.transforms.simulation.scenes import Revisit
@@ -40,6 +40,7 @@ BLOCK_PX = 16
 MARGIN_PX = 3  # readers of neighbouring tiles and zones look this far beyond their edge
 ABSENT = object()
 PILE_CELL_M = 50
+PILE_CHIP_PX = 12  # of 5 m: a little wider than the cell
 PILES = {"bundle": "piles", "window": PILES_WINDOW}  # a product of the season, once its bundle is written
 
 
@@ -184,7 +185,7 @@ def tiles_reading(source: rasterio.DatasetReader, window: Window, grid: Grid, ti
     reach = MARGIN_PX * grid.resolution_m
     found = set()
     for tile in tiles:
-        x, y = Transformer.from_crs(source.crs, tile.zone.epsg, always_xy=True).transform(*corners)
+        x, y = transformer(str(source.crs), f"EPSG:{tile.zone.epsg}").transform(*corners)
         left, bottom, right, top = grid.bounds(tile).bbox
         if min(x) < right + reach and max(x) > left - reach and min(y) < top + reach and max(y) > bottom - reach:
             found.add(tile.name)
@@ -213,11 +214,11 @@ def write_random_bundle(
 
 
 def write_pile_bundle(folder: Path) -> None:
-    """Random weights, standardised on pictures like the archive's so that cells differ; chips of 100 m at 5 m."""
+    """Random weights, standardised on pictures like the archive's so that cells differ; chips of 60 m at 5 m."""
     torch.manual_seed(4)
-    encoder = ResNet(ResNetSize(18, ("red", "green", "blue"), "imagenet", chip_px=20, resolution_m=5, width=8)).eval()
+    encoder = ResNet(ResNetSize(18, ("red", "green", "blue"), "imagenet", PILE_CHIP_PX, resolution_m=5, width=8)).eval()
     with torch.no_grad():
-        features = encoder(0.1 * torch.randn(200, 3, 20, 20) + 0.2 * torch.randn(200, 3, 1, 1))
+        features = encoder(0.1 * torch.randn(200, 3, PILE_CHIP_PX, PILE_CHIP_PX) + 0.2 * torch.randn(200, 3, 1, 1))
     head = Head([64, 1]).eval()
     head.mean.copy_(features.mean(dim=0))
     head.scale.copy_(features.std(dim=0).clamp(min=1e-3))

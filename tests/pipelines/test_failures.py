@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from _pytest.mark import ParameterSet
 from gcsfs.retry import HttpError
 from google.api_core.exceptions import ServiceUnavailable
 
@@ -18,6 +19,7 @@ from stook.transforms.editions.season_folder import SeasonFolder
 from tests.evidence.archive_faults import ONLY_TILES, served, signed_archive
 from tests.evidence.case import PUBLISHED, SECRET, Case, UnavailableError, look, observe
 from tests.evidence.failures import CASES, full_disk
+from tests.evidence.memory_faults import MEMORY_CASES
 from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
 from tests.transforms.imagery.faulty_server import Fault
@@ -38,17 +40,25 @@ class Terminal:
         return int(end.value.code or 0), self.capsys.readouterr().err
 
 
+def param(case: Case) -> ParameterSet:
+    """The case under its name; what the kernel must end takes half a minute."""
+    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case in MEMORY_CASES else [])
+
+
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
     return Terminal(monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", map(param, CASES))
 def test_a_failure_is_told_in_one_line_with_its_exit_status_and_leaves_nothing_half_written(
     case: Case, season: SmallSeason, terminal: Terminal
 ) -> None:
+    season.hurried()
+    if case.spoil is not full_disk:  # it must not hold the whole season
+        season.narrowed().configure(grid__tile_px=50)
     try:
-        seen = observe(case, season.hurried(), terminal.run)
+        seen = observe(case, season, terminal.run)
     except UnavailableError as reason:
         pytest.skip(str(reason))
     assert case.complaints(seen) == [], "\n".join(seen.lines)

@@ -34,6 +34,7 @@ def expected(arm: Arm) -> dict[str, Expected]:
     return {edition.plan.products[0].model_hash: Expected(contents(edition), len(edition.manifest["tiles"]))}
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_a_shard_and_again_at_a_random_moment_ends_like_one_that_was_not(
     arm: Arm, expected: dict[str, Expected]
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_comparison_counts_every_byte() -> None:
     assert differing_bytes({"a": b"123", "b": b"4"}, {"a": b"193", "c": b"56"}) == 1 + 1 + 2
 
 
+@pytest.mark.slow
 def test_a_reader_notices_a_mixture(arm: Arm, expected: dict[str, Expected], tmp_path: Path) -> None:
     edition = arm.folder.current()
     assert edition is not None

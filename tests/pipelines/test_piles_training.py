@@ -157,8 +157,9 @@ def test_a_raster_of_one_day_is_read_on_that_day(place: Path, tmp_path: Path) ->
     assert "nothing is claimed" in found.bundle.provenance.card
 
 
+@pytest.mark.usefixtures("any_ranking")
 def test_the_command_trains_and_prints_how_good_it_is(place: Path, tmp_path: Path) -> None:
-    training(place, tmp_path, head="mlp", balance="none")
+    training(place, tmp_path, head="mlp", balance="none", fine_tuning=QUICK)
     told = stook("train", tmp_path / "train.yaml", "--quiet")
     assert told.status == 0 and "elsewhere 2023: auc" in told.output
     bundle = load_bundle(tmp_path / "trained")

@@ -18,7 +18,7 @@ from stook.transforms.editions.signals import Signals, ask_to_stop
 from stook.transforms.ground.grid import Tile
 from stook.transforms.store import ChangedError, write_json
 from stook.transforms.tiles.map_tiles import JobMaker, TileStage, attempted
-from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.summary import TileSummary
 from stook.transforms.tiles.workers import Workers
 from tests.pipelines.small_season import SmallSeason
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -32,6 +33,12 @@ from stook.transforms.ground.squares import Squares
 from stook.transforms.labelled.seen_ground import touched
 from tests.pipelines.command import stook
 from tests.pipelines.small_season import SmallSeason, write_random_bundle
+
+JUNE_AND_JULY = {"start": {"month": 6, "year": 0}, "months": 2}
+SUMMER: dict[str, Any] = {
+    "window": JUNE_AND_JULY,
+    "minimum_observations": 0,
+}  # a sixth of the scenes, much of it cloudy
 
 
 def training(season: SmallSeason, folder: Path, **changes: object) -> TrainConfiguration:
@@ -98,7 +105,7 @@ def test_only_a_calibrated_training_writes_a_calibration(
     trained: TrainResult, pristine_season: SmallSeason, tmp_path: Path
 ):
     assert trained.bundle.calibrated
-    config = training(pristine_season, tmp_path, strengths=[0.1], held_out=[])
+    config = training(pristine_season, tmp_path, **SUMMER, strengths=[0.1], held_out=[])
     plain = run_training(config, JsonReporter())
     assert not plain.bundle.calibrated
     assert "nothing is claimed" in plain.bundle.provenance.card
@@ -124,7 +131,7 @@ def test_labels_outside_the_imagery_are_refused(pristine_season: SmallSeason, tm
 
 
 def test_a_place_that_was_trained_on_cannot_be_held_out(pristine_season: SmallSeason, tmp_path: Path) -> None:
-    config = training(pristine_season, tmp_path)
+    config = training(pristine_season, tmp_path, **SUMMER, strengths=[0.1])
     section = config.training.model_copy(update={"held_out": config.training.labels})
     with pytest.raises(InputError, match="held_out: .* were trained on; held-out places must lie elsewhere"):
         run_training(config.model_copy(update={"training": section}), JsonReporter())
@@ -143,7 +150,7 @@ def write_start(season: SmallSeason, folder: Path, section: LabelsSection) -> Se
 def test_a_place_that_the_encoder_was_trained_with_cannot_be_held_out(
     pristine_season: SmallSeason, tmp_path: Path
 ) -> None:
-    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1]}
+    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1], **SUMMER}
     config = training(pristine_season, tmp_path, **changes)
     write_start(pristine_season, tmp_path / "start", config.training.held_out[0])
     with pytest.raises(InputError, match="held_out: .* that the encoder's bundle was trained with; held-out") as told:
@@ -156,7 +163,7 @@ def test_the_card_and_the_bundle_tell_what_the_encoder_was_trained_with(
 ) -> None:
     assert "What ground its encoder was trained with is not known" in trained.bundle.provenance.card
     assert trained.bundle.provenance.seen is None
-    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1], "held_out": []}
+    changes = {"encoder": {"bundle": str(tmp_path / "start")}, "strengths": [0.1], "held_out": [], **SUMMER}
     config = training(pristine_season, tmp_path, **changes)
     seen = write_start(pristine_season, tmp_path / "start", config.training.labels[0])
     found = run_training(config, JsonReporter()).bundle.provenance
@@ -195,8 +202,8 @@ def test_fields_train_a_balanced_head_that_is_judged_on_blocks_where_nothing_is_
 ) -> None:
     labels = {"file": str(fields(tmp_path / "fields.gpkg")), "field": "kind", "year": pristine_season.year}
     labels |= {"positive": ["crop"], "negative": ["other"], "licence": "simulated"}
-    changes = {"labels": [labels], "held_out": [], "window": JUNE_AND_JULY, "minimum_observations": 0, "block_m": 100}
-    config = training(pristine_season, tmp_path, **changes, balance="weights")
+    changes = {"labels": [labels], "held_out": [], "block_m": 100, "balance": "weights"}
+    config = training(pristine_season, tmp_path, **SUMMER, **changes)
     result = run_training(config, JsonReporter())
     found = result.cross_validated
     assert found is not None and (found.cells, found.positive) == (288, 72)
@@ -234,9 +241,6 @@ def test_the_card_says_what_the_probabilities_are(
     assert card.endswith("nothing is claimed.\n")
 
 
-JUNE_AND_JULY = {"start": {"month": 6, "year": 0}, "months": 2}
-
-
 @pytest.fixture(scope="module")
 def embedded(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
     """A small region with its vectors stored exactly; read only."""
@@ -259,8 +263,8 @@ def training_on_points(season: SmallSeason, folder: Path, stored: bool, **change
     labels |= {"positive": [1], "negative": [0]}
     if stored:
         labels["embeddings"] = str(embeddings_folder(season.configuration, season.year).folder)
-    section = {"labels": [labels], "held_out": [], "strengths": [0.1], "window": JUNE_AND_JULY}
-    return training(season, folder, **(section | {"minimum_observations": 0} | changes))
+    section = {"labels": [labels], "held_out": [], "strengths": [0.1]} | SUMMER
+    return training(season, folder, **(section | changes))
 
 
 def test_stored_vectors_give_the_head_that_imagery_gives(

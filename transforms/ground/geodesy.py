@@ -40,10 +40,20 @@ def latlon_at(geobox: GeoBox, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     return np.stack([lat, lon], axis=-1)
 
 
-@lru_cache(maxsize=16)
 def to_lonlat(crs: str) -> Transformer:
     """Transformer from a projected CRS to longitude and latitude, WGS 84."""
-    return Transformer.from_crs(crs, 4326, always_xy=True)
+    return transformer(crs, "EPSG:4326")
+
+
+def to_zone(zone: Zone) -> Transformer:
+    """Transformer from longitude and latitude, WGS 84, to a zone's eastings and northings."""
+    return transformer("EPSG:4326", f"EPSG:{zone.epsg}")
+
+
+@lru_cache(maxsize=256)
+def transformer(source: str, target: str) -> Transformer:
+    """Transformer between two CRSs, x before y; made once, for making one takes as long as moving a thousand places."""
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def widened(bounds: tuple[float, float, float, float], metres: float) -> tuple[float, float, float, float]:
@@ -77,7 +87,7 @@ def along_geodesics(polygons: BaseGeometry, longest_m: float) -> shapely.MultiPo
 
 def project(geometry: BaseGeometry, zone: Zone) -> BaseGeometry:
     """The geometry, whose vertices are longitudes and latitudes, in metres of the zone's CRS."""
-    return shapely.transform(geometry, lambda lonlat: np.column_stack(_transformer(zone).transform(*lonlat.T)))
+    return shapely.transform(geometry, lambda lonlat: np.column_stack(to_zone(zone).transform(*lonlat.T)))
 
 
 def areal_scale(zone: Zone, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -86,7 +96,7 @@ def areal_scale(zone: Zone, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     The square of the point scale of the transverse Mercator projection, Snyder 1987 (USGS PP 1395), equation 8-11;
     within 3e-10 of what geodesic areas give, up to a tile beyond the zone's edges and at all latitudes.
     """
-    lon, lat = _transformer(zone).transform(x, y, direction="INVERSE")
+    lon, lat = to_zone(zone).transform(x, y, direction="INVERSE")
     latitude = np.radians(lat)
     e2 = WGS84.es / (1 - WGS84.es)
     a2 = (np.radians(wrapped(lon - zone.central_meridian)) * np.cos(latitude)) ** 2
@@ -98,11 +108,6 @@ def areal_scale(zone: Zone, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         + (61 - 148 * t + 16 * t**2) * a2**3 / 720
     )
     return (CENTRAL_SCALE * scale) ** 2
-
-
-@lru_cache(maxsize=120)
-def _transformer(zone: Zone) -> Transformer:
-    return Transformer.from_crs(4326, zone.epsg, always_xy=True)
 
 
 def _ring_along_geodesics(lonlat: np.ndarray, longest_m: float) -> np.ndarray:

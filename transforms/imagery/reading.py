@@ -17,11 +17,11 @@ import numpy as np
 import pystac
 import rasterio
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from rasterio.windows import Window
 
 from stook.transforms.amounts import Amounts
 from stook.transforms.backoff import BackOff
+from stook.transforms.ground.geodesy import transformer
 from stook.transforms.imagery.asset import Asset
 from stook.transforms.imagery.blocks import blocks_of, stored_bytes
 from stook.transforms.imagery.catalog import reading_order
@@ -247,8 +247,7 @@ def _centres(geobox: GeoBox, crs: str) -> tuple[np.ndarray, np.ndarray]:
     ys = geobox.transform.f + (np.arange(height)[:, np.newaxis] + 0.5) * geobox.transform.e
     if crs == str(geobox.crs):
         return xs, ys
-    transformer = Transformer.from_crs(str(geobox.crs), crs, always_xy=True)
-    return transformer.transform(np.repeat(xs, height, axis=0), np.repeat(ys, width, axis=1))
+    return transformer(str(geobox.crs), crs).transform(np.repeat(xs, height, axis=0), np.repeat(ys, width, axis=1))
 
 
 def _same_crs(file: rasterio.DatasetReader, geobox: GeoBox) -> bool:

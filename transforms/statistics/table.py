@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.farmed import FARMED_CODES, LEGEND, NOT_FARMED_CODES
@@ -109,7 +109,7 @@ def coverage_of(
     if squares is None:
         return columns
     # An interval that is so wide, of a normal distribution, has this standard deviation; its ends are so far away.
-    reach = float(norm.ppf(quantiles[-1]))
+    reach = float(ndtri(quantiles[-1]))
     error = np.sqrt(squares) / (2 * reach) / DM2_PER_HA
     area, mapped = columns["area_ha"], columns["mapped_ha"]
     return columns | {

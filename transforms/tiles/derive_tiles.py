@@ -25,7 +25,7 @@ from stook.transforms.tiles.derived import derive, reach_px
 from stook.transforms.tiles.fingerprints import Made, Records, derived_fingerprint, made_inputs
 from stook.transforms.tiles.map_reader import MapReader, in_pixels
 from stook.transforms.tiles.map_tiles import JobMaker, TileStage
-from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.summary import TileSummary
 
 
 class DeriveTiles(TileStage):

@@ -15,7 +15,6 @@ import numpy as np
 import pystac
 import shapely
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from shapely.geometry import shape
 
 from stook.transforms.editions.edition import Edition
@@ -25,7 +24,7 @@ from stook.transforms.encoding.chips import TileChips
 from stook.transforms.encoding.encodings import Encoding, PictureEncoding
 from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.cells import cells_any
-from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.ground.geodesy import lonlat_bounds, to_lonlat
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.imagery.footprint import box_of, intersects
 from stook.transforms.imagery.pictures import PictureSettings, chip_box
@@ -258,5 +257,5 @@ def _grounds(boxes: list[GeoBox]) -> np.ndarray:
     height, width = boxes[0].shape
     outermost = [(0.5, 0.5), (width - 0.5, 0.5), (width - 0.5, height - 0.5), (0.5, height - 0.5)]
     corners = np.array([[box.transform * middle for middle in outermost] for box in boxes])  # [chip, corner, 2]
-    lonlat = Transformer.from_crs(str(boxes[0].crs), 4326, always_xy=True).transform(corners[..., 0], corners[..., 1])
+    lonlat = to_lonlat(str(boxes[0].crs)).transform(corners[..., 0], corners[..., 1])
     return np.asarray(shapely.polygons(np.stack(lonlat, axis=-1)))

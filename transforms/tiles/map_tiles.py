@@ -15,7 +15,8 @@ from stook.transforms.editions.tile_records import cause_of
 from stook.transforms.ground.grid import Tile
 from stook.transforms.store import STORE_FAILURES, ChangedError, reason_of
 from stook.transforms.tiles.materials import Machine
-from stook.transforms.tiles.tile_job import TileJob, TileSummary
+from stook.transforms.tiles.summary import TileSummary
+from stook.transforms.tiles.tile_job import TileJob
 from stook.transforms.tiles.workers import Work, workers_of
 
 HALT_REASONS, FAULTS, DEVICES = "halt_reasons", "faults", "devices"

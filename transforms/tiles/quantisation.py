@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from pyproj import Transformer
 from torch import Tensor
 
 from stook.models.errors import TileError
@@ -17,7 +16,7 @@ from stook.transforms.backoff import BackOff
 from stook.transforms.editions.plan import Plan
 from stook.transforms.encoding.cutting import TileSeason
 from stook.transforms.encoding.encodings import Encoding, Quantisation
-from stook.transforms.ground.geodesy import lonlat_bounds
+from stook.transforms.ground.geodesy import lonlat_bounds, to_zone
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.region import Region
 from stook.transforms.imagery.composite import CompositeSettings, composite
@@ -77,7 +76,7 @@ def _sample(
     for number in np.unique(np.linspace(0, len(units) - 1, PLACES).round().astype(int)):
         point = units[number].geometry.representative_point()
         zone = Zone.at(point.x, point.y)
-        x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(point.x, point.y)
+        x, y = to_zone(zone).transform(point.x, point.y)
         tile = grid.tile_at(zone, x, y)
         if tile in seen:
             continue

@@ -1,7 +1,7 @@
 """The work on one tile, from imagery to ledger record, as one fused stage: arrays never leave it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import cast
 
 from stook.models.errors import UnreachableError
@@ -23,29 +23,8 @@ from stook.transforms.tiles.fingerprints import product_fingerprint
 from stook.transforms.tiles.from_composites import composite_results
 from stook.transforms.tiles.from_pictures import picture_results
 from stook.transforms.tiles.materials import Machine, Materials
+from stook.transforms.tiles.summary import TileSummary
 from stook.transforms.tiles.together import read_together
-
-
-@dataclass(frozen=True)
-class TileSummary:
-    """What a tile sends through the pipeline.
-
-    Attributes:
-        tile: Its name.
-        outcome: ``done``, ``failed``, ``carried``, ``unchanged``; without a record of it ``undecided``, ``fault``, or
-            ``died`` with its worker.
-        seconds: See ``TileRecord``.
-        amounts: The same.
-        device: The same; empty where nothing was made.
-        reason: Why it is undecided, where that stops the run; which fault of ours it was; how its worker died.
-    """
-
-    tile: str
-    outcome: str
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    amounts: Mapping[str, int] = field(default_factory=dict)
-    device: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True)

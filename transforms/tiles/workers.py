@@ -23,7 +23,7 @@ from stook.models.errors import StookError, UnreachableError
 from stook.transforms.ground.grid import Tile
 from stook.transforms.memory import be_ended_first
 from stook.transforms.store import STORE_FAILURES, reason_of
-from stook.transforms.tiles.tile_job import TileSummary
+from stook.transforms.tiles.summary import TileSummary
 
 # A fresh interpreter: threads and locks of Beam and torch do not outlive a fork.
 SPAWN = get_context("spawn")

@@ -226,6 +226,7 @@ def test_a_bucket_that_stumbles_again_and_again_gives_the_same_maps(
     assert_as_here(empty, here)
 
 
+@pytest.mark.slow
 def test_the_command_itself_works_in_several_processes_and_says_nothing_else(
     empty: SmallSeason, here: SmallSeason
 ) -> None:

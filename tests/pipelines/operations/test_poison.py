@@ -24,6 +24,7 @@ from tests.pipelines.command import Told, arrays, stook
 from tests.pipelines.operations.poison import FILE
 from tests.pipelines.small_season import SmallSeason
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 CAUSE = "the worker died 3 times on this tile, last by signal 9 (killed, possibly out of memory)"
 

@@ -76,7 +76,7 @@ def polygons(draw: st.DrawFn) -> Polygon:
     return star.difference(shapely.Point(39.05, 13.05).buffer(0.0005)) if draw(st.booleans()) else star
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(polygons())
 def test_a_polygon_keeps_its_area_whatever_the_tiles(star: Polygon):
     for grid in (GRID, Grid(50, 40)):
@@ -179,7 +179,9 @@ def test_islands_and_holes_keep_their_area():
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["Tigray", "Ethiopia", "Kenya"])
+@pytest.mark.parametrize(
+    "name", ["Tigray", *(pytest.param(country, marks=pytest.mark.slow) for country in ("Ethiopia", "Kenya"))]
+)
 def test_real_units_keep_their_area(shared: Path, name: str):
     read = read_region(shared / BOUNDARIES, "adm1_code", "admin", "name_en")
     chosen = Region(tuple(unit for unit in read.units if name in (unit.name, *unit.parents)))
@@ -189,8 +191,9 @@ def test_real_units_keep_their_area(shared: Path, name: str):
 @pytest.mark.shared
 def test_pixel_size_does_not_change_what_a_border_tile_holds(shared: Path):
     read = read_region(shared / BOUNDARIES, "adm1_code", "admin", "name_en")
-    border = [tile for tile in read.tiles(GRID) if len(read.pieces(GRID, tile)) > 1][:3]
+    rwanda = Region(tuple(unit for unit in read.units if "Rwanda" in unit.parents))
+    border = [tile for tile in rwanda.tiles(GRID) if len(rwanda.pieces(GRID, tile)) > 1][:3]
     assert border
     for tile in border:
-        fine, coarse = tile_totals(read, Grid(), tile), tile_totals(read, GRID, tile)
+        fine, coarse = tile_totals(rwanda, Grid(), tile), tile_totals(rwanda, GRID, tile)
         assert fine == pytest.approx(coarse, rel=1e-6, abs=2)

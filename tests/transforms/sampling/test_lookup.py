@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from pyproj import Transformer
 
 from stook.transforms.editions.edition import Edition
+from stook.transforms.ground.geodesy import to_zone
 from stook.transforms.ground.grid import Zone
 from stook.transforms.sampling import lookup
 from stook.transforms.sampling.lookup import OUTSIDE, located, shares_at, values_at
@@ -17,12 +17,14 @@ from stook.transforms.values import FAILED, NO_IMAGERY, TOO_FEW_OBSERVATIONS
 from tests.transforms.sampling.conftest import FAILED_TILE, GRID, REGION, painted
 from tests.transforms.sampling.judged_sample import places, publish_coverage
 
+UNMAPPED = REGION.tiles(GRID)[FAILED_TILE]
+
 
 def painted_at(lon: float, lat: float) -> int:
     """What the map of the place was painted as there, from where its pixel lies in its zone."""
     zone = Zone.at(lon, lat)
-    x, y = Transformer.from_crs(4326, zone.epsg, always_xy=True).transform(lon, lat)
-    if GRID.tile_at(zone, x, y) == REGION.tiles(GRID)[FAILED_TILE]:
+    x, y = to_zone(zone).transform(lon, lat)
+    if GRID.tile_at(zone, x, y) == UNMAPPED:
         return FAILED
     east, north = int(x // GRID.resolution_m), int(y // GRID.resolution_m)
     if east % 23 == 0:
