@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,33 +29,36 @@ def experiments() -> list[Experiment]:
     return sorted((m.EXPERIMENT for m in modules if hasattr(m, "EXPERIMENT")), key=lambda experiment: experiment.name)
 
 
-def measure(experiment: Experiment, write: bool) -> Iterable[Row]:
-    """Run one experiment in full, printing its figures as they come; puts the files it wrote into the project."""
+def measure(experiment: Experiment, write: bool) -> Iterator[Row]:
+    """Run one experiment in full, printing its figures as they come; ``write`` puts its files into the project."""
     code, start = fingerprint(experiment.run.__module__), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=f"stook-{experiment.name}-") as scratch:
         for figure in experiment.run(Path(scratch)):
             print(f"{figure.name} {figure.value:.6g}" + (f"  # {figure.note}" if figure.note else ""), flush=True)
-            yield Row.measured(figure, code, f"{datetime.now(UTC):%Y-%m-%d}")
-        if write and (made := Path(scratch) / KEPT).is_dir():
-            shutil.copytree(made, ROOT, dirs_exist_ok=True)
+            yield Row.measured(figure, code, today())
+        if write and (files := Path(scratch) / KEPT).is_dir():
+            shutil.copytree(files, ROOT, dirs_exist_ok=True)
     print(f"# {experiment.name} took {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def mark(every: Iterable[Experiment], rows: Iterable[Row] = ()) -> None:
-    """Write the book with these rows, every line marked by the code as it is now."""
-    now = {experiment.name: fingerprint(experiment.run.__module__) for experiment in every}
-    write_book(rows, now, f"{datetime.now(UTC):%Y-%m-%d}")
+def today() -> str:
+    """The date, UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-def check(every: list[Experiment]) -> None:
+def fingerprints(every: Iterable[Experiment]) -> dict[str, dict[str, str]]:
+    """Experiment -> fingerprint of its code as it is."""
+    return {experiment.name: fingerprint(experiment.run.__module__) for experiment in every}
+
+
+def check(now: dict[str, dict[str, str]]) -> None:
     """Mark every line, and print per experiment how many were measured on older code."""
-    mark(every)
-    now = {experiment.name: fingerprint(experiment.run.__module__) for experiment in every}
-    rows = read_book().values()
-    marks = Counter((experiment_of(row.figure), row.mark(now.get(experiment_of(row.figure), {}))) for row in rows)
+    write_book((), now, today())
+    names = [(experiment_of(row.figure), row) for row in read_book().values()]
+    marks = Counter((name, row.mark(now.get(name, {}))) for name, row in names)
     for (name, words), count in sorted(marks.items()):
         if words:
-            print(f"{name}: {count} figures {words}")
+            print(f"{name}: {count} figure{'s' * (count > 1)} {words}")
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     every = experiments()
     if options.check:
-        check(every)
+        check(fingerprints(every))
         return
     chosen = [e for e in every if e.name.startswith(options.only.split(".")[0])]
     if not chosen:
@@ -78,7 +81,7 @@ def main() -> None:
             continue
         rows = list(measure(experiment, write=not options.print))
         if not options.print:
-            mark(every, rows)
+            write_book(rows, fingerprints(every), today())
 
 
 if __name__ == "__main__":

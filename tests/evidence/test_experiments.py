@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.conftest import SHARED
-from tests.evidence.__main__ import experiments
+from tests.evidence import __main__ as command
 from tests.evidence.book import experiment_of, read_book
-from tests.evidence.figure import Experiment
+from tests.evidence.figure import Experiment, Figure, kept
 
-EXPERIMENTS = experiments()
+EXPERIMENTS = command.experiments()
 COUNTED = re.compile(r"\b(?:target|aim) (\d+)(?=;|$)")  # in the note of a count: what it must be at any size
 
 
@@ -39,6 +39,20 @@ def test_a_name_is_one_word_so_that_it_can_start_the_names_of_figures() -> None:
 
 def test_every_figure_of_the_book_has_an_experiment() -> None:
     assert figures_of_the_book().keys() <= {experiment.name for experiment in EXPERIMENTS}
+
+
+def test_what_an_experiment_keeps_is_put_into_the_project_when_the_book_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(scratch: Path) -> Iterator[Figure]:
+        kept(scratch, "docs/page.md").write_text("measured")
+        yield Figure("page.lines", 1)
+
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    assert [row.figure for row in command.measure(Experiment("page", run), write=False)] == ["page.lines"]
+    assert not (tmp_path / "docs").exists()
+    assert [row.figure for row in command.measure(Experiment("page", run), write=True)] == ["page.lines"]
+    assert (tmp_path / "docs/page.md").read_text() == "measured"
 
 
 @pytest.fixture
