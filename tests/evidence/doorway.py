@@ -34,8 +34,8 @@ try:
 finally:
     print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
-# The environment that is active, without setting it up anew: that is no part of running the tests.
-MAKE = ("make", f"--old-file={sys.prefix}/.stook-ready", f"VENV={sys.prefix}")
+# In the environment that is active.
+MAKE = ("make", f"VENV={sys.prefix}")
 SUITES = {"test": (*MAKE, "test"), "test_all": (*MAKE, "test-all")}
 ONE_FILE = (sys.executable, "-m", "pytest", "-q", "tests/transforms/test_amounts.py")
 
