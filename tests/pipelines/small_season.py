@@ -42,6 +42,7 @@ ABSENT = object()
 PILE_CELL_M = 50
 PILE_CHIP_PX = 12  # of 5 m: a little wider than the cell
 PILES = {"bundle": "piles", "window": PILES_WINDOW}  # a product of the season, once its bundle is written
+NOVEMBER = {"bundle": "piles", "window": {"start": {"month": 11, "year": 0}, "months": 1}}  # of a single date
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def write_random_bundle(
     Bundle(encoder, ClassTask(Head([encoder.output.width, 1]).eval()), conditions, provenance).save(folder)
 
 
-def write_pile_bundle(folder: Path) -> None:
+def write_pile_bundle(folder: Path, months: int = 2) -> None:
     """Random weights, standardised on pictures like the archive's so that cells differ; chips of 60 m at 5 m."""
     torch.manual_seed(4)
     encoder = ResNet(ResNetSize(18, ("red", "green", "blue"), "imagenet", PILE_CHIP_PX, resolution_m=5, width=8)).eval()
@@ -223,7 +224,7 @@ def write_pile_bundle(folder: Path) -> None:
     head.mean.copy_(features.mean(dim=0))
     head.scale.copy_(features.std(dim=0).clamp(min=1e-3))
     provenance = Provenance("harvest_piles", "random weights", None, "Apache-2.0", "nothing", "# for tests\n")
-    conditions = Conditions(start_month=11, months=2, cell_m=PILE_CELL_M)
+    conditions = Conditions(start_month=11, months=months, cell_m=PILE_CELL_M)
     Bundle(encoder, ClassTask(head, Calibration()), conditions, provenance).save(folder)
 
 

@@ -28,7 +28,7 @@ from stook.transforms.tiles.materials import Machine
 from stook.transforms.tiles.smoothing import smoothed
 from stook.transforms.values import NODATA
 from tests.pipelines.command import assert_same_maps, stook
-from tests.pipelines.small_season import PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
+from tests.pipelines.small_season import NOVEMBER, PILE_CELL_M, SmallSeason, write_pile_bundle
 from tests.pipelines.test_piles import published, run
 
 TILES = 2
@@ -40,9 +40,9 @@ SMOOTHING = {"majority_px": 3, "minimum_mapping_unit_ha": 0.05}
 def ready(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
     """Cropland of two dry months, smoothed, piles of the two after the harvest, and farmed cells; read only."""
     season = pristine_season.copy(tmp_path_factory.mktemp("derived") / "season").hurried(2, 1).narrowed()
-    write_pile_bundle(season.folder / "piles")
+    write_pile_bundle(season.folder / "piles", months=1)
     season.configure(products__cropland__smoothing=SMOOTHING, products__farmed_cells={"least_cropland_percent": 20})
-    return season.configure(products__harvest_piles=PILES, run={"mode": "memory"})
+    return season.configure(products__harvest_piles=NOVEMBER, run={"mode": "memory"})
 
 
 @pytest.fixture(scope="module")

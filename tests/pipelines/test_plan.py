@@ -12,7 +12,7 @@ from stook.models.errors import InputError
 from stook.transforms.editions.edition import MANIFEST
 from stook.transforms.store import read_json, write_json
 from tests.pipelines.command import stook
-from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
+from tests.pipelines.small_season import NOVEMBER, SmallSeason, write_pile_bundle, write_random_bundle
 
 MACHINES = {"fast": {"price_per_hour": 2.0, "currency": "EUR", "tiles_in_flight": 4, "reading": 2, "encoding": 50}}
 
@@ -35,8 +35,8 @@ def files(folder: Path) -> dict[Path, int]:
 def planned(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallSeason, Path]:
     """A season with two ways of reading that was planned and then mapped, and the plan; read only."""
     season = pristine_season.copy(tmp_path_factory.mktemp("planned") / "season").hurried().narrowed()
-    write_pile_bundle(season.folder / "piles")
-    season.configure(products__harvest_piles=PILES, machines=MACHINES, grid__tile_px=50)
+    write_pile_bundle(season.folder / "piles", months=1)
+    season.configure(products__harvest_piles=NOVEMBER, machines=MACHINES, grid__tile_px=50)
     before = files(season.folder)
     kept = season.folder.parent / "plan.json"
     kept.write_text(json.dumps(plan_of(season)))

@@ -21,7 +21,7 @@ from stook.transforms.reporting.observations import observations
 from stook.transforms.reporting.tables import areas_table, estimates_table
 from tests.pipelines.command import stook
 from tests.pipelines.estimated import keep_estimates
-from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle
+from tests.pipelines.small_season import NOVEMBER, SmallSeason, write_pile_bundle
 from tests.transforms.reporting.reading import differing_in_layers, differing_in_sdmx
 
 FILES = {
@@ -44,9 +44,9 @@ VINTAGE = "2019 census"
 def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
     """Cropland, smoothed, piles and farmed cells of the narrowed season, published; tests write reports only."""
     season = pristine_season.copy(tmp_path_factory.mktemp("report") / "season").hurried(2, 1).narrowed()
-    write_pile_bundle(season.folder / "piles")
+    write_pile_bundle(season.folder / "piles", months=1)
     season.configure(products__cropland__smoothing={"minimum_mapping_unit_ha": 0.05}, products__farmed_cells={})
-    season.configure(products__harvest_piles=PILES, run={"mode": "memory"}, region__vintage=VINTAGE)
+    season.configure(products__harvest_piles=NOVEMBER, run={"mode": "memory"}, region__vintage=VINTAGE)
     assert stook("map", season.config, "--year", season.year, "--quiet").status == 0
     return season
 

@@ -24,7 +24,7 @@ from stook.transforms.sampling.sample import SAMPLES, Sample
 from stook.transforms.statistics.sums import WHOLE_REGION, ledger_sums
 from stook.transforms.tiles.map_reader import MapReader
 from tests.pipelines.command import Told, stook
-from tests.pipelines.small_season import ABSENT, PILE_CELL_M, PILES, SmallSeason, write_pile_bundle
+from tests.pipelines.small_season import ABSENT, NOVEMBER, PILE_CELL_M, SmallSeason, write_pile_bundle
 
 SAMPLE: dict[str, Any] = {"product": "cropland", "points": 60, "fewest_points": 10, "seed": 7}
 
@@ -33,8 +33,8 @@ SAMPLE: dict[str, Any] = {"product": "cropland", "points": 60, "fewest_points": 
 def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
     """Cropland, smoothed too, and harvest piles, mapped, with a section on samples; read only."""
     season = pristine_season.copy(tmp_path_factory.mktemp("sample") / "season").hurried(2, 1).narrowed()
-    write_pile_bundle(season.folder / "piles")
-    season.configure(products__cropland__smoothing={"majority_px": 3}, products__harvest_piles=PILES)
+    write_pile_bundle(season.folder / "piles", months=1)
+    season.configure(products__cropland__smoothing={"majority_px": 3}, products__harvest_piles=NOVEMBER)
     # The map's percents are random and lie between 55 and 58.
     season.configure(run={"mode": "memory"}, sample=SAMPLE, products__cropland__threshold=57)
     assert stook("map", season.config, "--year", season.year, "--quiet").status == 0

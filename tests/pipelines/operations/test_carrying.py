@@ -20,7 +20,7 @@ from stook.transforms.editions.map_store import TileOfLayer
 from stook.transforms.statistics.table import statistics
 from stook.transforms.tiles.carrying import Predecessor
 from tests.pipelines.command import Told, arrays, assert_same_maps, stook
-from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle, write_random_bundle
+from tests.pipelines.small_season import NOVEMBER, SmallSeason, write_pile_bundle, write_random_bundle
 
 
 def stook_map(season: SmallSeason, *options: str) -> Told:
@@ -47,9 +47,9 @@ def carried(edition: Edition) -> set[tuple[str, str]]:
 def mapped(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
     """A small region with cropland, smoothed cropland, piles and farmed cells, published; read only."""
     season = pristine_season.copy(tmp_path_factory.mktemp("carried") / "season").hurried(2, 1).narrowed()
-    write_pile_bundle(season.folder / "piles")
+    write_pile_bundle(season.folder / "piles", months=1)
     season.configure(
-        products__harvest_piles=PILES,
+        products__harvest_piles=NOVEMBER,
         products__farmed_cells={},
         products__cropland__smoothing={"minimum_mapping_unit_ha": 0.1},
         run={"mode": "memory"},

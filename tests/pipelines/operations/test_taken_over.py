@@ -24,7 +24,7 @@ from stook.transforms.tiles.due import due_tiles
 from stook.transforms.tiles.materials import Machine
 from stook.transforms.tiles.tile_job import TileJob
 from tests.pipelines.command import Told, arrays, stook
-from tests.pipelines.small_season import PILES, SmallSeason, write_pile_bundle
+from tests.pipelines.small_season import NOVEMBER, SmallSeason, write_pile_bundle
 
 WINDOW = {"start": {"month": 6, "year": 0}, "months": 2}
 
@@ -173,8 +173,8 @@ def test_a_hiccup_of_the_output_fails_no_tile(
 def test_what_an_older_record_says_is_not_vouched_for_when_an_archive_is_down(
     small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_pile_bundle(small.folder / "piles")
-    small.configure(products__harvest_piles=PILES)
+    write_pile_bundle(small.folder / "piles", months=1)
+    small.configure(products__harvest_piles=NOVEMBER)
     assert run(small).status == 0
     edition = season_folder(small.configuration, small.year).editions()[-1]
     tile = Tile.parse(edition.manifest["tiles"][0])
