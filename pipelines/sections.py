@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from stook.models.source import ModelSource
     from stook.transforms.backoff import BackOff
     from stook.transforms.store import Address
+
+
+MOST_VALUES = 100_000  # in a configuration; a few lines of YAML can stand for billions
 
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:
@@ -255,7 +259,21 @@ def load(path: str | Path, schema: type[Schema]) -> Schema:
         raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if next(islice(_values(data), MOST_VALUES, None), None) is not None:
+        raise InputError(f"{path}: more than {MOST_VALUES:,} values once its anchors (&, *) are expanded")
     return checked(data, schema, folder, f"{path}: ")
+
+
+def _values(data: Any) -> Iterator[bool]:
+    """One True for each value in a document, as often as its anchors repeat it; without end where one holds itself."""
+    pending = [data]
+    while pending:
+        value = pending.pop()
+        yield True
+        if isinstance(value, Mapping):
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
 
 
 def checked(data: Any, schema: type[Schema], folder: Address | None = None, where: str = "") -> Schema:

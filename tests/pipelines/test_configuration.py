@@ -1,5 +1,6 @@
 """Whatever is wrong in a configuration is told in one line: file, field, value, what is allowed."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,14 @@ def test_a_password_in_the_address_of_a_catalogue_is_refused_and_not_told(tmp_pa
     with pytest.raises(InputError, match="carries a user name or password") as refusal:
         load_data(tmp_path, changed("imagery.sentinel2.catalog", "https://me:SECRET@example.org/v1"))
     assert "SECRET" not in str(refusal.value)
+
+
+NINEFOLD = [f"{name}: &{name} [{', '.join([f'*{inner}'] * 9)}]" for inner, name in pairwise("abcdefghi")]
+
+
+@pytest.mark.parametrize("lines", [["a: &a [*a]"], ["a: &a [x, x]", *NINEFOLD]], ids=["in itself", "ninefold"])
+def test_a_few_lines_that_stand_for_billions_are_refused(tmp_path: Path, lines: list[str]) -> None:
+    file = tmp_path / "bomb.yaml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match="more than 100,000 values once its anchors"):
+        load(file, MapConfiguration)
