@@ -9,7 +9,7 @@ from stook.models.errors import InputError
 from stook.pipelines.demo.place import BUILDINGS_BUNDLE, BUNDLE, PILES_BUNDLE
 from stook.pipelines.demo.run import run_demo
 from stook.transforms.ground.region import Region
-from tests.pipelines.small_season import SMALL_PLACE
+from tests.pipelines.small_season import RARELY, SMALL_PLACE
 
 BUNDLES = (BUNDLE, BUILDINGS_BUNDLE, PILES_BUNDLE)
 MOST_BYTES = 3_000_000
@@ -23,7 +23,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
         patch.chdir(folder)
-        figures = run_demo(Path("demo"), SMALL_PLACE)
+        figures = run_demo(Path("demo"), SMALL_PLACE, RARELY)
     return folder / "demo", figures, "\n".join(lines)
 
 
