@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first problem of ``error`` as one line, with a count of the others."""
-    first, *others = error.errors()
+    """The first problem of ``error`` as one line, with a count of the others; a mistyped field before its absence."""
+    first, *others = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     field = ".".join(str(part) for part in first["loc"])
     match first["type"]:
         case "extra_forbidden":

@@ -136,6 +136,13 @@ def test_a_password_in_the_address_of_a_catalogue_is_refused_and_not_told(tmp_pa
     assert "SECRET" not in str(refusal.value)
 
 
+def test_a_mistyped_field_is_told_before_its_absence(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("name: x\nseason: {nme: main}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"season.nme: unknown field; allowed are name \(and 4 more\)"):
+        load(file, MapConfiguration)
+
+
 NINEFOLD = [f"{name}: &{name} [{', '.join([f'*{inner}'] * 9)}]" for inner, name in pairwise("abcdefghi")]
 
 
