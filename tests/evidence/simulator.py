@@ -22,7 +22,6 @@ from stook.transforms.simulation.scenes import OPTICAL_COLLECTION, RADAR_COLLECT
 from stook.transforms.simulation.truth import write_truth
 from tests.conftest import SHARED
 from tests.evidence.figure import Experiment, Figure, kept
-from tests.pipelines.small_season import RARELY
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- end of what is measured -->)", re.DOTALL)
@@ -181,5 +180,8 @@ def page(real: Series, simulated: Series, measured: list[Figure]) -> str:
     return MEASURED.sub(lambda _: "\n".join(lines) + "\n", text)
 
 
-SMALL = {"place": replace(PLACE, width_m=800, height_m=800), "revisit": RARELY}
+SMALL = {
+    "place": replace(PLACE, width_m=800, height_m=800),
+    "revisit": Revisit(optical_days=30, radar_days=15),
+}  # radar in every month
 EXPERIMENT = Experiment("simulator", run, small=SMALL, needs_shared=True)
