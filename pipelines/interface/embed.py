@@ -60,7 +60,7 @@ def embed_points(
     order = np.argsort(pixels.table["number"].to_numpy())
     names = [f"f{number:03}" for number in range(vectors.shape[1])]
     found = pd.DataFrame(vectors[order], columns=names, index=table.index)
-    return table.assign(clear_observations=clear[order]).join(found)
+    return table.assign(clear_observations=clear[order], **{name: found[name].to_numpy() for name in names})
 
 
 def require_points(points: object) -> None:

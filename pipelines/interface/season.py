@@ -194,4 +194,6 @@ def decoded(stored: xr.DataArray) -> xr.DataArray:
     values = stored.astype("float32")
     if nodata is not None:
         values = values.where(stored != nodata)
-    return (values * scale if scale != 1.0 else values).assign_attrs(attributes)
+    values = values * scale if scale != 1.0 else values
+    values.attrs = attributes  # arithmetic keeps those of what is stored
+    return values
