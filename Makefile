@@ -14,16 +14,19 @@ ifneq ($(shell $(PYTHON) -I -c "import stook" 2>/dev/null && echo installed),ins
 .PHONY: $(READY)
 endif
 
+# One more than there are processors: some tests wait for servers and clocks.
+TEST := $(PYTHON) -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test test-all lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
 
 test: $(READY)  ## Run the tests but for the slow ones; those that need ../shared run where it is there
-	$(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(TEST) -m "not slow"
 
 test-all: $(READY)  ## Run every test
-	$(PYTHON) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(TEST)
 
 lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .

@@ -1,5 +1,6 @@
 """The ``stook`` command: its groups in the order of the work, and how failures end it."""
 
+import errno
 import logging
 import os
 import signal
@@ -12,10 +13,14 @@ from typing import Annotated, Any
 import typer
 
 import stook
-from stook.models.errors import StookError, UnreachableError, without_secrets
+from stook.models.errors import InputError, StookError, UnreachableError, without_secrets
 from stook.pipelines.commands import figures, mapping, models, operate
 
 STOPPED = 130  # what typer makes of Ctrl-C
+# What a disk can refuse: a place that cannot be written is the user's to change, a full or failing one is down.
+STATUS_OF_DISK = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG), InputError.exit_status
+) | dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO), UnreachableError.exit_status)
 GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
     "Map": {
         "demo": mapping.demo,
@@ -87,6 +92,9 @@ def main() -> None:
             os._exit(STOPPED)  # tiles in flight cannot be interrupted, and need not be: they have no record yet
         raise
     except Exception as fault:  # noqa: BLE001  the last line of defence: a fault of ours is told as one
+        if isinstance(fault, OSError) and fault.filename and fault.errno in STATUS_OF_DISK:
+            complain(f"stook: {fault.filename}: {os.strerror(fault.errno)}")
+            sys.exit(STATUS_OF_DISK[fault.errno])
         from stook.transforms.store import CLOUD_FAILURES, reason_of
 
         if isinstance(fault, CLOUD_FAILURES):

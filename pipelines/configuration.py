@@ -20,7 +20,7 @@ from stook.pipelines.sections import (
     Section,
     WindowSection,
 )
-from stook.transforms.choices import Combination, Storage
+from stook.transforms.choices import MOST_OBSERVATIONS, Combination, Storage
 from stook.transforms.ground.grid import Grid
 
 if TYPE_CHECKING:
@@ -37,13 +37,17 @@ class RegionSection(Section):
     )
     name: str | None = Field(None, description="Field with the name of each unit; the id where absent.")
     layer: str | None = Field(None, description="Layer of a file that holds several.")
-    vintage: str | None = Field(None, description="Of the boundaries, e.g. their year; told with published figures.")
+    vintage: str | None = Field(
+        None,
+        description="Of the boundaries, e.g. their year; told with published figures.",
+        coerce_numbers_to_str=True,
+    )
 
 
 class SeasonSection(Section):
     """The season; the year comes from the command line."""
 
-    name: str = Field(description="Name of the season, e.g. main or long-rains.", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(description="Name of the season, e.g. main or long-rains.", pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
 
 
 class ProductSection(Section):
@@ -52,7 +56,7 @@ class ProductSection(Section):
     bundle: Location = Field(description="Folder of the bundle, as 'stook train' writes it.")
     window: WindowSection = Field(description="The months to read, relative to the harvest year.")
     minimum_observations: int = Field(
-        3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=254
+        3, description="Pixels with fewer clear Sentinel-2 observations are nodata.", ge=0, le=MOST_OBSERVATIONS
     )
     precision: Precision = Field(
         "float32",
@@ -107,7 +111,9 @@ class CroplandSection(ClassSection):
 class PilesSection(ClassSection):
     """The map of harvest piles, from pictures of metre resolution (``imagery.rgb``)."""
 
-    minimum_observations: int = Field(1, description="Cells with fewer whole pictures are nodata.", ge=0, le=254)
+    minimum_observations: int = Field(
+        1, description="Cells with fewer whole pictures are nodata.", ge=0, le=MOST_OBSERVATIONS
+    )
     combination: Combination = Field("maximum", description="What of the dates of a cell counts: maximum or mean.")
 
 
@@ -207,7 +213,9 @@ class PublishSection(Section):
 class MapConfiguration(Section):
     """The configuration of ``stook map`` and of all that is made from its editions."""
 
-    name: str = Field(description="Name of the region; a folder of the output.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str = Field(
+        description="Name of the region; a folder of the output.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
+    )
     region: RegionSection = Field(description="The area to map.")
     imagery: ImagerySection = Field(description="The archives to read.")
     season: SeasonSection = Field(description="The season to map.")

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+LONGEST = 120
+
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first problem of ``error`` as one line, with a count of the others; a mistyped field before its absence."""
@@ -20,8 +22,14 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
             line = f"{field}: {message}" if field and not message.startswith(field) else message
         case _:
             message = first["msg"].removeprefix("Input should be ")
-            line = f"{field}: {first['input']!r} is not allowed; it should be {message}"
+            line = f"{field}: {shown(first['input'])} is not allowed; it should be {message}"
     return line + (f" (and {len(others)} more)" if others else "")
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: long ones in part."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def section_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:

@@ -99,12 +99,12 @@ def run_retry(config: MapConfiguration, year: int, reporter: Reporter, kind: Kin
     """
     folder, region = kind.folder(config, year), region_of(config)
     plan = plan_of(config, year, region, True, kind.planned)
+    if folder.find(plan.key) is None:
+        raise InputError(f"{folder.folder}: no edition of this configuration is open or published; run '{kind.makes}'")
     with announced(folder, config, reporter) as lease:
         edition = folder.find(plan.key)
         if edition is None:
-            raise InputError(
-                f"{folder.folder}: no edition of this configuration is open or published; run '{kind.makes}'"
-            )
+            raise InputError(f"{folder.folder}: the edition was just removed; run '{kind.makes}'")
         failed, published = failures(edition), folder.status(edition) == "published"
         if published and not failed:
             raise InputError(f"{edition.folder}: no tile has failed; there is nothing to do again")

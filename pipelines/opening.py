@@ -57,9 +57,12 @@ def open_edition(
     if frozen is None:
         reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
         around = widened(region.bounds, plan.halo_px * plan.grid.resolution_m)
-        inputs, absent = find_inputs(plan.sources, around, plan.spans, backoff)
+        inputs, absent, notes = find_inputs(plan.sources, around, plan.spans, backoff)
+        for note in notes:
+            reporter.say("search_note", note)
     else:
         inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
+        notes = tuple(frozen.manifest.get("search_notes", ()))
     simulated = simulated_sensors(plan, frozen)
     told = describe_models(plan, absent)
     licences = {name: facts.licence for name, facts in told.items()}
@@ -78,6 +81,7 @@ def open_edition(
             "calibrated": {name: facts.calibrated for name, facts in told.items()},
             "licences": licences,
             "scenes": len(inputs),
+            "search_notes": list(notes),
             "simulated": simulated,
             "refreshes": refreshes,
             "carries": carries,

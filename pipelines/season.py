@@ -250,5 +250,6 @@ def published_edition(config: MapConfiguration, year: int) -> Edition:
             f"{edition.folder}: the published edition was made from another configuration "
             f"({', '.join(other)} differ); run 'stook map', or put the configuration back"
             f"{part if set(other) & set(SETTINGS.values()) else ''}"
+            f"{': stook was upgraded since' if 'processing' in other else ''}"
         )
     return edition

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from stook.models.errors import InputError
 from stook.pipelines.explain import explain
+from stook.transforms.choices import LINKS, MOST_DILATION_PX, refused
 from stook.transforms.ground.grid import Grid
 from stook.transforms.imagery.season import Window
 from stook.transforms.imagery.sources import Source
@@ -28,6 +29,8 @@ MOST_VALUES = 100_000  # in a configuration; a few lines of YAML can stand for b
 
 def beside_the_file(value: str, info: ValidationInfo) -> str:
     """An absolute location: URLs stay, relative paths are relative to the configuration file."""
+    if why := refused(value, LINKS):
+        raise ValueError(why)
     if "://" in value:
         return value
     folder: Address = (info.context or {}).get("folder", Path())
@@ -36,7 +39,15 @@ def beside_the_file(value: str, info: ValidationInfo) -> str:
     return str(folder / value)
 
 
-Location = Annotated[str, AfterValidator(beside_the_file)]
+def at_hand(value: str) -> str:
+    """The same location, unless it is of a scheme that only catalogues may have."""
+    if why := refused(value):
+        raise ValueError(why)
+    return value
+
+
+Link = Annotated[str, AfterValidator(beside_the_file)]
+Location = Annotated[Link, AfterValidator(at_hand)]
 
 
 ProductName = Literal["cropland", "harvest_piles", "building_coverage"]
@@ -51,9 +62,7 @@ class Section(BaseModel):
 class SourceSection(Section):
     """An imagery archive."""
 
-    catalog: Location = Field(
-        description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL."
-    )
+    catalog: Link = Field(description="Address of a STAC API or of a static catalogue's catalog.json; a path or a URL.")
     collection: str = Field(description="Collection id in the catalogue.")
     profile: str = Field(
         description="How the archive's numbers become reflectance or backscatter; see docs/imagery.md."
@@ -207,7 +216,9 @@ class EncoderSection(Section):
 class CompositeSection(Section):
     """How imagery is reduced to months."""
 
-    cloud_dilation_px: int = Field(0, description="Pixels by which masked cloud and shadow grow.", ge=0, le=50)
+    cloud_dilation_px: int = Field(
+        0, description="Pixels by which masked cloud and shadow grow.", ge=0, le=MOST_DILATION_PX
+    )
 
 
 class RunSection(Section):
@@ -254,10 +265,10 @@ def load(path: str | Path, schema: type[Schema]) -> Schema:
     if content is None:
         raise InputError(f"{path}: the configuration file does not exist")
     try:
-        data = yaml.safe_load(content.decode())
+        data = yaml.load(content.decode(), Loader=_Loader)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: the configuration file cannot be read ({error})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2023-02-30 is a ValueError
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if next(islice(_values(data), MOST_VALUES, None), None) is not None:
         raise InputError(f"{path}: more than {MOST_VALUES:,} values once its anchors (&, *) are expanded")
@@ -272,8 +283,20 @@ def _values(data: Any) -> Iterator[bool]:
         yield True
         if isinstance(value, Mapping):
             pending += value.values()
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple | set):
             pending += value
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a field that is given twice, of which YAML readers keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value if key.tag == "tag:yaml.org,2002:str" else "")
+        return super().construct_mapping(node, deep)
 
 
 def checked(data: Any, schema: type[Schema], folder: Address | None = None, where: str = "") -> Schema:

@@ -19,7 +19,7 @@ from stook.pipelines.sections import (
     Section,
     WindowSection,
 )
-from stook.transforms.choices import Grouping
+from stook.transforms.choices import MOST_OBSERVATIONS, Grouping
 from stook.transforms.ground.grid import picture_grid
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class TrainingSection(Section):
         description="Labelled pixels with fewer clear observations are left out, as the map leaves them, and cells for "
         "encoders that take gaps (others need all); 0 without Sentinel-2.",
         ge=0,
-        le=254,
+        le=MOST_OBSERVATIONS,
     )
     head: Literal["linear", "mlp", "quantiles"] = Field(
         "linear",

@@ -139,6 +139,10 @@ def estimate(
     return estimate_figures(design, answers)
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import types when they are asked for: neither should slow down ``import stook``."""
     if name == "Season":

@@ -67,6 +67,7 @@ def test_a_room_cannot_be_imported_under_its_bare_name(room: str) -> None:
     assert done.stderr.splitlines()[-1] == f"ImportError: the package is stook: import stook.{room}"
 
 
+@pytest.mark.slow
 def test_foreign_folders_of_the_same_names_do_no_harm(tmp_path: Path) -> None:
     for room in ("models", "transforms", "pipelines"):
         (tmp_path / room).mkdir()

@@ -17,11 +17,13 @@ class PassingError(UnreachableError):
 
     Attributes:
         retry_after_s: After how many seconds it wants to be asked again, where it says so.
+        status: Of HTTP, 408 where it was silent for too long; None where there is none.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None):
+    def __init__(self, message: str, retry_after_s: float | None = None, status: int | None = None):
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.status = status
 
 
 @dataclass(frozen=True)

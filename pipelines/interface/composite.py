@@ -1,5 +1,6 @@
 """``stook.composite``: the cloud-masked monthly composites that encoders see, as a lazy xarray Dataset."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from odc.geo.geom import box
 from odc.geo.xr import xr_coords
 
 from stook.models.errors import InputError
-from stook.pipelines.interface.reading import bounds_of, sources_of, window_of
+from stook.pipelines.interface.reading import bounds_of, sources_of, whole, window_of
 from stook.transforms.backoff import BackOff
+from stook.transforms.choices import MOST_DILATION_PX
 from stook.transforms.ground.geodesy import lonlat_bounds
 from stook.transforms.ground.grid import Grid, Zone
 from stook.transforms.imagery.catalog import is_simulated
@@ -28,6 +30,7 @@ from stook.transforms.imagery.sources import (
 )
 
 BLOCK_PX = 500  # a block of twelve months and twelve bands holds 144 MB while it is made
+MOST_BLOCKS = 10_000  # the scenes of each are looked up at once; 500 km x 500 km
 
 
 def open_composite(
@@ -44,15 +47,18 @@ def open_composite(
     span, year = window_of(window)
     periods = span.periods(year)
     bounds = bounds_of(ground)
-    inputs, absent = find_inputs(archives, bounds, dict.fromkeys(archives, periods))
+    pixels = pixels_around(bounds)
+    dilation = whole("cloud_dilation_px", cloud_dilation_px, 0, MOST_DILATION_PX)
+    if bands is not None and (isinstance(bands, str) or not isinstance(bands, Sequence) or not len(bands)):
+        raise InputError(f"bands: {bands!r}; allowed is a list of bands, at least one")
+    inputs, absent, _ = find_inputs(archives, bounds, dict.fromkeys(archives, periods))
     have = [band for name in archives for band in SENSOR_BANDS[name] if band != SCENE_CLASSIFICATION]
     wanted = tuple(bands if bands is not None else (band for band in have if band not in absent))
     for band in wanted:
         if band not in have or band in absent:
             there = ", ".join(each for each in have if each not in absent)
             raise InputError(f"bands: {band!r}; the archives have {there}")
-    settings = CompositeSettings(wanted, periods, cloud_dilation_px)
-    pixels = pixels_around(bounds)
+    settings = CompositeSettings(wanted, periods, dilation)
     values, clear = lazily(pixels, settings, archives, inputs)
     time = pd.DatetimeIndex([period.first for period in periods])
     layers: dict[str, Any] = {
@@ -65,10 +71,21 @@ def open_composite(
 
 
 def pixels_around(bounds: tuple[float, float, float, float]) -> GeoBox:
-    """Pixels of 10 m of the zone of the box's centre, aligned as maps are, that cover the box."""
+    """Pixels of 10 m of the zone of the box's centre, aligned as maps are, that cover the box.
+
+    Raises:
+        InputError: If it is larger than a notebook can look up at once.
+    """
     west, south, east, north = bounds
     zone, side = Zone.at((west + east) / 2, (south + north) / 2), Grid().resolution_m
-    return GeoBox.from_geopolygon(box(west, south, east, north, "EPSG:4326"), side, f"EPSG:{zone.epsg}")
+    pixels = GeoBox.from_geopolygon(box(west, south, east, north, "EPSG:4326"), side, f"EPSG:{zone.epsg}")
+    if math.prod(pixels.shape) > MOST_BLOCKS * BLOCK_PX**2:
+        rows, columns = (size * side / 1000 for size in pixels.shape)
+        most = MOST_BLOCKS * (BLOCK_PX * side / 1000) ** 2
+        raise InputError(
+            f"ground: {columns:,.0f} km x {rows:,.0f} km; allowed are {most:,.0f} km². 'stook map' maps countries"
+        )
+    return pixels
 
 
 def lazily(pixels: GeoBox, settings: CompositeSettings, archives: Any, inputs: Any) -> tuple[da.Array, da.Array]:

@@ -1,5 +1,6 @@
-"""Ground, months and archives as Python callers give them, for the readers of imagery."""
+"""Ground, months, numbers and archives as Python callers give them."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from datetime import date
 from numbers import Real
@@ -16,7 +17,19 @@ from stook.transforms.imagery.season import Window
 from stook.transforms.imagery.sources import Source
 
 MOST_MONTHS = 24
+YEARS = (1970, 2200)
 LONLAT = 4326
+
+
+def whole(name: str, value: object, lowest: int, highest: int) -> int:
+    """``value`` as an int; raises InputError, beginning with ``name``, unless it is a whole number in this range."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not lowest <= number <= highest:
+        raise InputError(f"{name}: {value!r}; allowed are whole numbers from {lowest} to {highest}")
+    return number
 
 
 def sources_of(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Source]:
@@ -40,6 +53,8 @@ def window_of(window: tuple[str, str]) -> tuple[Window, int]:
         raise InputError(
             f"window: {window!r}; give the first and the last month, e.g. ('2018-11', '2019-10')"
         ) from None
+    for month in (first, last):
+        whole("window: year", month.year, *YEARS)
     months = 12 * (last.year - first.year) + last.month - first.month + 1
     if not 1 <= months <= MOST_MONTHS:
         raise InputError(f"window: {window!r} has {months} months; allowed are 1 to {MOST_MONTHS}")
@@ -53,14 +68,16 @@ def bounds_of(ground: object) -> tuple[float, float, float, float]:
         InputError: If it is none of these, empty, or outside of -180…180 and -80…84 degrees, where UTM ends.
     """
     if isinstance(ground, gpd.GeoDataFrame | gpd.GeoSeries):
-        bounds = tuple(in_degrees(ground).total_bounds)
+        bounds = tuple(in_degrees("ground", ground).total_bounds)
     elif isinstance(ground, BaseGeometry):
         bounds = ground.bounds
     elif isinstance(ground, Sequence | np.ndarray) and all(isinstance(each, Real) for each in ground):
         bounds = tuple(map(float, ground))
     else:
         raise InputError(f"ground: {type(ground).__name__}; allowed are (west, south, east, north) or a geometry")
-    if len(bounds) != 4 or not np.isfinite(bounds).all() or not box(*bounds).area:
+    if len(bounds) != 4:
+        raise InputError(f"ground: {len(bounds)} numbers; allowed are four: west, south, east, north")
+    if not np.isfinite(bounds).all() or not box(*bounds).area:
         raise InputError(f"ground: {bounds}: has no area")
     west, south, east, north = bounds
     if not (-180 <= west < east <= 180 and -80 <= south < north <= 84):
@@ -70,8 +87,12 @@ def bounds_of(ground: object) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def in_degrees(ground: gpd.GeoDataFrame | gpd.GeoSeries) -> gpd.GeoDataFrame | gpd.GeoSeries:
-    """The same in longitude and latitude; raises InputError where no CRS is set."""
-    if ground.crs is None:
-        raise InputError("ground: has no CRS; set one, e.g. with set_crs(4326)")
-    return ground.to_crs(LONLAT)
+def in_degrees(name: str, ground: gpd.GeoDataFrame | gpd.GeoSeries) -> gpd.GeoSeries:
+    """The geometries in longitude and latitude; raises InputError, beginning with ``name``, without any or a CRS."""
+    try:
+        places = ground.geometry
+    except AttributeError:
+        raise InputError(f"{name}: has no column of geometries; set one with set_geometry") from None
+    if places.crs is None:
+        raise InputError(f"{name}: has no CRS; set one, e.g. with set_crs(4326)")
+    return places.to_crs(LONLAT)

@@ -13,6 +13,7 @@ from odc.geo.xr import assign_crs
 
 from stook.models.errors import InputError
 from stook.pipelines.configuration import MapConfiguration
+from stook.pipelines.interface.reading import YEARS, whole
 from stook.pipelines.season import published_edition, thresholds_of
 from stook.pipelines.sections import checked, load
 from stook.transforms.editions.edition import Edition
@@ -28,9 +29,10 @@ from stook.transforms.statistics.table import statistics
 from stook.transforms.store import Address, address_of, fetched, folders_in, is_cloud
 
 CONFIGURATIONS = (".yaml", ".yml")
+ABOUT_THE_STORE = ("zarr_conventions", "first_tile", "tile_px")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Season:
     """A published season of a region, read only; ``stook.open`` gives it."""
 
@@ -89,40 +91,43 @@ class Season:
             Dataset with coordinates ``y`` and ``x`` (metres, middles of pixels, north up) and ``spatial_ref`` (the
             CRS, as rioxarray and odc-geo read it); a variable per layer, e.g. ``cropland`` (percent) and
             ``cropland_clear_observations``. Numbers are float32 with NaN where nothing is mapped; codes keep their
-            integers, ``flag_values`` and ``flag_meanings``. Arrays are dask arrays, a block per tile: nothing is read
-            before it is computed.
+            integers, ``flag_values``, ``flag_meanings`` and ``_FillValue``, which stands where nothing is mapped.
+            Arrays are dask arrays, a block per tile: nothing is read before it is computed.
 
         Raises:
             InputError: If there is no such map, or the zone is missing or unknown.
         """
         planned = {one.product: one for one in self._edition.plan.all_products}
-        if product not in planned:
+        if not isinstance(product, str) or product not in planned:
             raise InputError(f"product: {product!r}; {self.name} has {', '.join(planned)}")
-        if zone not in (self.zones if len(self.zones) > 1 else (None, *self.zones)):
-            raise InputError(f"zone: {zone}; the region lies in {', '.join(map(str, self.zones))}, choose one")
+        there = ", ".join(map(str, self.zones))
+        if isinstance(zone, float) or zone not in (self.zones if len(self.zones) > 1 else (None, *self.zones)):
+            raise InputError(f"zone: {zone}; the region lies in {there}, choose one")
         cells, layers = self._edition.plan.cells(planned[product]), layers_of(planned[product])
         epsg = zone or self.zones[0]
-        codes = {layer.name for layer in layers if layer.legend}
-        stored = open_group(self._edition.maps, str(epsg), cells.resolution_m)
         shards = {"y": cells.tile_px, "x": cells.tile_px}
-        found = stored[[layer.name for layer in layers]].chunk(shards)
-        masked = {name: found[name] if name in codes else decoded(found[name]) for name in found.data_vars}
-        facts = {"season": self.name, "edition": self.edition, "provisional": self.provisional}
-        made = xr.Dataset(masked, attrs=facts | ({"simulated": self.simulated} if self.simulated else {}))
+        stored = open_group(self._edition.maps, str(epsg), cells.resolution_m).chunk(shards)
+        facts = {"season": self.name, "edition": self.edition, "provisional": in_plain_words(self.provisional)}
+        made = xr.Dataset(
+            {layer.name: readable(stored[layer.name].variable, coded=bool(layer.legend)) for layer in layers},
+            coords={name: stored[name].variable for name in ("y", "x")},
+            attrs=facts | ({"simulated": in_plain_words(self.simulated)} if self.simulated else {}),
+        )
         if "quantile" in made.dims:
-            made = made.assign_coords(quantile=found[product].attrs["quantiles"])
+            made = made.assign_coords(quantile=stored[product].attrs["quantiles"])
         return assign_crs(made, f"EPSG:{epsg}")
 
     def statistics(self, threshold: int | None = None) -> pd.DataFrame:
         """Hectares per product and unit, then per parent, then of the region; counts of pixels, not estimates.
 
         Args:
-            threshold: Probability in percent from which a pixel counts as the class; as configured if None.
+            threshold: Probability in percent, 1 to 100, from which a pixel counts as the class; as configured if None.
 
         Returns:
             A row per product and place, with the columns of ``statistics.csv``; see docs/statistics.md.
         """
-        return statistics(self._edition, {name: threshold or value for name, value in self._thresholds.items()})
+        chosen = threshold if threshold is None else whole("threshold", threshold, 1, 100)
+        return statistics(self._edition, {name: chosen or value for name, value in self._thresholds.items()})
 
     def estimates(self, product: str | None = None) -> pd.DataFrame:
         """The newest estimates with 95 % intervals that ``stook estimate`` made from this edition.
@@ -154,6 +159,7 @@ class Season:
 
 def open_season(source: str | Path | Mapping[str, Any], year: int) -> Season:
     """See ``stook.open``."""
+    year = whole("year", year, *YEARS)
     if isinstance(source, Mapping):
         return of_configuration(checked(source, MapConfiguration), year)
     if str(source).endswith(CONFIGURATIONS):
@@ -187,13 +193,28 @@ def published_thresholds(edition: Edition) -> dict[str, int]:
     return {EMBEDDING: 100} | dict(zip(known["product"], known["threshold_percent"].astype(int), strict=True))
 
 
-def decoded(stored: xr.DataArray) -> xr.DataArray:
-    """Stored numbers in their unit, float32, NaN where there is none."""
-    attributes = dict(stored.attrs)
-    nodata, scale = attributes.pop("_FillValue", None), attributes.pop("scale_factor", 1.0)
-    values = stored.astype("float32")
-    if nodata is not None:
-        values = values.where(stored != nodata)
-    values = values * scale if scale != 1.0 else values
-    values.attrs = attributes  # arithmetic keeps those of what is stored
-    return values
+def readable(stored: xr.Variable, coded: bool) -> xr.Variable:
+    """A stored layer for users: numbers in their unit, float32, NaN where there is none; codes as they are."""
+    attributes = {
+        name: in_plain_words(value)
+        for name, value in stored.attrs.items()
+        if name not in ABOUT_THE_STORE and ":" not in name  # as the conventions of Zarr begin their names
+    }
+    if not coded:
+        nodata, scale = attributes.pop("_FillValue", None), attributes.pop("scale_factor", 1.0)
+        values = stored.astype("float32")
+        if nodata is not None:
+            values = values.where(stored != nodata)
+        stored = values * scale if scale != 1.0 else values
+    return xr.Variable(stored.dims, stored.data, attributes)
+
+
+def in_plain_words(value: Any) -> Any:
+    """An attribute as NetCDF can hold it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {part}" for name, part in value.items())
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    return value

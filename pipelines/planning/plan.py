@@ -109,6 +109,7 @@ class Outlook:
         tiles: Of the region.
         looked_at: Of these, tiles from which all is grown.
         scenes: That are frozen.
+        notes: What the search left out or could not check.
         tally: What there is to do.
         volume: What is read.
         found: What work costs.
@@ -122,6 +123,7 @@ class Outlook:
     tiles: int
     looked_at: int
     scenes: int
+    notes: tuple[str, ...]
     tally: Grown
     volume: Volume
     found: Found
@@ -158,7 +160,7 @@ def run_plan(
     seen = look(config, year, kind, provisional, refresh, no_reuse, most)
     work, speed = seen.tally.work(), named.speed() if named else here(config)
     took = duration(work, seen.found.rates, speed) if work.tiles else Duration(0.0, 0.0, 0.0, "nothing")
-    told = forecast_of(seen, took, others_at_work() + failed_in(seen, kind))
+    told = forecast_of(seen, took, seen.notes + others_at_work() + failed_in(seen, kind))
     if named is not None:
         cost = None if took is None else named.cost(took.seconds)
         told = replace(told, machine=str(machine), cost=cost, currency=named.currency)
@@ -203,6 +205,7 @@ def look(
         tiles=len(tiles),
         looked_at=len(looked),
         scenes=manifest["scenes"],
+        notes=tuple(manifest.get("search_notes", ())),
         tally=tally,
         volume=volume,
         found=found,

@@ -89,7 +89,7 @@ def predicted(bundle: Bundle, grid: GeoBox) -> np.ndarray:
     window = WindowSection.model_validate(WINDOW).window()
     periods = window.periods(YEAR, specification.period, specification.most_periods)
     bounds = lonlat_bounds(grid)
-    inputs, absent = find_inputs(sources, bounds, dict.fromkeys(sources, periods))
+    inputs, absent, _ = find_inputs(sources, bounds, dict.fromkeys(sources, periods))
     settings = CompositeSettings(
         specification.band_names, periods, bundle.conditions.cloud_dilation_px, absent_bands=absent,
         resampling=specification.resampling, readers=1,

@@ -133,7 +133,7 @@ def read(labels: Path, sources: dict[str, Source], window: Window, year: int) ->
         covers = file.read(1)
         geobox = GeoBox(file.shape, file.transform, str(file.crs))
     periods = window.periods(year)
-    inputs, absent = find_inputs(sources, lonlat_bounds(geobox), dict.fromkeys(sources, periods))
+    inputs, absent, _ = find_inputs(sources, lonlat_bounds(geobox), dict.fromkeys(sources, periods))
     settings = CompositeSettings(BANDS, periods, cloud_dilation_px=1, absent_bands=absent, readers=2)
     values = composite(inputs.near(lonlat_bounds(geobox)), sources, geobox, settings).values
     wanted = np.isin(covers, list(COVERS.values()))

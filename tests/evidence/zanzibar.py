@@ -34,7 +34,7 @@ from stook.models.metrics import Estimate, bootstrap
 from stook.models.quantiles import Conformal, QuantileHead, coverage, quantile_loss, r2
 from stook.models.resnet import ResNet, ResNetSize
 from stook.models.training import blocked_folds
-from stook.transforms.imagery.pictures import placed, sampled
+from stook.transforms.imagery.pictures import Sheet, averaged
 from stook.transforms.imagery.sources import PROFILES
 from stook.transforms.labelled.footprints import covered_shares, read_ground
 from tests.conftest import SHARED
@@ -142,7 +142,10 @@ def _view(item: Path, left: float, top: float) -> np.ndarray:
     box = GeoBox((CHIP_PX, CHIP_PX), Affine(pixel, 0, left, 0, -pixel, top), CRS)
     profile = PROFILES["visual-8bit"]
     with rasterio.open(item / "rgb.tif") as file:
-        return sampled(file, box, placed(file, box), [profile.numbers[band] for band in SIZE.bands], profile.scale)
+        numbers = [profile.numbers[band] for band in SIZE.bands]
+        sheet = Sheet.begun(file, box, len(numbers))
+        sheet.fill(file, numbers)
+        return averaged([sheet], box, profile.scale)
 
 
 def cross_validated(cells: Cells, settings: FineTuning = SETTINGS) -> Judged:

@@ -27,17 +27,20 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
     return folder / "demo", figures, "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_the_map_ranks_cropland_above_the_rest(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     _, figures, _ = demonstrated
     assert figures["demo.auc"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_figures_are_printed_as_lines(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     _, figures, printed = demonstrated
     assert f"demo.auc {figures['demo.auc']:.4g}" in printed.splitlines()
     assert any(line.startswith("demo.seconds ") for line in printed.splitlines())
 
 
+@pytest.mark.slow
 def test_the_picture_and_the_maps_are_there(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     folder, _, _ = demonstrated
     assert (folder / "map.png").stat().st_size > 50_000
@@ -63,11 +66,13 @@ def test_the_bundles_are_small() -> None:
     assert sum(path.stat().st_size for folder in BUNDLES for path in folder.iterdir()) < MOST_BYTES
 
 
+@pytest.mark.slow
 def test_the_map_of_buildings_explains_most_of_the_truth(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     _, figures, _ = demonstrated
     assert figures["demo.buildings_r2"] > 0.5
 
 
+@pytest.mark.slow
 def test_the_demonstration_spans_two_zones(demonstrated: tuple[Path, dict[str, float], str]) -> None:
     folder, _, _ = demonstrated
     [units] = folder.glob("out/*/*/*/units.parquet")

@@ -210,7 +210,7 @@ def test_change_in_a_bucket_is_that_of_a_disk_whatever_kind_of_file_the_answers_
         pd.testing.assert_frame_equal(found.table, newest(home, change=True).table)
         assert set(found.summary["answers"]) == {str(there / "b.csv"), str(there / "a.gpkg")}
         write_bytes(there / after.name, b"no GeoPackage")
-        with pytest.raises(InputError, match=f"{there}/a.gpkg: cannot be read as points"):
+        with pytest.raises(InputError, match=f"{there}/a.gpkg: not a vector file that can be read"):
             stook(*words, "--before", there / before.name, "--after", there / after.name)
 
 

@@ -41,8 +41,9 @@ class Terminal:
 
 
 def param(case: Case) -> ParameterSet:
-    """The case under its name; what the kernel must end takes half a minute."""
-    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case in MEMORY_CASES else [])
+    """The case under its name; what the kernel must end takes half a minute, a slow server ten seconds."""
+    slow = case in MEMORY_CASES or case.name.endswith("-slow")
+    return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if slow else [])
 
 
 @pytest.fixture

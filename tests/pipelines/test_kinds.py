@@ -186,6 +186,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return done
 
 
+@pytest.mark.slow
 def test_vectors_of_patches_are_stored_too_and_give_the_same_map(
     quick_season: SmallSeason, tmp_path: Path, work: dict[str, int]
 ) -> None:

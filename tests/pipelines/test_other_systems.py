@@ -71,6 +71,7 @@ def test_every_text_file_is_read_and_written_in_a_named_encoding(nodes: list[tup
     assert unnamed == []
 
 
+@pytest.mark.slow
 def test_a_season_is_mapped_without_what_only_linux_has(season: SmallSeason) -> None:
     words = [sys.executable, "-m", "tests.pipelines.elsewhere", "map", str(season.hurried().config)]
     run = subprocess.run(
@@ -82,6 +83,7 @@ def test_a_season_is_mapped_without_what_only_linux_has(season: SmallSeason) -> 
     assert lease["boot"] == lease["processes"] == "" and float(lease["started"]) > 1e9 and "ended" in lease
 
 
+@pytest.mark.slow
 def test_folders_and_files_may_have_any_name(pristine_season: SmallSeason, tmp_path: Path) -> None:
     season = pristine_season.copy(tmp_path / "Données d'été 2023" / "Région Sud #2, 100 %?").hurried()
     units = (season.folder / "districts.geojson").rename(season.folder / "unités d'août.geojson")

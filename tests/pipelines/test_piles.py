@@ -101,6 +101,7 @@ def test_an_archive_of_pictures_that_does_not_answer_costs_no_cropland(ready: Sm
     assert all(record.products["cropland"].status == "done" for record in records)
 
 
+@pytest.mark.slow
 def test_the_maximum_of_the_dates_is_never_below_their_mean(ready: SmallSeason, tmp_path: Path) -> None:
     maps = []
     for combination in ("maximum", "mean"):
@@ -161,6 +162,7 @@ def forget(season: SmallSeason, items: list[Path]) -> None:
         shutil.rmtree(item.parent)
 
 
+@pytest.mark.slow
 def test_the_map_is_the_same_whatever_the_size_of_the_tiles(ready: SmallSeason, tmp_path: Path) -> None:
     found = []
     for size in (50, 100):

@@ -170,6 +170,7 @@ class StoppedError(Exception):
     """Stands for a kill."""
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on_and_ends_the_same(
     place: Path, tmp_path: Path, trained: FineTuned, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_published_season_has_nothing_to_do_and_a_refresh_takes_everything_ove
     assert anew["compute"]["value"] == 0 and anew["predecessor"] is not None
 
 
+@pytest.mark.slow
 def test_another_bundle_costs_its_product_only(season: SmallSeason) -> None:
     before = plan_of(season)
     write_random_bundle(season.folder / "bundle", season_conditions(), seed=97)
@@ -102,6 +103,7 @@ def test_another_bundle_costs_its_product_only(season: SmallSeason) -> None:
     assert found["assets"][0] == found["assets"][1] > 0
 
 
+@pytest.mark.slow
 def test_failed_tiles_are_to_be_done_again(season: SmallSeason) -> None:
     damage = season.damage_one_tile()
     write_random_bundle(season.folder / "bundle", season_conditions(), seed=97)
@@ -113,6 +115,7 @@ def test_failed_tiles_are_to_be_done_again(season: SmallSeason) -> None:
     assert plan["fates"]["harvest_piles"]["unchanged"] == plan["tiles"] and plan["compute"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_some_tiles_stand_for_all_and_it_is_said(season: SmallSeason) -> None:
     write_random_bundle(season.folder / "bundle", season_conditions(), seed=97)
     whole, part = plan_of(season), plan_of(season, "--max-tiles", 4)
@@ -131,6 +134,7 @@ def test_time_and_cost_on_a_machine_are_at_the_measured_speed(season: SmallSeaso
         plan_of(season, "--machine", "slow")
 
 
+@pytest.mark.slow
 def test_an_earlier_run_here_gives_the_rates(season: SmallSeason) -> None:
     [manifest] = season.output.glob(f"*/{MANIFEST}")
     start = datetime.fromisoformat("2026-03-01T10:00:00+00:00")

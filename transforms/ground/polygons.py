@@ -4,13 +4,14 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pyogrio.errors
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
+from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.geodesy import project
 from stook.transforms.ground.grid import Zone
+from stook.transforms.ground.vector import UNREADABLE, in_lonlat, read_table
 from stook.transforms.store import Address
 
 LONLAT = "EPSG:4326"
@@ -48,15 +49,10 @@ def read_features(file: Address, kind: str, copy: Path | None = None) -> gpd.Geo
         kind: What it should hold, in words.
         copy: On this machine, of a file that is not.
     """
-    try:
-        table = gpd.read_file(copy or file)
-    except (OSError, ValueError, pyogrio.errors.DataSourceError) as error:
-        raise InputError(f"{file}: cannot be read as {kind} ({error})") from error
-    if getattr(table, "geometry", None) is None or not len(table):  # a table without geometry has no such thing
+    table = read_table(str(file), copy=copy)
+    if not len(table):
         raise InputError(f"{file}: holds no {kind}")
-    if table.crs is None:
-        raise InputError(f"{file}: has no CRS")
-    return table.to_crs(LONLAT)
+    return table.set_geometry(in_lonlat(str(file), table.geometry))
 
 
 def polygons_of(table: gpd.GeoDataFrame, file: Path) -> gpd.GeoDataFrame:
@@ -70,7 +66,13 @@ def polygons_of(table: gpd.GeoDataFrame, file: Path) -> gpd.GeoDataFrame:
         raise InputError(
             f"{file}: {nowhere.sum()} polygons lie nowhere; allowed are lon -180…180, lat -90…90; is the CRS right?"
         )
-    valid = table.set_geometry(shapely.make_valid(table.geometry.to_numpy()), crs=table.crs)
+    repaired = []
+    for number, geometry in enumerate(table.geometry, 1):
+        try:
+            repaired.append(shapely.make_valid(within_one_turn(geometry) if geometry.area else geometry))
+        except UNREADABLE as error:
+            raise InputError(f"{file}: polygon {number}: {error}") from error
+    valid = table.set_geometry(repaired, crs=table.crs)
     found = valid[shapely.area(valid.geometry.to_numpy()) > 0]
     if not len(found):
         raise InputError(f"{file}: holds no polygons")

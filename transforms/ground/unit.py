@@ -1,31 +1,24 @@
 """The units of a region and the vector files they are read from."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
 from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
-from stook.transforms.store import CLOUD, address_of, fetched
+from stook.transforms.ground.vector import UNREADABLE, in_lonlat, read_table, texts
 
 LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
 LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below
-DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatGeobuf", "GML", "KML", "LIBKML",
-           "SQLite", "OpenFileGDB", "MapInfo File", "CSV")  # fmt: skip
-HEAD_BYTES = 4096
-POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 
 
@@ -77,8 +70,8 @@ def read_units(
         raise InputError(f"{path}: no rows; a region has at least one unit")
     ids = _ids(path, id_field, table[id_field])
     geometries = in_degrees(path, ids, table.geometry)
-    names = [text_of(value) for value in table[name_field]] if name_field else ids
-    columns = [[text_of(value) for value in table[name]] for name in parent_fields]
+    names = texts(path, name_field, table[name_field]) if name_field else ids
+    columns = [texts(path, name, table[name]) for name in parent_fields]
     for name, column in zip(parent_fields, columns, strict=True):
         for clash in sorted(set(ids) & {parent for parent in column if parent}):
             raise InputError(f"{path}: field {name!r}: {clash!r} is also the id of a unit; the ids have to differ")
@@ -99,30 +92,6 @@ def polygonal(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.MultiPolygon(parts[shapely.get_type_id(parts) == POLYGON].tolist())
 
 
-def read_table(path: str | Path, wanted: Sequence[str], layer: str | None = None) -> gpd.GeoDataFrame:
-    """The rows of a file of polygons, with the wanted fields and a geometry column.
-
-    Raises:
-        InputError: If the file cannot be read, has several layers of which none is named, or lacks a field.
-    """
-    try:
-        file = fetched(address_of(str(path))) if str(path).startswith(CLOUD) else path
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    if "://" not in str(file) and not Path(file).exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        table = _rows(file, layer)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: not a vector file that can be read: {' '.join(str(error).split())}") from error
-    if not isinstance(table, gpd.GeoDataFrame):
-        raise InputError(f"{path}: a table without geometries, not polygons")
-    fields = [column for column in table.columns if column != table.geometry.name]
-    for missing in (name for name in wanted if name not in fields):
-        raise InputError(f"{path}: no field {missing!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
-    return table
-
-
 def in_degrees(
     path: str | Path, ids: Sequence[str], geometries: gpd.GeoSeries, kind: str = "unit"
 ) -> list[BaseGeometry]:
@@ -138,10 +107,13 @@ def in_degrees(
             found = "nothing" if geometry is None or geometry.is_empty else geometry.geom_type
             raise InputError(f"{path}: {kind} {id_!r} is {found}; {kind}s are polygons or multipolygons")
     flat = gpd.GeoSeries(shapely.force_2d(geometries.to_numpy()), crs=geometries.crs)
+    for id_, geometry in zip(ids, flat, strict=True):
+        if not np.isfinite(geometry.bounds).all():
+            raise InputError(f"{path}: {kind} {id_!r} has a coordinate that is no number")
     if geometries.crs.is_projected:
         flat = flat.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
     repaired = []
-    for id_, geometry in zip(ids, flat.to_crs(4326), strict=True):
+    for id_, geometry in zip(ids, in_lonlat(path, flat), strict=True):
         west, south, east, north = geometry.bounds
         if not (west >= -360 and east <= 360 and south >= SOUTHERNMOST and north <= NORTHERNMOST):
             raise InputError(
@@ -150,9 +122,9 @@ def in_degrees(
             )
         try:
             cut = within_one_turn(geometry)
-        except ValueError as error:
+            valid = polygonal(shapely.make_valid(cut, method="structure", keep_collapsed=False))
+        except UNREADABLE as error:
             raise InputError(f"{path}: {kind} {id_!r}: {error}") from error
-        valid = polygonal(shapely.make_valid(cut, method="structure", keep_collapsed=False))
         if valid.area == 0:
             raise InputError(f"{path}: {kind} {id_!r} encloses nothing; {kind}s are polygons with an area")
         repaired.append(valid)
@@ -180,43 +152,8 @@ def refuse_overlaps(
         )
 
 
-def text_of(value: Any) -> str | None:
-    """An id or name as text, None for none; whole numbers that gaps have turned into floats become whole again."""
-    if pd.isna(value):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() or None
-
-
-def _rows(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
-    if str(path).endswith((".parquet", ".geoparquet")):
-        return gpd.read_parquet(path)
-    _refuse_pointers(path)
-    layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
-    chosen = layers[0] if layer is None and len(layers) == 1 else layer
-    if layers and chosen not in layers:
-        missing = "several layers" if layer is None else f"no layer {layer!r}"
-        raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
-    driver = pyogrio.read_info(path, layer=chosen)["driver"]
-    if driver not in DRIVERS:
-        raise InputError(f"{path}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
-    return gpd.read_file(path, layer=chosen)
-
-
-def _refuse_pointers(path: str | Path) -> None:
-    """Refuse what is no file of polygons but tells GDAL where to fetch some, before GDAL looks."""
-    if str(path).startswith("/vsi"):
-        raise InputError(f"{path}: a virtual path of GDAL; give a file")
-    if Path(path).is_file():
-        with Path(path).open("rb") as file:
-            if pointer := POINTER.search(file.read(HEAD_BYTES)):
-                what = pointer[0].decode(errors="replace")
-                raise InputError(f"{path}: names other files or servers ({what}); give the file of the polygons itself")
-
-
 def _ids(path: str | Path, field: str, values: pd.Series) -> list[str]:
-    ids = [text_of(value) for value in values]
+    ids = texts(path, field, values)
     if None in ids:
         raise InputError(f"{path}: field {field!r}: row {ids.index(None) + 1} is empty; every unit needs an id")
     counts = Counter(id_ for id_ in ids if id_)

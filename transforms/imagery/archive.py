@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import pystac
-import pystac_client
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
 
 from stook.models.errors import InputError
 from stook.transforms.backoff import BackOff
@@ -23,13 +20,12 @@ from stook.transforms.imagery.fetching import Fetcher, StatusError
 from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects, on_each_side
 from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
 from stook.transforms.imagery.sources import Source, acquired
+from stook.transforms.imagery.stac_api import collections_of, features, links_of
 
-PAGE_ITEMS = 200  # accepted by every archive of the profiles, and few enough to be answered before a gateway times out
 WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing
 READ_AHEAD = 4 * WALKERS  # documents of a static catalogue that are held at a time
 DEEPEST = 32  # catalogues within catalogues; the deepest in use have year, month, day, zone, band and square: six
 MOST_CATALOGUES = 100_000  # within one; a catalogue of days of a century has a third of it
-MOST_PAGES = 100_000  # of one search: twenty million items
 
 
 class Archive:
@@ -54,7 +50,7 @@ class Archive:
         """
         root = self.read(self.source.catalog)
         is_api = "conformsTo" in root or any(link.get("rel") == "search" for link in links_of(root))
-        for content, href in self._asked(bbox, start, end) if is_api else self._walked(root):
+        for content, href in self._asked(root, bbox, start, end) if is_api else self._walked(root):
             yield from self._item(content, href, bbox, start, end)
 
     def read(self, href: str) -> dict[str, Any]:
@@ -63,7 +59,7 @@ class Archive:
         try:
             content = json.loads(self.fetcher.read(href))
         except StatusError as error:
-            raise self._answered(href, error.status) from error
+            raise self._answered(href, error) from error
         except FileNotFoundError:
             raise InputError(f"{catalog}: no such file {href}") from None
         except RecursionError:
@@ -74,50 +70,38 @@ class Archive:
             raise InputError(f"{catalog}: {href} is not STAC JSON (no stac_version)")
         return content
 
-    def _asked(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[tuple[dict[str, Any], str]]:
+    def _asked(
+        self, root: dict[str, Any], bbox: BoundingBox, start: datetime, end: datetime
+    ) -> Iterator[tuple[dict[str, Any], str]]:
         """Items that an API finds, each with the address that its relative links count from.
 
         Servers read a box with west > east as they like, so each side of the antimeridian is a search of its own; what
         lies on both is found twice.
         """
         catalog = self.source.catalog
+        empty = True
         try:
-            client = pystac_client.Client.open(catalog, stac_io=_Transport(self.fetcher, self.reach.allow_host))
-            client.add_conforms_to("ITEM_SEARCH")
-            client.add_conforms_to("COLLECTIONS")
-            names = [collection.id for collection in client.get_collections()]
-            if self.source.collection not in names:
-                raise self._no_collection(names)
-            ways = {link.extra_fields.get("method", "GET") for link in client.get_links("search")}
             for box in on_each_side(bbox):
-                query = client.search(
-                    method="POST" if "POST" in ways else "GET",
-                    collections=[self.source.collection],
-                    bbox=list(box),
-                    datetime=[start, end],
-                    limit=PAGE_ITEMS,
-                )
-                for page in self._no_circle(query.pages_as_dicts()):
-                    for content in page.get("features", ()):
-                        links = links_of(content)
-                        own = next((link.get("href", "") for link in links if link.get("rel") == "self"), "")
-                        yield content, own if scheme_of(own) in HTTP else catalog
+                for content in features(root, self.source, self.fetcher, self.reach.allow_host, box, start, end):
+                    empty = False
+                    if content.get("collection") not in (None, self.source.collection):
+                        self._require_collection(root)
+                    own = next((link.get("href", "") for link in links_of(content) if link.get("rel") == "self"), "")
+                    yield content, own if scheme_of(own) in HTTP else catalog
         except StatusError as error:
-            raise self._answered(catalog, error.status) from error
-        except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
+            self._require_collection(root)
+            raise self._answered(catalog, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"{catalog}: does not answer as a STAC API ({reason})") from error
+        if empty:
+            self._require_collection(root)
 
-    def _no_circle(self, pages: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The pages of a search; refuses one that leads to a page that was there before."""
-        seen: set[str] = set()
-        for page in pages:
-            yield page
-            following = [link for link in links_of(page) if link.get("rel") == "next"]
-            address = json.dumps(following, sort_keys=True)
-            if following and (address in seen or len(seen) >= MOST_PAGES):
-                raise InputError(f"{self.source.catalog}: the pages of its answer have no end ({len(seen) + 1} read)")
-            seen.add(address)
+    def _require_collection(self, root: dict[str, Any]) -> None:
+        """Raise InputError if an API lists its collections and ours is not among them."""
+        names = collections_of(root, self.source.catalog, self.fetcher)
+        if names and self.source.collection not in names:
+            raise self._no_collection(names)
 
     def _walked(self, root: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         """Items of a static catalogue, each with its address, read link by link so that nothing outside is held."""
@@ -188,37 +172,9 @@ class Archive:
         there = ", ".join(sorted(names)) or "none"
         return InputError(f"{self.source.catalog}: no collection {self.source.collection!r}; there are: {there}")
 
-    def _answered(self, href: str, status: int) -> InputError:
+    def _answered(self, href: str, error: StatusError) -> InputError:
         what = self.source.catalog if href == self.source.catalog else f"{self.source.catalog}: {href}"
-        return InputError(f"{what}: answers HTTP {status}; is it a STAC catalogue or API?")
-
-
-class _Transport(StacApiIO):
-    """How pystac-client asks: through ours, with its patience and bounds."""
-
-    def __init__(self, fetcher: Fetcher, allowed: Any):
-        super().__init__(max_retries=None)
-        self.fetcher = fetcher
-        self.allowed = allowed
-
-    def request(
-        self,
-        href: str,
-        method: str | None = None,
-        headers: dict[str, str] | None = None,
-        parameters: dict[str, Any] | None = None,
-    ) -> str:
-        """The text that an address answers."""
-        self.allowed(href)
-        verb = (method or "GET").upper()
-        body = {"json": parameters} if verb == "POST" else {"params": parameters or {}}
-        return self.fetcher.request(href, verb, headers, **body).decode()
-
-
-def links_of(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The links of a document, without what is none."""
-    links = content.get("links")
-    return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+        return InputError(f"{what}: answers {error}; is it a STAC catalogue or API?")
 
 
 def _ahead(pool: ThreadPoolExecutor, archive: Archive, hrefs: Iterable[str]) -> Iterator[tuple[dict[str, Any], str]]:

@@ -42,20 +42,23 @@ def search(
     archive = Archive(source, backoff or BackOff())
     acquisitions: dict[tuple[str, ...], list[_Found]] = defaultdict(list)
     count = 0
+    superseded: list[str] = []
     for item in archive.items(bbox_lonlat, start, end):
         source.refuse_raw(item)
         found = _Found(_processing(item), reading_order(item), around(*item.bbox or ()), as_text(source, item))
         parts = acquisitions[acquisition(item)]
-        same = [number for number, other in enumerate(parts) if alike(other.box, found.box)]
-        if not same:
+        same = next((number for number, other in enumerate(parts) if alike(other.box, found.box)), None)
+        if same is None:
             parts.append(found)
             count += 1
-        elif found.processing > parts[same[0]].processing:
-            parts[same[0]] = found
+        elif found.processing != parts[same].processing:  # those of the same are one item, found twice
+            older, newer = sorted((found, parts[same]), key=lambda one: one.processing)
+            parts[same] = newer
+            superseded.append(older.order[-1])
         if count > MOST_ITEMS:
             raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
     whole = (found for parts in acquisitions.values() for found in parts)
-    return Scenes(found.text for found in sorted(whole, key=lambda found: found.order))
+    return Scenes((found.text for found in sorted(whole, key=lambda found: found.order)), superseded)
 
 
 def is_simulated(source: Source) -> bool:

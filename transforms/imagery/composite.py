@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter
 
 from stook.models.errors import InputError, TileError
 from stook.transforms.backoff import BackOff
+from stook.transforms.choices import MOST_OBSERVATIONS
 from stook.transforms.imagery import reading as imagery
 from stook.transforms.imagery.plausibility import too_dark
 from stook.transforms.imagery.reading import Pass, Resampling, Wanted
@@ -29,7 +30,6 @@ from stook.transforms.imagery.sources import (
 from stook.transforms.memory import keep_little_freed
 from stook.transforms.stopwatch import Stopwatch
 
-MOST_OBSERVATIONS = 254  # 255 is the nodata value of the published count
 NO_DATA_CLASS = 0
 CLOUD_CLASSES = (3, 8, 9, 10)  # shadow, cloud (medium, high), cirrus: what has a soft edge and is dilated
 MASKED_CLASSES = (NO_DATA_CLASS, 1, *CLOUD_CLASSES, 11)  # and saturated, snow: what operational systems mask

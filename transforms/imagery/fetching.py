@@ -1,5 +1,6 @@
 """Documents fetched from archives: patiently, through the host's circuit breaker, and never more than a bound."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from stook.transforms.store import STORE_FAILURES, address_of, read_bytes, reaso
 MOST_BYTES = 64 * 2**20  # of one document: a page of items is a megabyte, a collection of 500,000 links about this
 CHUNK_BYTES = 2**18
 PROBED_BYTES = 16
+MOST_WORDS_BYTES = 2**14
 SLOWEST = 10  # timeouts that a document may take in all: a server may drip a byte a minute
 
 
@@ -31,8 +33,8 @@ class StatusError(StookError):
         status: Of HTTP.
     """
 
-    def __init__(self, status: int):
-        super().__init__(f"HTTP {status}")
+    def __init__(self, status: int, words: str = ""):
+        super().__init__(f"HTTP {status}" + (f" ({words})" if words else ""))
         self.status = status
 
 
@@ -98,7 +100,7 @@ class Fetcher:
             headers: Of the request.
             parts: ``json`` or ``params``, as of requests.
         """
-        return patiently(url, self.backoff, lambda _: self._once(url, method, headers, parts))
+        return patiently(url, self.backoff, lambda _: self.once(url, method, headers, **parts))
 
     def parts(self, href: str) -> Iterator[bytes]:
         """The content of a file of imagery, of any size, part by part; asked once.
@@ -137,23 +139,32 @@ class Fetcher:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             return Probe(type(error).__name__)
 
-    def _once(self, url: str, method: str, headers: Mapping[str, str] | None, parts: Mapping[str, Any]) -> bytes:
+    def once(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None, **parts: Any) -> bytes:
+        """The same, asked once.
+
+        Raises:
+            PassingError: The server does not answer now.
+        """
         timeout_s = self.backoff.timeout_s
         try:
             with self.session.request(
                 method, url, headers=dict(headers or {}), stream=True, timeout=timeout_s, **parts
             ) as answer:
-                if answer.status_code in REFUSALS:
-                    raise PassingError(f"{url}: unreachable (HTTP {answer.status_code})", retry_after_s(answer.headers))
-                if answer.status_code in (401, 403):
-                    raise UnreachableError(f"{url}: unreachable (HTTP {answer.status_code})")
+                status = answer.status_code
+                if status in REFUSALS:
+                    why = f"{url}: unreachable (HTTP {status})"
+                    raise PassingError(why, retry_after_s(answer.headers), status)
+                if status in (401, 403):
+                    raise UnreachableError(f"{url}: unreachable ({StatusError(status, words_of(answer))})")
                 if not answer.ok:
-                    raise StatusError(answer.status_code)
+                    raise StatusError(status, words_of(answer))
                 return _body(url, answer, time.monotonic() + SLOWEST * timeout_s)
         except requests.exceptions.InvalidURL as error:
             raise InputError(f"{url}: not an address ({error})") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise PassingError(f"{url}: unreachable ({deepest_cause(error)})") from error
+            silent = isinstance(error, requests.ReadTimeout)
+            why = f"{url}: unreachable ({deepest_cause(error)})"
+            raise PassingError(why, status=408 if silent else None) from error
 
     def _follow(self, answer: requests.Response, **_: Any) -> None:
         if answer.is_redirect:
@@ -187,6 +198,20 @@ def _object(href: str) -> bytes:
 def too_large(size: int) -> str:
     """Why a document is refused."""
     return f"more than {size / 2**20:.0f} MiB, allowed are {MOST_BYTES / 2**20:.0f} in one document"
+
+
+def words_of(answer: requests.Response) -> str:
+    """What a server says of its refusal, in the fields that STAC, OGC, FastAPI and RFC 9457 name; "" if nothing."""
+    try:
+        told = json.loads(answer.raw.read(MOST_WORDS_BYTES, decode_content=True))
+    except (ValueError, OSError, urllib3.exceptions.HTTPError):
+        return ""
+    said = (
+        [told[field] for field in ("description", "detail", "message", "title") if told.get(field)]
+        if isinstance(told, dict)
+        else []
+    )
+    return " ".join(str(said[0]).split())[:200] if said else ""
 
 
 def deepest_cause(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Find the scenes of a season in the archives and check them, before anything is computed from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from stook.models.errors import InputError
 from stook.models.specification import InputSpecification
@@ -21,13 +22,27 @@ from stook.transforms.imagery.sources import (
 Bounds = tuple[float, float, float, float]
 
 
+class Found(NamedTuple):
+    """What a search of the archives came to.
+
+    Attributes:
+        inputs: The scenes.
+        absent: Sentinel bands that none of them has, if Sentinels are read.
+        notes: What was left out or could not be checked and why, in sentences.
+    """
+
+    inputs: Inputs
+    absent: frozenset[str]
+    notes: tuple[str, ...]
+
+
 def find_inputs(
     sources: Mapping[str, Source],
     bounds: Bounds,
     spans: Mapping[str, tuple[Period, ...]],
     backoff: BackOff | None = None,
-) -> tuple[Inputs, frozenset[str]]:
-    """The scenes over a box in a span of months, and the Sentinel bands that none of them has, if Sentinels are read.
+) -> Found:
+    """The scenes over a box in a span of months.
 
     Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
     not: there the archive is damaged, and reading the band is a TileError.
@@ -45,6 +60,7 @@ def find_inputs(
     """
     found: dict[str, Scenes] = {}
     absent: set[str] = set()
+    notes: list[str] = []
     for sensor, periods in spans.items():
         source = sources[sensor]
         start, end = min(period.start for period in periods), max(period.end for period in periods)
@@ -54,7 +70,11 @@ def find_inputs(
                 f"imagery.{sensor}: {source.catalog} has no scene of {source.collection} over "
                 f"{'/'.join(f'{degrees:.3f}' for degrees in bounds)} from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
             )
-        found[sensor] = with_all_polarisations(items, source) if sensor == "sentinel1" else items
+        notes += left_out(sensor, items.superseded, "are older processings of others")
+        found[sensor] = items
+        if sensor == "sentinel1":
+            found[sensor], partial = with_all_polarisations(items, source)
+            notes += left_out(sensor, partial, "lack a polarisation that others have")
         pictures = sensor in PICTURE_SENSORS
         bands = tuple(source.archive.assets) if pictures else SENSOR_BANDS[sensor]
         lacking = missing_bands(found[sensor], source, bands)
@@ -67,11 +87,16 @@ def find_inputs(
             )
         absent |= lacking
         if sensor in COMPOSITE_SENSORS:
-            check_plausible(found[sensor], source, bounds, backoff)
+            notes += check_plausible(found[sensor], source, bounds, backoff)
     if not found.keys().isdisjoint(COMPOSITE_SENSORS):
         for sensor in COMPOSITE_SENSORS:
             absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
-    return Inputs.freeze(found, sources), frozenset(absent)
+    return Found(Inputs.freeze(found, sources), frozenset(absent), tuple(notes))
+
+
+def left_out(sensor: str, scenes: Sequence[str], why: str) -> list[str]:
+    """A sentence on scenes that were left out, if there are any."""
+    return [f"imagery.{sensor}: {len(scenes)} scenes {why} and were left out, e.g. {scenes[0]}"] if scenes else []
 
 
 def require_bands(specification: InputSpecification, name: str, absent: frozenset[str]) -> None:
@@ -87,12 +112,14 @@ def require_bands(specification: InputSpecification, name: str, absent: frozense
         raise InputError(f"imagery: the archives have none of the bands of {name}")
 
 
-def with_all_polarisations(items: Scenes, source: Source) -> Scenes:
-    """The Sentinel-1 items that have every polarisation of the profile that any item has.
+def with_all_polarisations(items: Scenes, source: Source) -> tuple[Scenes, list[str]]:
+    """The Sentinel-1 items that have every polarisation of the profile that any item has, and ids of the others.
 
     Archives hold modes with one polarisation, or with others (HH), between the ordinary ones. If no item has all, none
     is left out.
     """
     offered = {band for item in items for band in source.assets_of(item)}
-    complete = items.only(lambda item: offered <= source.assets_of(item).keys())
-    return complete if len(complete) else items
+    partial = [item.id for item in items if not offered <= source.assets_of(item).keys()]
+    if len(partial) == len(items):
+        return items, []
+    return items.only(lambda item: offered <= source.assets_of(item).keys()), partial

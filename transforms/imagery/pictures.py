@@ -7,7 +7,6 @@ same whatever the tile.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pystac
@@ -23,12 +22,13 @@ from stook.transforms.ground.geodesy import latlon_at, lonlat_bounds
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.imagery.asset import Asset
 from stook.transforms.imagery.blocks import Block, blocks_of, stored_bytes
-from stook.transforms.imagery.footprint import box_of, intersects
-from stook.transforms.imagery.reading import Pass, interpolated, passes, positions
+from stook.transforms.imagery.footprint import BoundingBox, box_of, on_each_side
+from stook.transforms.imagery.reading import Pass, in_grid, interpolated, passes, positions
 from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import Source, acquired
 
 MARGIN_PX = 2  # of the file around a chip, for interpolation
+ALIGNED_PX = 1e-3  # files whose pixels lie no further apart share a grid
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ def cell_pictures(
         UnreachableError: An archive does not answer.
     """
     patience, counted = backoff or BackOff(), amounts or Amounts()
-    dates = passes(items, source.sensor, settings.period)
+    dates = [(scenes, boxes_of(scenes)) for scenes in passes(items, source.sensor, settings.period)]
     for row in np.flatnonzero(wanted.any(axis=1)):
         columns = np.flatnonzero(wanted[row])
         boxes = [chip_box(cells, tile, int(row), int(column), settings) for column in columns]
-        for scenes in dates:
-            values = _row(scenes, source, boxes, settings.bands, patience, counted)
+        for scenes, footprints in dates:
+            values = _row(scenes, footprints, source, boxes, settings.bands, patience, counted)
             whole = np.isfinite(values).all(axis=(1, 2, 3))
             if whole.any():
                 when = acquired(scenes[0])
@@ -127,83 +127,177 @@ def chip_box(cells: Grid, tile: Tile, row: int, column: int, settings: PictureSe
 
 
 def _row(
-    scenes: Pass, source: Source, boxes: Sequence[GeoBox], bands: Sequence[str], backoff: BackOff, amounts: Amounts
+    scenes: Pass,
+    boxes_of_scenes: np.ndarray,
+    source: Source,
+    boxes: Sequence[GeoBox],
+    bands: Sequence[str],
+    backoff: BackOff,
+    amounts: Amounts,
 ) -> np.ndarray:
-    """The chips float32 [chip, band, y, x] of one date, NaN where no scene has data; the first valid pixel wins."""
+    """The chips float32 [chip, band, y, x] of one date, NaN where no scene has data; the first valid pixel wins.
+
+    Files are merged before anything is interpolated or averaged, so that cutting one into sheets changes nothing. Only
+    chips that a single file does not fill wait for the others.
+    """
     values = np.full((len(boxes), len(bands), *boxes[0].shape), np.nan, np.float32)
-    bounds = [lonlat_bounds(box) for box in boxes]
     numbers = [source.archive.numbers[band] for band in bands]
-    for item in scenes:
-        footprint = box_of({"bbox": item.bbox})
-        there = [number for number, box in enumerate(bounds) if footprint is None or intersects(footprint, box)]
-        if not there:
+    sheets: list[list[Sheet]] = [[] for _ in boxes]
+    reached = touching(boxes_of_scenes, [lonlat_bounds(box) for box in boxes])
+    done = np.zeros(len(boxes), bool)
+    for item, there in zip(scenes, reached, strict=True):
+        todo = np.flatnonzero(there & ~done)
+        if not len(todo):
             continue
 
-        def fill(file: rasterio.DatasetReader, there: Sequence[int] = tuple(there)) -> None:
+        def fill(file: rasterio.DatasetReader, todo: Sequence[int] = tuple(todo)) -> None:
             blocks: set[Block] = set()  # GDAL keeps a block for the next chip
-            for number in there:
-                chip = values[number]
-                if np.isnan(chip).any():
-                    place = placed(file, boxes[number])
-                    found = sampled(file, boxes[number], place, numbers, source.archive.scale)
-                    np.copyto(chip, found, where=np.isnan(chip))
-                    blocks |= blocks_of(file, place.window) if place.window else set()
+            for number in todo:
+                sheet = sheet_for(sheets[number], file, boxes[number], len(numbers))
+                blocks |= sheet.fill(file, numbers)
+                if len(sheets[number]) == 1 and sheet.known.all():
+                    values[number] = averaged(sheets[number], boxes[number], source.archive.scale)
+                    sheets[number], done[number] = [], True
             amounts.read(stored_bytes(file, blocks, numbers))
 
         Asset(source, item, bands[0], backoff, amounts).opened(fill)
+    for number, waiting in enumerate(sheets):
+        if waiting:
+            values[number] = averaged(waiting, boxes[number], source.archive.scale)
     return values
 
 
-class Placed(NamedTuple):
-    """Where the pixels of a chip lie in a picture.
+def boxes_of(scenes: Pass) -> np.ndarray:
+    """Footprints float [scene, part, 4], west < east; NaN where a scene has no second part, across the antimeridian."""
+    found = np.full((len(scenes), 2, 4), np.nan)
+    for number, item in enumerate(scenes):
+        box = box_of({"bbox": item.bbox})
+        parts = [(-180.0, -90.0, 180.0, 90.0)] if box is None else on_each_side(box)
+        found[number, : len(parts)] = parts
+    return found
+
+
+def touching(scenes: np.ndarray, boxes: Sequence[BoundingBox]) -> np.ndarray:
+    """Which boxes, of which any may cross the antimeridian, touch which scenes of ``boxes_of``; bool [scene, box]."""
+    found = np.zeros((len(scenes), len(boxes)), bool)
+    for number, box in enumerate(boxes):
+        for west, south, east, north in on_each_side(box):
+            lows, highs = scenes[..., :2], scenes[..., 2:]
+            there = (lows <= (east, north)).all(axis=-1) & (highs >= (west, south)).all(axis=-1)
+            found[:, number] |= there.any(axis=-1)
+    return found
+
+
+@dataclass
+class Sheet:
+    """The part of a grid of pixels, which several files may share, that a chip is sampled from.
 
     Attributes:
-        rows: Of the picture, with fractions, 0 in the middle of the first: float [y * finer, x * finer].
+        crs: Of the grid.
+        transform: Of the file that it began with.
+        rows: Of that file, with fractions, 0 in the middle of the first, of the chip's samples: float [y, x].
         columns: The same.
-        finer: Samples per pixel of the chip, along each axis.
-        window: Pixels of the picture to read; None where it has none.
+        first_row: Of that file, of the part; it may begin before the file does.
+        first_column: The same.
+        stored: uint8 [band, y, x].
+        known: bool [y, x], where a file has data.
     """
 
+    crs: rasterio.CRS
+    transform: Affine
     rows: np.ndarray
     columns: np.ndarray
-    finer: int
-    window: Window | None
+    first_row: int
+    first_column: int
+    stored: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def begun(cls, file: rasterio.DatasetReader, box: GeoBox, bands: int) -> "Sheet":
+        """An empty one in the grid of a file."""
+        rows, columns = (np.broadcast_to(axis - 0.5, box.shape) for axis in positions(file, box))
+        spacing = max(float(np.ptp(rows)), float(np.ptp(columns))) / max(1, max(box.shape) - 1)
+        margin = MARGIN_PX + int(np.ceil(spacing))  # of samples between the middles of the chip's pixels
+        first_row, first_column = int(np.floor(rows.min())) - margin, int(np.floor(columns.min())) - margin
+        height = int(np.ceil(rows.max())) + margin + 1 - first_row
+        width = int(np.ceil(columns.max())) + margin + 1 - first_column
+        stored, known = np.zeros((bands, height, width), np.uint8), np.zeros((height, width), bool)
+        return cls(file.crs, file.transform, rows, columns, first_row, first_column, stored, known)
+
+    @property
+    def finer(self) -> int:
+        """Samples per pixel of the chip, along each axis, so that none of the grid falls between them."""
+        length = len(self.rows) - 1
+        return max(1, round(abs(float(self.rows[-1, 0] - self.rows[0, 0])) / length)) if length else 1
+
+    def offset_of(self, file: rasterio.DatasetReader) -> tuple[int, int] | None:
+        """Rows and columns from this grid's beginning to a file's; None if it has other pixels."""
+        mine, its = self.transform, file.transform
+        if not np.allclose((mine.a, mine.e), (its.a, its.e), rtol=1e-9, atol=0) or self.crs != file.crs:
+            return None
+        down, right = (its.f - mine.f) / mine.e, (its.c - mine.c) / mine.a
+        if max(abs(down - round(down)), abs(right - round(right))) > ALIGNED_PX:
+            return None
+        return round(down), round(right)
+
+    def rows_and_columns_in(self, file: rasterio.DatasetReader) -> tuple[slice, slice] | None:
+        """Where a file of the same grid has this part, in its rows and columns; None where it has none of it."""
+        down, right = self.offset_of(file) or (0, 0)
+        top, left = self.first_row - down, self.first_column - right
+        height, width = self.known.shape
+        rows = slice(max(top, 0), min(top + height, file.height))
+        columns = slice(max(left, 0), min(left + width, file.width))
+        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+    def blocks_in(self, file: rasterio.DatasetReader) -> set[Block]:
+        """The blocks of a file that hold this part."""
+        found = self.rows_and_columns_in(file)
+        return blocks_of(file, Window.from_slices(*found)) if found else set()
+
+    def fill(self, file: rasterio.DatasetReader, numbers: Sequence[int]) -> set[Block]:
+        """Take over what a file of the same grid has where nothing is known; returns the blocks that were read."""
+        found = self.rows_and_columns_in(file)
+        if found is None:
+            return set()
+        down, right = self.offset_of(file) or (0, 0)
+        here = tuple(
+            slice(there.start + offset - first, there.stop + offset - first)
+            for there, offset, first in zip(found, (down, right), (self.first_row, self.first_column), strict=True)
+        )
+        if self.known[here].all():
+            return set()
+        window = Window.from_slices(*found)
+        stored = file.read(list(numbers), window=window)
+        # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
+        valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0) & ~self.known[here]
+        self.stored[:, *here][:, valid] = stored[:, valid]
+        self.known[here] |= valid
+        return blocks_of(file, window)
+
+    def samples(self, box: GeoBox, finer: int, scale: float) -> np.ndarray:
+        """Bilinear samples, float32 [band, y * finer, x * finer], 0…1, NaN for no data."""
+        fine = box.zoom_to((box.shape.y * finer, box.shape.x * finer))
+        rows, columns = (np.broadcast_to(axis - 0.5, fine.shape) for axis in in_grid(self.crs, self.transform, fine))
+        there = rows - self.first_row, columns - self.first_column
+        return np.stack(
+            [interpolated(np.where(self.known, band * np.float32(scale), np.nan), *there) for band in self.stored]
+        )
 
 
-def placed(file: rasterio.DatasetReader, box: GeoBox) -> Placed:
-    """Where the pixels of ``box`` lie; several samples per pixel where the picture is finer."""
-    rows, _ = positions(file, box)
-    finer = max(1, round(abs(float(rows[-1, 0] - rows[0, 0])) / (len(rows) - 1))) if len(rows) > 1 else 1
-    fine = box.zoom_to((box.shape.y * finer, box.shape.x * finer))
-    rows, columns = (np.broadcast_to(axis - 0.5, fine.shape) for axis in positions(file, fine))
-    first_row = max(int(np.floor(rows.min())) - MARGIN_PX, 0)
-    first_column = max(int(np.floor(columns.min())) - MARGIN_PX, 0)
-    last_row = min(int(np.ceil(rows.max())) + MARGIN_PX, file.height)
-    last_column = min(int(np.ceil(columns.max())) + MARGIN_PX, file.width)
-    if first_row >= last_row or first_column >= last_column:
-        return Placed(rows, columns, finer, None)
-    window = Window(first_column, first_row, last_column - first_column, last_row - first_row)
-    return Placed(rows, columns, finer, window)
+def sheet_for(sheets: list[Sheet], file: rasterio.DatasetReader, box: GeoBox, bands: int) -> Sheet:
+    """That of the grid of a file, begun if there is none."""
+    found = next((sheet for sheet in sheets if sheet.offset_of(file) is not None), None)
+    if found is None:
+        found = Sheet.begun(file, box, bands)
+        sheets.append(found)
+    return found
 
 
-def sampled(
-    file: rasterio.DatasetReader, box: GeoBox, place: Placed, numbers: Sequence[int], scale: float
-) -> np.ndarray:
-    """Some bands of a picture on ``box``, float32 [band, y, x], 0…1, NaN for no data.
-
-    Where the picture is finer, several bilinear samples per pixel are averaged, so that nothing falls between them.
-    """
-    result = np.full((len(numbers), *box.shape), np.nan, np.float32)
-    if place.window is None:
-        return result
-    window, finer = place.window, place.finer
-    rows, columns = place.rows - window.row_off, place.columns - window.col_off
-    stored = file.read(list(numbers), window=window)
-    # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
-    valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0)
-    for band, counts in enumerate(stored):
-        values = np.where(valid, counts * np.float32(scale), np.nan)
-        samples = interpolated(values, rows, columns)
-        height, width = box.shape
-        result[band] = samples.reshape(height, finer, width, finer).mean(axis=(1, 3))
-    return result
+def averaged(sheets: Sequence[Sheet], box: GeoBox, scale: float) -> np.ndarray:
+    """A chip float32 [band, y, x], NaN for no data: the mean of the samples in each of its pixels, merged before."""
+    finer = max(sheet.finer for sheet in sheets)
+    merged, *others = (sheet.samples(box, finer, scale) for sheet in sheets)
+    for other in others:
+        np.copyto(merged, other, where=np.isnan(merged))
+    height, width = box.shape
+    return merged.reshape(len(merged), height, finer, width, finer).mean(axis=(2, 4))

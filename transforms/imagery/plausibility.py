@@ -58,52 +58,90 @@ def too_dark(reflectance: np.ndarray) -> str | None:
 
 def check_plausible(
     items: Sequence[pystac.Item], source: Source, bbox_lonlat: BoundingBox, backoff: BackOff | None = None
-) -> None:
+) -> list[str]:
     """Check a few of a source's items, of every baseline and spread over time, before any tile runs.
 
     Sentinel-2 is tested by its darkest clear pixels, Sentinel-1 by the median of one polarisation; raw GRD is refused.
     Items that cannot be read are passed over; they fail the tiles that need them, by name.
 
+    Returns:
+        What could not be checked and why, in sentences.
+
     Raises:
-        InputError: The reflectance of an item is too low, the median of all too high, the backscatter is not in the
-            profile's unit, or the archive is raw GRD.
+        InputError: The median reflectance of a baseline's items is too low, that of all too high, the backscatter is
+            not in the profile's unit, or the archive is raw GRD.
         UnreachableError: The archive does not answer, or refuses, after retries.
     """
     check = _check_backscatter if source.sensor == "sentinel1" else _check_reflectance
-    check(_sample(items), source, bbox_lonlat, backoff or BackOff())
+    chosen = _sample(items)
+    seen, unread = check(chosen, source, bbox_lonlat, backoff or BackOff())
+    notes = []
+    if unread:
+        notes.append(
+            f"imagery.{source.sensor}: {len(unread)} of {len(chosen)} scenes that were checked could not be read "
+            f"({unread[0]})"
+        )
+    if not seen:
+        notes.append(
+            f"imagery.{source.sensor}: whether the profile {source.profile} fits could not be checked: the "
+            f"{len(chosen)} scenes looked at have too few clear pixels with data there"
+        )
+    return notes
 
 
-def _check_reflectance(items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff) -> None:
-    levels: dict[str, float] = {}
+def _check_reflectance(
+    items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff
+) -> tuple[bool, list[str]]:
+    """Judge the items of a baseline together: a single one may have a fill value that nothing tells.
+
+    Returns:
+        Whether there was anything to judge, and why items could not be read.
+    """
+    levels: dict[str, dict[str, float]] = {}
+    unread: list[str] = []
     for item in items:
         try:
             dark = darkest(_clear_visible(source, item, bbox, backoff))
-        except TileError:
+        except TileError as error:
+            unread.append(str(error))
             continue
-        if dark is None:
-            continue
-        levels[item.id] = dark
-        if dark < LOWEST:
-            raise _refusal(source, f"item {item.id} (baseline {baseline(item) or 'unknown'})", _why(dark))
-    if levels and (median := float(np.median(list(levels.values())))) > HIGHEST:
-        raise _refusal(source, f"the median of items {', '.join(levels)}", _why(median))
+        if dark is not None:
+            levels.setdefault(baseline(item), {})[item.id] = dark
+    for version, of_items in levels.items():
+        if (median := float(np.median(list(of_items.values())))) < LOWEST:
+            what = (
+                f"item {next(iter(of_items))}" if len(of_items) == 1 else f"the median of items {', '.join(of_items)}"
+            )
+            raise _refusal(source, f"{what} (baseline {version or 'unknown'})", _why(median))
+    together = {name: level for of_items in levels.values() for name, level in of_items.items()}
+    if together and (median := float(np.median(list(together.values())))) > HIGHEST:
+        raise _refusal(source, f"the median of items {', '.join(together)}", _why(median))
+    return bool(together), unread
 
 
-def _check_backscatter(items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff) -> None:
-    """Judge all items together: one alone may lie on the sea or on the edge of its swath."""
+def _check_backscatter(
+    items: Sequence[pystac.Item], source: Source, bbox: BoundingBox, backoff: BackOff
+) -> tuple[bool, list[str]]:
+    """Judge all items together: one alone may lie on the sea or on the edge of its swath.
+
+    Returns:
+        As of ``_check_reflectance``.
+    """
     stored, power, names = [], [], []
+    unread: list[str] = []
     for item in items:
         try:
             asset = Asset(source, item, next(iter(source.assets_of(item)), BACKSCATTER_BANDS[0]), backoff)
             counts, values = asset.opened(partial(_stored_and_power, asset, bbox))
-        except TileError:
+        except TileError as error:
+            unread.append(str(error))
             continue
         if counts.size:
             stored.append(counts)
             power.append(values)
             names.append(item.id)
     if sum(counts.size for counts in stored) < FEWEST_PIXELS:
-        return
+        return False, unread
     # What is no power counts as the lowest: decibels taken for power keep only the few pixels above 0 dB.
     median = float(np.median(np.nan_to_num(np.concatenate(power), nan=0.0)))
     level = 10 * np.log10(median) if median > 0 else -np.inf
@@ -115,6 +153,7 @@ def _check_backscatter(items: Sequence[pystac.Item], source: Source, bbox: Bound
             f"the median of stored values, {np.median(np.concatenate(stored)):.4g}, becomes {found}, "
             f"allowed {LOWEST_DB:g}…{HIGHEST_DB:g} dB",
         )
+    return True, unread
 
 
 def _sample(items: Sequence[pystac.Item]) -> list[pystac.Item]:
@@ -141,7 +180,10 @@ def _clear_visible(source: Source, item: pystac.Item, bbox: BoundingBox, backoff
         asset = Asset(source, item, band, backoff)
         layers[band] = asset.opened(partial(_thumbnail, asset, bbox, size))
         size = layers[band].shape
+    first, *others = (layers[band] for band in VISIBLE_BANDS)
     clear = np.isin(layers[SCENE_CLASSIFICATION], CLEAR_LAND_AND_WATER)
+    coloured = clear & ~np.all([first == other for other in others], axis=0)  # an untold fill value is as dark in all
+    clear = coloured if coloured.sum() >= FEWEST_PIXELS else clear
     return np.concatenate([layers[band][clear] for band in VISIBLE_BANDS])
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import pystac
 import rasterio
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
@@ -234,8 +235,13 @@ def positions(file: rasterio.DatasetReader, geobox: GeoBox) -> tuple[np.ndarray,
 
     Rounding to a millionth of a pixel decides centres that fall on a pixel edge alike in every tile.
     """
-    xs, ys = _centres(geobox, str(geobox.crs) if _same_crs(file, geobox) else file.crs.to_wkt())
-    grid = file.transform
+    return in_grid(file.crs, file.transform, geobox)
+
+
+def in_grid(crs: rasterio.CRS, grid: Affine, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """The same in a grid of pixels that need not be a file's."""
+    same = crs == rasterio.CRS.from_user_input(str(geobox.crs))
+    xs, ys = _centres(geobox, str(geobox.crs) if same else crs.to_wkt())
     return np.round((ys - grid.f) / grid.e, 6), np.round((xs - grid.c) / grid.a, 6)
 
 
@@ -248,10 +254,6 @@ def _centres(geobox: GeoBox, crs: str) -> tuple[np.ndarray, np.ndarray]:
     if crs == str(geobox.crs):
         return xs, ys
     return transformer(str(geobox.crs), crs).transform(np.repeat(xs, height, axis=0), np.repeat(ys, width, axis=1))
-
-
-def _same_crs(file: rasterio.DatasetReader, geobox: GeoBox) -> bool:
-    return file.crs == rasterio.CRS.from_user_input(str(geobox.crs))
 
 
 def _extent(present: np.ndarray) -> slice:

@@ -21,10 +21,12 @@ class Scenes(Sequence[pystac.Item]):
 
     Args:
         texts: Each of ``as_text``.
+        superseded: Ids of older processings that a search left out for those that are here.
     """
 
-    def __init__(self, texts: Iterable[str]):
+    def __init__(self, texts: Iterable[str], superseded: Sequence[str] = ()):
         self._texts = list(texts)
+        self.superseded = superseded
 
     def __len__(self) -> int:
         return len(self._texts)

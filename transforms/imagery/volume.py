@@ -23,7 +23,7 @@ from stook.transforms.amounts import Amounts
 from stook.transforms.backoff import BackOff
 from stook.transforms.imagery.asset import Asset
 from stook.transforms.imagery.blocks import Block, blocks_of, stored_bytes
-from stook.transforms.imagery.pictures import placed
+from stook.transforms.imagery.pictures import Sheet
 from stook.transforms.imagery.reading import Resampling, positions
 from stook.transforms.imagery.sources import PICTURE_SENSORS, SCENE_CLASSIFICATION, Source
 
@@ -172,8 +172,7 @@ def bytes_in(piece: Piece, file: rasterio.DatasetReader) -> int | None:
     if piece.source.sensor in PICTURE_SENSORS:
         blocks: set[Block] = set()  # GDAL keeps a block for the next chip
         for box in piece.boxes:
-            window = placed(file, box).window
-            blocks |= blocks_of(file, window) if window else set()
+            blocks |= Sheet.begun(file, box, len(piece.numbers)).blocks_in(file)
         return stored_bytes(file, blocks, piece.numbers)
     windows = (window_of(file, box, piece) for box in piece.boxes)
     sizes = [stored_bytes(file, blocks_of(file, window)) for window in windows if window]

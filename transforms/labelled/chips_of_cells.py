@@ -120,7 +120,7 @@ def picture_chips(
             f"training.labels.date: {outside.iloc[0]} lies outside the window, {window.first} up to {window.after}"
         )
     side_m = specification.chip_px * specification.resolution_m
-    inputs, _ = find_inputs({"rgb": source}, widened(labels.bounds, side_m), {"rgb": (window,)}, backoff)
+    inputs, *_ = find_inputs({"rgb": source}, widened(labels.bounds, side_m), {"rgb": (window,)}, backoff)
     cells = picture_grid(labels.pixel_m)
     gathered = _Gathered(labels, specification)
     for tile, index, rows, columns in labels.by_tile(cells):

@@ -101,7 +101,7 @@ class SeasonReader:
         self.halo_px = halo_px
         spans = {sensor: settings.periods for sensor in settings.sources if sensor in COMPOSITE_SENSORS}
         around = widened(bounds, halo_px * grid.resolution_m)
-        self.inputs, self.absent = find_inputs(settings.sources, around, spans, settings.backoff)
+        self.inputs, self.absent, _ = find_inputs(settings.sources, around, spans, settings.backoff)
         self.wanted = CompositeSettings(
             bands=specification.band_names,
             periods=settings.periods,

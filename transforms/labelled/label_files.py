@@ -18,6 +18,7 @@ from stook.models.errors import InputError
 from stook.transforms.ground.geodesy import to_lonlat
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.polygons import polygons_of, read_vector, whole_pixels, zones_of
+from stook.transforms.ground.vector import texts
 from stook.transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
@@ -172,8 +173,8 @@ def _features(
     if lacking:
         columns = ", ".join(str(name) for name in table.columns if name != "geometry")
         raise InputError(f"{file}: has no field {', '.join(lacking)}; there are {columns}")
-    positive, negative = table[field].isin(classes.positive), table[field].isin(classes.negative)
-    known, label = table[positive | negative], positive[positive | negative]
+    labels = classes.labels(texts(file, field, table[field]))
+    known, label = table[~np.isnan(labels)], pd.Series(labels[~np.isnan(labels)] == 1)
     require(label)
     found = pd.DataFrame({"label": label.to_numpy(bool), "parcel": np.arange(len(known))})
     if day is not None:
@@ -186,7 +187,7 @@ def _table(file: Path) -> tuple[pd.DataFrame, list[str]]:
     """The features of a file, and the columns that say where they are."""
     if file.suffix.lower() == ".csv":
         try:
-            return pd.read_csv(file), ["lon", "lat"]
+            return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig"), ["lon", "lat"]
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read as points ({error})") from error
     table = read_vector(file, "points or polygons")
@@ -215,7 +216,7 @@ def _degrees(file: Path, known: pd.DataFrame) -> pd.DataFrame:
     if wrong.any():
         first = known[wrong].iloc[0]
         raise InputError(
-            f"{file}: {wrong.sum()} points lie nowhere, the first at lon {first['lon']}, lat {first['lat']}; "
+            f"{file}: {wrong.sum()} points lie nowhere, the first at lon {first['lon']!r}, lat {first['lat']!r}; "
             "allowed are degrees, lon -180…180, lat -80…84"
         )
     return degrees

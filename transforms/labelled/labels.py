@@ -1,6 +1,7 @@
 """Labelled ground: what classes mean, and labelled pixels or cells of the UTM grid."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,6 +21,8 @@ BLOCKS_PER_SIDE = 10_000_000  # more than pixels between the equator and a pole,
 class Classes:
     """Which classes of a label file mean what; every other value is unlabelled.
 
+    A class that is a whole number is any spelling of it (7, 7.0, 07); a word is that word.
+
     Attributes:
         positive: Classes that are the product's.
         negative: Classes that are not.
@@ -27,6 +30,23 @@ class Classes:
 
     positive: tuple[int | str, ...]
     negative: tuple[int | str, ...]
+
+    def labels(self, values: Sequence[str | None]) -> np.ndarray:
+        """What classes as text mean, float32 [value]: 1 positive, 0 negative, NaN for any other."""
+        meant = {value: self._meant(value) for value in set(values)}
+        return np.array([meant[value] for value in values], np.float32)
+
+    def _meant(self, value: str | None) -> float:
+        for label, classes in ((1.0, self.positive), (0.0, self.negative)):
+            if value is not None and (value in classes or _number(value) in [one for one in classes if one != value]):
+                return label
+        return float("nan")
+
+
+def _number(value: str) -> int | None:
+    """The whole number that a text is of, or None."""
+    found = re.fullmatch(r"([+-]?\d+)(?:\.0*)?", value)
+    return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)

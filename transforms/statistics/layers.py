@@ -19,7 +19,8 @@ from stook.models.errors import InputError
 from stook.transforms.ground.areas import TileCoverage, UnitCoverage
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.ground.region import LEAST_AREA_M2, Part, Region
-from stook.transforms.ground.unit import Unit, in_degrees, polygonal, read_table, refuse_overlaps, text_of
+from stook.transforms.ground.unit import Unit, in_degrees, polygonal, refuse_overlaps
+from stook.transforms.ground.vector import in_lonlat, read_table, texts
 from stook.transforms.imagery.footprint import around, intersects
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
@@ -92,12 +93,12 @@ class PolygonLayer:
             InputError: If the file cannot be read, lacks the field, has polygons without a value or that overlap.
         """
         table = read_table(path, [field], layer)
-        values = [text_of(value) for value in table[field]]
+        values = texts(path, field, table[field])
         named = [value for value in values if value is not None and value != NONE]
         if len(named) < len(values):
             row = next(row for row, value in enumerate(values, 1) if value is None or value == NONE)
             raise InputError(f"{path}: field {field!r}: row {row} has no value; every polygon needs one")
-        near = _near(table, region)
+        near = _near(path, table, region)
         if not near.any():
             raise InputError(f"{path}: none of the {len(table)} polygons lies in the region")
         kept = np.array(named)[near].tolist()
@@ -119,11 +120,11 @@ class PolygonLayer:
             ]
 
 
-def _near(table: gpd.GeoDataFrame, region: Region) -> np.ndarray:
+def _near(path: Path, table: gpd.GeoDataFrame, region: Region) -> np.ndarray:
     """Which rows may have ground of the region, by their bounds: bool [row]; all where that cannot be told."""
     if table.crs is None:
         return np.ones(len(table), bool)
-    west, south, east, north = table.geometry.to_crs(4326).bounds.to_numpy().reshape(-1, 4).T
+    west, south, east, north = in_lonlat(path, table.geometry).bounds.to_numpy().reshape(-1, 4).T
     left, bottom, right, top = region.bounds
     if (
         left > right or (np.maximum(-west, east) > 180).any()

@@ -12,6 +12,9 @@ from zarr.abc.store import Store
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
+from stook.models.errors import InputError
+from stook.transforms.choices import refused
+
 # Buckets are asked for their kind otherwise, with a second client and a warning for each process that may not ask.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
@@ -24,10 +27,16 @@ EMULATOR = "STORAGE_EMULATOR_HOST"  # Google's own name: clients of Cloud Storag
 
 
 def address_of(address: str | Address) -> Address:
-    """The place that an address names: ``gs://…`` in Google Cloud Storage, anything else on this machine."""
-    if isinstance(address, Path | GCSPath):
+    """The place that an address names: ``gs://…`` in Google Cloud Storage, or a path of this machine.
+
+    Raises:
+        InputError: If it is of another scheme, or no path at all.
+    """
+    if isinstance(address, GCSPath):
         return address
-    if not address.startswith(CLOUD):
+    if why := refused(str(address)):
+        raise InputError(why)
+    if isinstance(address, Path) or not address.startswith(CLOUD):
         return Path(address)
     options: dict[str, Any] = {"use_listings_cache": False}
     if emulator := os.environ.get(EMULATOR):

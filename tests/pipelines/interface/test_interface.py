@@ -93,6 +93,21 @@ class TestOpen:
         assert (raw != 255).any() and (raw == 255).any()
         assert found.cropland.chunks is not None  # lazy
 
+    def test_a_map_can_be_written_as_netcdf_and_its_axes_are_in_order(
+        self, mapped: SmallSeason, tmp_path: Path
+    ) -> None:
+        found = stook.open(mapped.config, np.int64(mapped.year)).map("cropland", 32636)
+        assert list(found.sizes) == ["y", "x"]
+        assert found.attrs["provisional"] == "no"
+        found.to_netcdf(tmp_path / "map.nc")
+        with xr.open_dataset(tmp_path / "map.nc") as back:
+            np.testing.assert_array_equal(back["cropland"].values, found["cropland"].values)
+
+    def test_seasons_are_keys_and_public_names_are_listed(self, mapped: SmallSeason) -> None:
+        season = stook.open(mapped.config, mapped.year)
+        assert {season: 1}[season] == 1
+        assert set(dir(stook)) == set(stook.__all__) >= {"Season", "StookError"}
+
     def test_units_join_their_figures(self, mapped: SmallSeason) -> None:
         season = stook.open(mapped.config, mapped.year)
         units = season.units()
@@ -115,6 +130,12 @@ class TestOpen:
             (lambda season: season.map("corn", 32636), "product: 'corn'; main-2023 has cropland"),
             (lambda season: season.map("cropland"), "zone: None; the region lies in 32636, 32637"),
             (lambda season: season.map("cropland", 32601), "zone: 32601; the region lies in 32636, 32637"),
+            (lambda season: season.map("cropland", 32636.0), "zone: 32636.0; the region lies in"),
+            (lambda season: season.map(["cropland"], 32636), r"product: \['cropland'\]; main-2023 has"),
+            (lambda season: season.statistics(0), "threshold: 0; allowed are whole numbers from 1 to 100"),
+            (lambda season: season.statistics(101), "threshold: 101"),
+            (lambda season: season.statistics(True), "threshold: True"),
+            (lambda season: season.statistics("50"), "threshold: '50'"),
             (lambda season: season.estimates("harvest_piles"), "nothing has been estimated"),
         ],
     )
@@ -129,6 +150,10 @@ class TestOpen:
             (tmp_path / "none", 2023, "there is no such folder"),
             (tmp_path / "none.yaml", 2023, "does not exist"),
             ({"name": "x"}, 2023, "region: this field is required"),
+            (mapped.config, "2023", "year: '2023'; allowed are whole numbers"),
+            (mapped.config, 23, "year: 23; allowed are whole numbers"),
+            ("s3://bucket/folder", 2023, "'s3://bucket/folder'; allowed are a path of this machine and gs://"),
+            ("a\0b", 2023, "zero byte"),
         ):
             with pytest.raises(stook.StookError, match=message):
                 stook.open(source, year)
@@ -144,7 +169,7 @@ class TestComposite:
         periods, grid = product.encoding.periods, Grid(tile_px=100)
         tile = grid.tile_at(Zone(36), float(found.x[0]), float(found.y[-1]))
         archives = {name: config.imagery.sources()[name] for name in sources}
-        inputs, _ = find_inputs(archives, BOX, dict.fromkeys(archives, periods))
+        inputs, *_ = find_inputs(archives, BOX, dict.fromkeys(archives, periods))
         settings = CompositeSettings(("blue", "nir", "vv"), periods)
         made = composite(inputs.near(BOX), archives, grid.geobox(tile), settings)
         whole = grid.geobox(tile).coordinates
@@ -176,6 +201,16 @@ class TestComposite:
             ({"ground": (36.0, 9.0, 35.9, 9.1)}, "ground: .*west < east"),
             ({"ground": (200, 9, 201, 10)}, "within -180…180"),
             ({"ground": "here"}, "ground: str; allowed are"),
+            ({"ground": (36, 9, 37)}, "ground: 3 numbers; allowed are four"),
+            ({"ground": (36, 9, 36, 10)}, "ground: .*has no area"),
+            ({"ground": (30.0, 0.0, 40.0, 10.0)}, "ground: 1,1.. km x 1,1.. km; allowed are 250,000 km²"),
+            ({"cloud_dilation_px": -1}, "cloud_dilation_px: -1; allowed are whole numbers from 0 to 50"),
+            ({"cloud_dilation_px": 1.5}, "cloud_dilation_px: 1.5"),
+            ({"cloud_dilation_px": 51}, "cloud_dilation_px: 51"),
+            ({"bands": []}, "bands: .*at least one"),
+            ({"bands": "red"}, "bands: 'red'; allowed is a list"),
+            ({"bands": 5}, "bands: 5; allowed is a list"),
+            ({"window": ("9999-01", "9999-12")}, "window: year: 9999"),
             ({"ground": gpd.GeoSeries([shapely.box(*BOX)])}, "has no CRS"),
             ({"window": ("2023-05", "2023-01")}, "window: .* months; allowed are 1 to 24"),
             ({"window": ("2023", "2024")}, "window: .*give the first and the last month"),
@@ -226,7 +261,12 @@ class TestEmbed:
             (gpd.GeoSeries([], crs=4326), "bundle", "points: 0 rows"),
             (gpd.GeoSeries([shapely.box(*BOX)], crs=4326), "bundle", "allowed are points"),
             ([1, 2], "bundle", "points: list"),
-            (gpd.GeoSeries([shapely.Point(36, 9)]), "bundle", "has no CRS"),
+            (gpd.GeoSeries([shapely.Point(36, 9)]), "bundle", "points: has no CRS"),
+            (gpd.GeoDataFrame({"a": [1]}), "bundle", "points: has no column of geometries"),
+            (gpd.GeoSeries([shapely.Point(36, 91)], crs=4326), "bundle", "points: row 0 lies at POINT"),
+            (gpd.GeoSeries([shapely.Point(np.nan, 9)], crs=4326), "bundle", "points: "),
+            (gpd.GeoDataFrame({"f000": [1]}, geometry=[shapely.Point(36, 9)], crs=4326), "bundle", "a column 'f000'"),
+            (gpd.GeoSeries([shapely.Point(36, 9)], crs=4326), None, "encoder: NoneType"),
             (gpd.GeoSeries([shapely.Point(36, 9)], crs=4326), "nonesuch", "the encoder 'nonesuch' is unknown"),
         ],
     )
@@ -258,9 +298,39 @@ class TestEstimate:
         found = stook.estimate(sample_of(mapped), mapped.folder / "a.csv")
         pd.testing.assert_frame_equal(found, stook.open(mapped.config, mapped.year).estimates())
 
+    def test_codes_are_the_same_class_whether_a_gap_made_them_floats_or_not(self) -> None:
+        numbers = {"crop": 1, "other": 2}
+        design = self.DESIGN.assign(stratum=["in", "out"])
+        points = pd.DataFrame({"stratum": ["in"] * 50 + ["out"] * 50})
+        points["reference"] = self.ANSWERS["reference"].map(numbers)
+        points["map"] = [1.0] * 50 + [2.0] * 49 + [None]
+        found = stook.estimate(design, points)
+        [accuracy] = found.query("figure == 'overall_accuracy'")["value"]
+        assert 0.9 < accuracy < 1
+        assert set(found["class"]) == {"", "1", "2"}
+
+    def test_a_stratum_without_a_size_is_countless(self) -> None:
+        sizes = stook.estimate(self.DESIGN.assign(size=[None, 8000]), self.ANSWERS)
+        assert sizes["low"].notna().all()
+        whole = stook.estimate(self.DESIGN, self.ANSWERS)
+        area = "figure == 'area' and `class` == 'crop'"
+        assert sizes.query(area)["standard_error"].item() <= whole.query(area)["standard_error"].item()
+        fewer = stook.estimate(self.DESIGN.assign(size=[60, 70]), self.ANSWERS)
+        assert fewer.query(area)["standard_error"].item() < 0.6 * whole.query(area)["standard_error"].item()
+
     @pytest.mark.parametrize(
         ("design", "answers", "message"),
         [
+            (DESIGN.assign(area_ha=["200 ha", "800"]), ANSWERS, "design: area_ha: allowed are numbers"),
+            (DESIGN.assign(size=["many", "few"]), ANSWERS, "design: size: allowed are numbers"),
+            (DESIGN.assign(size=[10.5, 1e6]), ANSWERS, "design: size: 10.5; allowed are whole numbers"),
+            (DESIGN.assign(size=[-3, 10**6]), ANSWERS, "design: size: -3"),
+            (DESIGN, ANSWERS.replace({"reference": {"crop": ""}}), "answers: reference: '' in row 0"),
+            (DESIGN, ANSWERS.replace({"reference": {"crop": "crop "}}), "answers: reference: 'crop ' in row 0"),
+            (DESIGN, ANSWERS.assign(map=1.5), "answers: map: 1.5 in row 0"),
+            (pd.concat([DESIGN, DESIGN[["area_ha"]]], axis=1), ANSWERS, "design: has 'area_ha' more than once"),
+            ("folder", [], "design, answers: allowed are two tables"),
+            ("folder", None, "answers: NoneType"),
             (DESIGN.drop(columns="area_ha"), ANSWERS, "design: has no column 'area_ha'"),
             (DESIGN, ANSWERS.drop(columns="reference"), "answers: has no column 'reference'"),
             (DESIGN, ANSWERS.replace({"reference": {"crop": None}}), "answers: reference is empty in row 0"),

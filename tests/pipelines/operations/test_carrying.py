@@ -133,6 +133,7 @@ def test_other_units_count_areas_anew_and_map_nothing(again: SmallSeason) -> Non
     pd.testing.assert_frame_equal(old[columns], new[columns])
 
 
+@pytest.mark.slow
 def test_areas_are_counted_although_the_edition_before_is_removed_meanwhile(
     again: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_what_failed_is_not_carried(again: SmallSeason) -> None:
     assert {name for _, name in carried(edition_of(again))} == {"cropland", "cropland_smoothed"}
 
 
+@pytest.mark.slow
 def test_what_is_removed_while_it_is_taken_over_is_computed_again(
     again: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:

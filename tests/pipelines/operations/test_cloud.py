@@ -160,6 +160,7 @@ def test_a_refresh_copies_in_the_cloud_and_is_taken_back_and_cleared_away(operat
         folder.remove(new)
 
 
+@pytest.mark.slow
 def test_failed_tiles_are_named_and_done_again_alone(operated: SmallSeason) -> None:
     damage = operated.damage_one_tile()
     write_random_bundle(operated.folder / "bundle", Conditions(6, 2), seed=97)
@@ -183,7 +184,15 @@ def test_an_open_edition_is_cancelled_and_discarded(operated: SmallSeason) -> No
     assert len(folder_of(operated).editions()) == 1
 
 
-@pytest.mark.parametrize("where", ["cropland/c/", "ledger/3", r"current\.json", r"ledger\.parquet"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "cropland/c/",
+        r"current\.json",
+        pytest.param("ledger/3", marks=pytest.mark.slow),
+        pytest.param(r"ledger\.parquet", marks=pytest.mark.slow),
+    ],
+)
 def test_a_bucket_that_goes_down_ends_the_run_and_the_next_one_finishes_it(
     empty: SmallSeason, here: SmallSeason, front: Front, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -205,6 +214,7 @@ def test_a_bucket_that_goes_down_ends_the_run_and_the_next_one_finishes_it(
     assert_as_here(empty, here)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_stumbles_again_and_again_gives_the_same_maps(
     empty: SmallSeason, here: SmallSeason, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +362,7 @@ def test_a_report_that_another_process_wrote_meanwhile_is_told(
     assert set(others) == {str(report / name) for name in names_below(report)}
 
 
+@pytest.mark.slow
 def test_revisions_and_series_with_estimates_are_those_of_a_disk(
     here: SmallSeason, operated: SmallSeason, tmp_path: Path
 ) -> None:

@@ -199,6 +199,7 @@ def test_superseded_editions_are_kept_as_asked_and_open_ones_go_only_if_named(op
     assert folder.editions() == [old, new]
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_and_goes_on_later(operated: SmallSeason) -> None:
     folder = folder_of(operated)
     words = [sys.executable, "-m", "stook.pipelines.cli", "map", str(operated.config)]

@@ -172,6 +172,7 @@ def test_superseded_vectors_are_cleared_away_unless_a_map_may_be_made_from_them(
     assert vectors_folder(season).editions() == [new] and maps_folder(season).editions() == maps
 
 
+@pytest.mark.slow
 def test_only_the_failed_tiles_of_vectors_are_made_again(
     pristine_season: SmallSeason, embedded: Callable[[Storage], SmallSeason], tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ def test_only_the_failed_tiles_of_vectors_are_made_again(
         run(season, "retry", "--embeddings", "--quiet")
 
 
+@pytest.mark.slow
 def test_a_refresh_keeps_offset_and_spread_which_anew_finds_again(pristine_season: SmallSeason, tmp_path: Path) -> None:
     season = with_vectors(pristine_season.copy(tmp_path / "season"), "int8")
     assert stook_embed(season).status == 0
@@ -211,6 +213,7 @@ def test_a_refresh_keeps_offset_and_spread_which_anew_finds_again(pristine_seaso
     assert vectors_of(season).manifest["quantisation"] != first.manifest["quantisation"]
 
 
+@pytest.mark.slow
 def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: SmallSeason, tmp_path: Path) -> None:
     """Vectors that were stored since are of another one, and would make every tile another."""
     season = with_vectors(pristine_season.copy(tmp_path / "season"), "int8")
@@ -228,7 +231,7 @@ def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: Smal
     assert_same_maps(exact, anew)
 
 
-@pytest.mark.parametrize("storage", ["int8", "float16"])
+@pytest.mark.parametrize("storage", [pytest.param("int8", marks=pytest.mark.slow), "float16"])
 def test_a_plan_of_vectors_is_what_the_run_then_reads_and_encodes(
     storage: Storage, pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_plan_of_vectors_is_what_the_run_then_reads_and_encodes(
         run(season, "plan", "--compare", kept)
 
 
+@pytest.mark.slow
 def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeason) -> None:
     done = planned(both, "--embeddings")
     assert done["fates"]["embedding"]["unchanged"] == TILES and done["assets"]["value"] == 0 == done["seconds"]
@@ -272,6 +276,7 @@ def test_a_plan_of_published_vectors_has_nothing_to_do_but_anew(both: SmallSeaso
     assert "feature vectors of" in output and "disk for vectors" in output
 
 
+@pytest.mark.slow
 def test_vectors_of_other_units_on_the_same_ground_are_planned_and_made_again(season: SmallSeason) -> None:
     units = season.folder / "districts.geojson"
     units.write_text(units.read_text().replace('"unit_id": "west"', '"unit_id": "occident"'))
@@ -282,6 +287,7 @@ def test_vectors_of_other_units_on_the_same_ground_are_planned_and_made_again(se
     assert (told["computed"], told["carried"]) == (TILES, 0)
 
 
+@pytest.mark.slow
 def test_rates_are_of_a_run_that_stored_the_same_kind_of_vectors_in_whatever_season(season: SmallSeason) -> None:
     other = season.year - 1
     season.repeat_in(other)
@@ -291,6 +297,7 @@ def test_rates_are_of_a_run_that_stored_the_same_kind_of_vectors_in_whatever_sea
     assert planned(season, "--embeddings")["rates"].startswith("a sample of 1 tile")
 
 
+@pytest.mark.slow
 def test_a_plan_of_maps_reads_stored_vectors_unless_the_edition_takes_nothing_over(season: SmallSeason) -> None:
     write_random_bundle(season.folder / "new", season_conditions(season), seed=9, encoder=encoder_of(season))
     season.configure(products__cropland__bundle="new")

@@ -70,5 +70,5 @@ def test_features_without_a_geometry_or_an_area_are_left_out(tmp_path: Path) -> 
 
 def test_a_table_without_geometry_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("kind\n1\n")
-    with pytest.raises(InputError, match="table.csv: holds no polygons"):
+    with pytest.raises(InputError, match="table.csv: a table without geometries"):
         read_vector(tmp_path / "table.csv", "polygons")

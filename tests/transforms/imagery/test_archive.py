@@ -12,7 +12,7 @@ import pytest
 
 from stook.models.errors import InputError
 from stook.transforms.imagery import archive as reading
-from stook.transforms.imagery import fetching
+from stook.transforms.imagery import fetching, stac_api
 from stook.transforms.imagery.catalog import search
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, lonlat, noon
@@ -103,7 +103,7 @@ def test_pages_that_lead_back_are_refused(server: FaultyServer, archive: Archive
 def test_pages_without_number_are_refused(
     server: FaultyServer, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_PAGES", 20)
+    monkeypatch.setattr(stac_api, "MOST_PAGES", 20)
     items = list(search(archive.save(), EVERYWHERE, *YEAR_2019))
     source = replace(archive.save(), catalog=serve_api(server, "scenes", items))
     first = server.pages["/api/search"]

@@ -147,7 +147,7 @@ def test_pixels_are_the_same_once_the_fault_has_passed(place: Place, fault: str,
 
 
 @pytest.mark.parametrize("part", ["header", "block"])
-@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("fault", [pytest.param(name, marks=[pytest.mark.slow] * (name == "slow")) for name in PASSING])
 def test_pixels_are_never_made_up_while_the_fault_stays(place: Place, fault: str, part: Any) -> None:
     place.server.faults.append(replace(PASSING[fault], where="blue.tif", part=part))
     if part == "header" and fault in ("reset", "broken off"):  # the half that comes is enough to find the blocks

@@ -13,7 +13,7 @@ JUNE = (Period.of_month(2019, 6),)
 def found(archive: Archive) -> tuple[list[str], frozenset[str]]:
     """Ids of the items that are kept, and the absent bands."""
     source = archive.save()
-    inputs, absent = find_inputs({source.sensor: source}, lonlat(PLACE), {source.sensor: JUNE})
+    inputs, absent, _ = find_inputs({source.sensor: source}, lonlat(PLACE), {source.sensor: JUNE})
     items = inputs.near(lonlat(PLACE)).get(source.sensor, [])
     return [item.id for item in items], absent
 

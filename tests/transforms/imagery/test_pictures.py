@@ -1,6 +1,6 @@
 """Chips of pictures lie around their cells, come date by date, and are the same whatever the tile."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 from pyproj import Transformer
+from rasterio.warp import transform_bounds
 from shapely.geometry import box, mapping
 
 from stook.models.errors import TileError
@@ -92,6 +93,53 @@ def test_scenes_of_one_day_complete_each_other(tmp_path: Path) -> None:
     together = read(halves)
     assert {4, 5} & apart == set()
     assert all({4, 5} <= set(part.columns) for part in together)
+
+
+def cut(item: pystac.Item, folder: Path, side: int) -> list[pystac.Item]:
+    """The same picture as sheets of so many pixels side by side, as archives deliver it."""
+    sheets = []
+    with rasterio.open(item.assets["visual"].href) as file:
+        values, profile = file.read(), file.profile
+    for row, column in np.ndindex(*(-(-length // side) for length in values.shape[1:])):
+        part = values[:, row * side : (row + 1) * side, column * side : (column + 1) * side]
+        place = profile["transform"] @ Affine.translation(column * side, row * side)
+        path = folder / f"{item.id}-{row}-{column}.tif"
+        shape = {"height": part.shape[1], "width": part.shape[2]}
+        with rasterio.open(path, "w", **{**profile, **shape, "transform": place}) as file:
+            file.write(part)
+            bounds = transform_bounds(file.crs, 4326, *file.bounds)
+        when = item.datetime + timedelta(seconds=len(sheets))
+        sheet = pystac.Item(path.stem, mapping(box(*bounds)), list(bounds), when, {})
+        sheet.add_asset("visual", pystac.Asset(str(path)))
+        sheets.append(sheet)
+    return sheets
+
+
+@pytest.mark.parametrize("side", [24, 128])
+def test_sheets_give_the_chips_of_one_file(tmp_path: Path, side: int) -> None:
+    item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 467, 1.5)
+    with rasterio.open(item.assets["visual"].href, "r+") as file:
+        noise = np.random.default_rng(0).integers(1, 255, (3, 467, 467), dtype=np.uint8)
+        noise[:, 200:210, 200:210] = 0  # without data
+        file.write(noise)
+    whole, parts = read([item]), read(cut(item, tmp_path, side))
+    assert [part.row for part in whole] == [part.row for part in parts] == list(range(10))
+    for one, other in zip(whole, parts, strict=True):
+        assert one.columns.tolist() == other.columns.tolist()
+        np.testing.assert_allclose(one.chips.values, other.chips.values, atol=1e-5)
+    assert 90 <= sum(len(part.columns) for part in whole) < 100
+
+
+def test_a_picture_stored_south_up_shows_the_same_ground(tmp_path: Path) -> None:
+    item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 350, 2.0)
+    north_up = read([item])
+    with rasterio.open(item.assets["visual"].href) as file:
+        values, profile = file.read(), file.profile
+    turned = profile["transform"] @ Affine.translation(0, 350) @ Affine.scale(1, -1)
+    with rasterio.open(item.assets["visual"].href, "w", **{**profile, "transform": turned}) as file:
+        file.write(values[:, ::-1])
+    for one, other in zip(north_up, read([item]), strict=True):
+        np.testing.assert_allclose(one.chips.values, other.chips.values, atol=1e-6)
 
 
 def test_a_picture_in_another_projection_shows_the_same_ground(tmp_path: Path) -> None:

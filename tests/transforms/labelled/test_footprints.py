@@ -94,7 +94,7 @@ def test_an_area_smaller_than_a_cell_is_refused(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_footprints_without_a_crs_or_without_any_polygon_are_refused(tmp_path: Path, area: Path) -> None:
     gpd.GeoSeries([rectangle(0, 0, 10, 10)]).to_file(tmp_path / "nowhere.gpkg")
-    with pytest.raises(InputError, match="nowhere.gpkg: has no CRS"):
+    with pytest.raises(InputError, match="nowhere.gpkg: no coordinate reference system"):
         read_footprints(tmp_path / "nowhere.gpkg", area, 100)
     gpd.GeoSeries([], crs=EPSG).to_file(tmp_path / "empty.geojson")
     with pytest.raises(InputError, match="empty.geojson: holds no polygons"):

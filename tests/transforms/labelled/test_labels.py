@@ -99,7 +99,7 @@ def test_thinning_keeps_order_and_is_repeatable(tmp_path: Path) -> None:
         ("points.csv", "x,y,kind\n39,9,crop\n", "kind", "has no field lon, lat; there are x, y, kind"),
         ("points.csv", "lon,lat,kind\n39,9,crop\n", "kind", "holds none of the negative classes 13, 60"),
         ("lc.tif", "not a raster", None, "cannot be read as a raster"),
-        ("points.gpkg", "not a vector file", "kind", "cannot be read as points"),
+        ("points.gpkg", "not a vector file", "kind", "not a vector file that can be read"),
     ],
 )
 def test_unusable_labels_are_refused(tmp_path: Path, name: str, content: str, field: str | None, told: str) -> None:
@@ -140,7 +140,7 @@ def test_the_same_ground_has_the_same_block_in_every_file(tmp_path: Path) -> Non
 
 def test_points_without_a_place_are_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("lon,lat,kind\n39,9,1\n,9,0\n")
-    with pytest.raises(InputError, match="1 points lie nowhere, the first at lon nan, lat 9"):
+    with pytest.raises(InputError, match="1 points lie nowhere, the first at lon '', lat '9'"):
         read_labels(tmp_path / "p.csv", Classes((1,), (0,)), "kind")
 
 
@@ -253,7 +253,7 @@ def test_unusable_polygons_are_refused(
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_polygons_without_a_crs_are_refused(tmp_path: Path) -> None:
     file = write_polygons(tmp_path / "fields.gpkg", CROP, GRASS, epsg=None)
-    with pytest.raises(InputError, match=r"fields\.gpkg: has no CRS"):
+    with pytest.raises(InputError, match=r"fields\.gpkg: no coordinate reference system"):
         read_labels(file, FIELDS, "kind")
 
 

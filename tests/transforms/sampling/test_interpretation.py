@@ -216,7 +216,7 @@ def test_what_cannot_be_used_is_refused_by_file_and_row(case: str, tmp_path: Pat
 
 UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "absent": (lambda folder: folder / "none.csv", "none.csv: cannot be read"),
-    "no features": (lambda folder: written(folder / "a.gpkg", "text"), "a.gpkg: cannot be read as points"),
+    "no features": (lambda folder: written(folder / "a.gpkg", "text"), "a.gpkg: not a vector file that can be read"),
     "no table": (lambda folder: written(folder / "a.csv", ""), "a.csv: cannot be read as CSV"),
 }
 

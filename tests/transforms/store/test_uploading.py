@@ -181,6 +181,7 @@ def test_a_writer_that_goes_on_uploading_is_not_taken_for_killed(
     assert store.claimed == ["one", "two"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0.0, 0.02])
 def test_by_chance_there_is_never_a_mixture_and_no_file_stays_that_nobody_lists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: float

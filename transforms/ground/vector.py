@@ -1,0 +1,175 @@
+"""Vector files of users: their features with attributes as they are, or one line that says what cannot be read.
+
+Numbers and words never change on the way: whole numbers of 64 bits stay whole beside empty fields, text keeps its
+encoding, and what cannot be told exactly is refused.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+from shapely.errors import ShapelyError
+
+from stook.models.errors import InputError
+from stook.transforms.store import CLOUD, address_of, fetched
+
+DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatGeobuf", "GML", "KML", "LIBKML",
+           "SQLite", "OpenFileGDB", "MapInfo File", "CSV")  # fmt: skip
+PARQUET = (".parquet", ".geoparquet")
+HEAD_BYTES = 4096
+POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, ShapelyError)
+"""What libraries raise on vector files, geometries and coordinate systems; several have no common name."""
+
+EXACT = {"integer_object_nulls": True}  # of pyarrow, which makes floats of whole numbers beside empty fields otherwise
+MOST_EXACT = 2**53  # above it a float has neighbours that are whole numbers too
+DBF_TEXT, DBF_CODE_PAGE = 32, 29  # where a DBF's field descriptions begin, and its byte for the code page
+
+
+def read_table(
+    path: str | Path, wanted: Sequence[str] = (), layer: str | None = None, copy: Path | None = None
+) -> gpd.GeoDataFrame:
+    """The rows of a file, with the wanted fields and a geometry column.
+
+    Args:
+        path: GeoPackage, GeoJSON, Shapefile or whatever of ``DRIVERS``; GeoParquet by ``.parquet``, ``.geoparquet``.
+        wanted: Fields that have to be there.
+        layer: Layer to read; needed where a file has several.
+        copy: On this machine, of a file that is not; ``path`` is what messages call it.
+
+    Raises:
+        InputError: If the file cannot be read, has no geometries, has several layers of which none is named, or lacks a
+            field.
+    """
+    try:
+        file = copy or (fetched(address_of(str(path))) if str(path).startswith(CLOUD) else path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    if "://" not in str(file) and not Path(file).exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        table = _rows(file, layer)
+    except UNREADABLE as error:
+        why = " ".join(str(error).split()).replace(str(file), Path(path).name).partition("; It might help")[0]
+        raise InputError(f"{path}: not a vector file that can be read: {why}") from error
+    if not isinstance(table, gpd.GeoDataFrame) or getattr(table, "geometry", None) is None:
+        raise InputError(f"{path}: a table without geometries")
+    fields = [column for column in table.columns if column != table.geometry.name]
+    for missing in (name for name in wanted if name not in fields):
+        raise InputError(f"{path}: no field {missing!r}; the fields are {', '.join(map(repr, fields)) or 'none'}")
+    return table
+
+
+def in_lonlat(path: str | Path, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
+    """The same in EPSG:4326; raises InputError where there is no CRS, or none that can be brought there."""
+    if geometries.crs is None:
+        raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
+    try:
+        return geometries.to_crs(4326)
+    except UNREADABLE as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"{path}: {geometries.crs.name} cannot be brought to longitude and latitude: {why}") from error
+
+
+def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | None]:
+    """Ids, names or classes as text, None where a field is empty.
+
+    Raises:
+        InputError: If one is not exact text: names the row.
+    """
+    found: list[str | None] = []
+    for row, value in enumerate(values, 1):
+        try:
+            found.append(text_of(value))
+        except ValueError as error:
+            raise InputError(
+                f"{path}: field {field!r}: row {row} {error}; allowed are text and whole numbers"
+            ) from None
+    return found
+
+
+def text_of(value: Any) -> str | None:
+    """A field as text without blanks around it, None for an empty one; whole numbers without a point.
+
+    Raises:
+        ValueError: If it is a list or mapping, or a float that may stand for several whole numbers.
+    """
+    if isinstance(value, list | tuple | dict | set | bytes | np.ndarray):
+        raise ValueError(f"is {value!r}")
+    if pd.isna(value):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if abs(value) >= MOST_EXACT:
+            raise ValueError(f"is the float {value!r}, of which the last digits are lost")
+        value = int(value) if value.is_integer() else value
+    return str(value).strip() or None
+
+
+def _rows(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
+    if str(path).lower().endswith(PARQUET):
+        return gpd.read_parquet(path, to_pandas_kwargs=EXACT)
+    _refuse_pointers(path)
+    layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
+    chosen = layers[0] if layer is None and len(layers) == 1 else layer
+    if layers and chosen not in layers:
+        missing = "several layers" if layer is None else f"no layer {layer!r}"
+        raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
+    driver = pyogrio.read_info(path, layer=chosen)["driver"]
+    if driver not in DRIVERS:
+        raise InputError(f"{path}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
+    encoding = _encoding(Path(path)) if driver == "ESRI Shapefile" else None
+    return gpd.read_file(path, layer=chosen, encoding=encoding, use_arrow=True, arrow_to_pandas_kwargs=EXACT)
+
+
+def _encoding(path: Path) -> str | None:
+    """Of a shapefile's text: None where the file says it, UTF-8 where nothing does and all of it can be read so.
+
+    Raises:
+        InputError: If nobody can tell.
+    """
+    parts = _parts_of(path)
+    table = parts.get(".dbf", b"")
+    if ".cpg" in parts or len(table) <= DBF_TEXT or table.isascii():
+        return None
+    records = table[int.from_bytes(table[8:10], "little") :]
+    try:
+        records.decode("utf-8")
+    except UnicodeDecodeError:
+        if table[DBF_CODE_PAGE]:
+            return None  # GDAL reads it
+        name = path.with_suffix(".cpg").name
+        raise InputError(
+            f"{path}: its text is not UTF-8, and nothing says what it is; put the encoding's name, e.g. ISO-8859-1, "
+            f"into a file {name} beside it"
+        ) from None
+    return "UTF-8"
+
+
+def _parts_of(path: Path) -> dict[str, bytes]:
+    """Suffix -> content of a shapefile's table and of the file that names its encoding, of those that are there."""
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = {Path(name).suffix.lower(): name for name in archive.namelist()}
+            return {suffix: archive.read(names[suffix]) for suffix in (".dbf", ".cpg") if suffix in names}
+    beside = (path.parent if path.is_file() else path).iterdir()
+    found = {file.suffix.lower(): file for file in beside if file.stem == path.stem or path.is_dir()}
+    return {suffix: found[suffix].read_bytes() for suffix in (".dbf", ".cpg") if suffix in found}
+
+
+def _refuse_pointers(path: str | Path) -> None:
+    """Refuse what is no file of polygons but tells GDAL where to fetch some, before GDAL looks."""
+    if str(path).startswith("/vsi"):
+        raise InputError(f"{path}: a virtual path of GDAL; give a file")
+    if Path(path).is_file():
+        with Path(path).open("rb") as file:
+            if pointer := POINTER.search(file.read(HEAD_BYTES)):
+                what = pointer[0].decode(errors="replace")
+                raise InputError(f"{path}: names other files or servers ({what}); give the file of the polygons itself")
