@@ -17,7 +17,7 @@ endif
 # One more than there are processors: some tests wait for servers and clocks.
 TEST := $(PYTHON) -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all lint docs bench evidence evidence-check demo-bundle clean
+.PHONY: demo test test-all test-servers lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
@@ -27,6 +27,9 @@ test: $(READY)  ## Run the tests but for the slow ones; those that need ../share
 
 test-all: $(READY)  ## Run every test
 	$(TEST)
+
+test-servers: $(READY) build/servers/.ready-$(call content,requirements-servers.txt)  ## Run the tests against servers: S3, a STAC API on PostgreSQL
+	$(PYTHON) -m pytest tests/pipelines/servers
 
 lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .
@@ -58,6 +61,11 @@ $(READY):
 	rm -f $(VENV)/.stook-*ready*
 	$(PYTHON) -I -m pip install --quiet --requirement requirements.txt
 	$(PYTHON) -I -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+build/servers/.ready-%:
+	python3 -m venv build/servers
+	build/servers/bin/pip install --quiet --requirement requirements-servers.txt
 	touch $@
 
 $(DOCS_READY): $(READY)

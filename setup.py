@@ -29,6 +29,7 @@ setup(
         "google-cloud-storage>=3.17",
         "matplotlib>=3.11",
         "numpy>=2.4",
+        "obstore>=0.12",
         "odc-geo>=0.5",
         "pandas>=3.1",
         "planetary-computer>=1.0",

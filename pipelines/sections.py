@@ -75,6 +75,12 @@ class SourceSection(Section):
     folders: list[Location] = Field(
         [], description="Folders beside the catalogue's own that links of a catalogue on this machine may lead to."
     )
+    headers: dict[str, str] = Field(
+        {},
+        description="Headers that the catalogue's host, and hosts, are asked with, for catalogue and files alike, e.g. "
+        "{Authorization: 'Bearer ${TOKEN}'}: ${NAME} stands for a variable of the environment, ${file:PATH} for the "
+        "content of a file, so that no secret is kept.",
+    )
     verify: bool = Field(
         False,
         description="Read every file in whole once per process and compare it with the file:checksum of its item, "
@@ -116,6 +122,7 @@ class ImagerySection(Section):
                 tuple(section.hosts),
                 tuple(section.folders),
                 section.verify,
+                tuple(section.headers.items()),
             )
             for sensor, section in self.sections.items()
         }

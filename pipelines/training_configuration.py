@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stook.models.choices import DEFAULT_QUANTILES, Balance, require_quantiles
 from stook.models.errors import InputError
@@ -35,6 +35,14 @@ MEANINGLESS: dict[str, tuple[str, ...]] = {
 }
 
 
+def class_word(value: object) -> object:
+    """A class of a label file; YAML reads ``true`` and ``yes`` as truth values, files hold ``true``."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+ClassWord = Annotated[int | str, BeforeValidator(class_word)]
+
+
 class LabelsSection(Section):
     """Labelled ground of one place and harvest year."""
 
@@ -52,8 +60,8 @@ class LabelsSection(Section):
         description="For harvest_piles: day of the picture that the labels were read from, UTC (2023-11-14), or the "
         "field that holds it; a raster has one day.",
     )
-    positive: list[int | str] = Field([], description="Classes that are the product's.")
-    negative: list[int | str] = Field([], description="Classes that are not; every other value is unlabelled.")
+    positive: list[ClassWord] = Field([], description="Classes that are the product's.")
+    negative: list[ClassWord] = Field([], description="Classes that are not; every other value is unlabelled.")
     parcels: Location | None = Field(
         None,
         description="Raster on the labels' grid; its connected equal values are resampled whole for intervals.",

@@ -1,5 +1,6 @@
 """Patience with archives: what is tried again, how often, and how long one waits."""
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,13 +53,17 @@ class BackOff:
             reraise=True,
         )
 
+    def asked_s(self, error: PassingError) -> float | None:
+        """How long a server asks to be left alone, as far as it is obeyed."""
+        return None if error.retry_after_s is None else min(error.retry_after_s, self.longest_wait_s)
+
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_s if isinstance(error, PassingError) else None
-        if asked is None:
-            growing = tenacity.wait_random_exponential(self.first_wait_s, self.longest_wait_s, min=self.first_wait_s)
-            return growing(state)
-        return min(max(asked, self.first_wait_s), self.longest_wait_s)
+        asked = self.asked_s(error) if isinstance(error, PassingError) else None
+        if asked is not None:  # and a little more, for others were told the same
+            return asked + random.uniform(0, min(self.first_wait_s, max(asked, 0.1)))
+        growing = tenacity.wait_random_exponential(self.first_wait_s, self.longest_wait_s, min=self.first_wait_s)
+        return growing(state)
 
     def gdal_options(self) -> dict[str, str]:
         """The same inside GDAL, for a single range request.

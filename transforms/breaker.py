@@ -3,6 +3,9 @@
 The state is a process's, shared by its threads. A host is called down when one request has used up all its attempts and
 nothing of the host was answered meanwhile, so that a single broken link or a short refusal does not count. From then on
 requests fail at once, and those that wait for their next attempt are woken; after a pause one is let through to see.
+
+A host that refuses now and then is asked at a slower pace, by all threads together, until it no longer does; when it
+says how long it wants to be left alone, nobody asks before.
 """
 
 import threading
@@ -16,6 +19,10 @@ from stook.models.errors import StookError, UnreachableError
 from stook.transforms.backoff import BackOff, PassingError
 
 T = TypeVar("T")
+
+FIRST_GAP_S, LONGEST_GAP_S = 0.02, 2.0  # between requests to a host that has refused one
+SLOWER, FASTER = 2.0, 0.95  # what a refusal, and an answer, makes of the gap
+SETTLING_S = 1.0  # refusals within it are of one moment
 
 
 class Breaker:
@@ -34,6 +41,8 @@ class Breaker:
         self._down_until: float | None = None
         self._probing = False
         self._reason = ""
+        self._gap_s = 0.0
+        self._next_at = self._slowed_at = -float("inf")
 
     @property
     def is_down(self) -> bool:
@@ -53,11 +62,28 @@ class Breaker:
                 raise UnreachableError(f"{self.host} is down, it is not asked again for now: {self._reason}")
             self._probing = True
 
+    def turn_s(self) -> float:
+        """Seconds to wait before the next request, whose turn it then is."""
+        with self._changed:
+            now = self.clock()
+            turn = max(now, self._next_at)
+            self._next_at = turn + self._gap_s
+            return turn - now
+
+    def refused(self, retry_after_s: float | None) -> None:
+        """Note that the host refused a request but may answer the next: all are asked more slowly."""
+        with self._changed:
+            if self.clock() >= self._slowed_at + SETTLING_S:
+                self._gap_s = min(max(self._gap_s * SLOWER, FIRST_GAP_S), LONGEST_GAP_S)
+                self._slowed_at = self.clock()
+            self._next_at = max(self._next_at, self.clock() + (retry_after_s or 0.0))
+
     def answered(self) -> None:
         """Note that the host works."""
         with self._changed:
             self._answered_at = self.clock()
             self._down_until, self._probing = None, False
+            self._gap_s = self._gap_s * FASTER if self._gap_s > FIRST_GAP_S / 4 else 0.0
 
     def failed(self, reason: str, since: float, pause_s: float, last: bool) -> None:
         """Note that an attempt failed.
@@ -76,7 +102,7 @@ class Breaker:
     def sleep(self, seconds: float) -> None:
         """Wait for the next attempt, or until the host is found to be down."""
         with self._changed:
-            if self._down_until is None:
+            if seconds > 0 and self._down_until is None:
                 self._changed.wait_for(lambda: self._down_until is not None, timeout=seconds)
 
 
@@ -115,11 +141,14 @@ def _tried(breaker: Breaker, backoff: BackOff, action: Callable[[int], T]) -> T:
     for attempt in backoff.retrying(breaker.sleep):
         with attempt:
             number = attempt.retry_state.attempt_number
+            breaker.sleep(breaker.turn_s())
             breaker.require()
             try:
                 result = action(number)
             except UnreachableError as error:
                 final = not isinstance(error, PassingError)
+                if isinstance(error, PassingError):
+                    breaker.refused(backoff.asked_s(error))
                 breaker.failed(str(error), since, backoff.longest_wait_s, last=number >= backoff.attempts and not final)
                 raise
             except StookError:

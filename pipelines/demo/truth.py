@@ -16,7 +16,7 @@ from stook.transforms.editions import map_store
 from stook.transforms.editions.edition import Edition
 from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.counts import cell_counts
-from stook.transforms.ground.geodesy import geodesic_area_m2
+from stook.transforms.ground.geodesy import area_m2
 from stook.transforms.ground.grid import Tile
 from stook.transforms.ground.region import Region
 from stook.transforms.statistics.table import DM2_PER_HA
@@ -115,7 +115,7 @@ def compare_buildings(edition: Edition, truth: Truth, footprints: Path) -> Build
     quantiles, target = np.concatenate(predicted), np.concatenate(shares)
     houses = gpd.read_file(footprints).geometry.to_numpy()
     truth_ha = {
-        unit.id: geodesic_area_m2(shapely.union_all(shapely.intersection(houses, unit.geometry))) / M2_PER_HA
+        unit.id: area_m2(shapely.union_all(shapely.intersection(houses, unit.geometry))) / M2_PER_HA
         for unit in Region.read(edition.units).units
     }
     within = (target >= quantiles[:, 0] - ROUNDING) & (target <= quantiles[:, -1] + ROUNDING)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shapely import Polygon
 
 from stook.transforms.ground.areas import DM2_PER_M2, tile_totals
-from stook.transforms.ground.geodesy import WGS84, geodesic_area_m2
+from stook.transforms.ground.geodesy import WGS84, area_m2
 from stook.transforms.ground.grid import Grid
 from stook.transforms.ground.region import Region
 from stook.transforms.ground.unit import Unit
@@ -54,5 +54,5 @@ def _areas_m2(region: Region, grid: Grid) -> tuple[dict[str, float], dict[str, f
     summed: Counter[str] = Counter()
     for tile in region.tiles(grid):
         summed.update(tile_totals(region, grid, tile))
-    true = {unit.id: geodesic_area_m2(unit.geometry) for unit in region.units}
+    true = {unit.id: area_m2(unit.geometry) for unit in region.units}
     return {unit_id: summed[unit_id] / DM2_PER_M2 for unit_id in true}, true

@@ -139,3 +139,25 @@ def test_hosts_are_told_apart_by_scheme_port_and_bucket() -> None:
     assert host_of("https://user:word@a.example:8080/x?y=1") == "https://a.example:8080"
     assert host_of("gs://bucket/x") == "gs://bucket"
     assert host_of("/data/x.tif") == "this machine"
+
+
+def test_a_host_that_refuses_is_asked_more_slowly_until_it_answers(breaker: Breaker, clock: Clock) -> None:
+    assert breaker.turn_s() == breaker.turn_s() == 0
+    breaker.refused(None)
+    breaker.refused(None)  # of the same moment
+    breaker.turn_s()
+    assert breaker.turn_s() == pytest.approx(0.02)
+    clock.now += 2
+    breaker.refused(None)
+    breaker.turn_s()
+    assert breaker.turn_s() == pytest.approx(0.04)
+    for _ in range(100):
+        breaker.answered()
+    clock.now += 2
+    assert breaker.turn_s() == breaker.turn_s() == 0
+
+
+def test_nobody_asks_before_the_time_that_a_host_names(breaker: Breaker, clock: Clock) -> None:
+    breaker.refused(5.0)
+    assert breaker.turn_s() == pytest.approx(5.0)
+    assert breaker.turn_s() == pytest.approx(5.02)

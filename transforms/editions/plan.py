@@ -165,7 +165,9 @@ class Plan:
             else product
             for product in self.products
         )
-        sources = {name: replace(each, hosts=(), folders=(), verify=False) for name, each in self.sources.items()}
+        sources = {
+            name: replace(each, hosts=(), folders=(), verify=False, headers=()) for name, each in self.sources.items()
+        }
         return replace(self, products=tuple(products), sources=sources)
 
     def as_json(self) -> dict[str, Any]:

@@ -10,10 +10,9 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from stook.transforms.ground.geodesy import along_geodesics, geodesic_area_m2
+from stook.transforms.ground.geodesy import area_m2, with_straight_edges
 
 LONGEST_EDGE_DEGREES = 90.0  # of longitude; of a longer one nobody can tell which way round the Earth it goes
-LONGEST_STEP_M = 500.0  # between vertices along the edges of what is cut
 LARGEST_DIFFERENCE = 1e-6  # of the area before and after, relative
 
 
@@ -35,7 +34,7 @@ def within_one_turn(geometry: BaseGeometry) -> BaseGeometry:
             "cut the polygon at the 180th meridian"
         )
     whole = shapely.make_valid(shapely.MultiPolygon([_unrolled(part) for part in shapely.get_parts(geometry)]))
-    dense = along_geodesics(_polygons(whole), LONGEST_STEP_M)
+    dense = with_straight_edges(_polygons(whole))
     cut = shapely.MultiPolygon(
         [
             shapely.transform(part, lambda lonlat, turn=turn: lonlat - (360 * turn, 0))
@@ -45,7 +44,7 @@ def within_one_turn(geometry: BaseGeometry) -> BaseGeometry:
             )
         ]
     )
-    before, after = geodesic_area_m2(dense), geodesic_area_m2(cut)
+    before, after = area_m2(dense), area_m2(cut)
     if abs(after - before) > LARGEST_DIFFERENCE * before:
         raise ValueError(f"{before / 1e4:,.2f} ha would become {after / 1e4:,.2f} ha when cut at the 180th meridian")
     return cut

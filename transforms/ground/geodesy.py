@@ -1,4 +1,4 @@
-"""The WGS84 ellipsoid and the zones' projections of it: degrees, geodesics, true areas, the areal scale of UTM."""
+"""The WGS84 ellipsoid and the zones' projections of it: degrees, edges, true areas, the areal scale of UTM."""
 
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from stook.transforms.ground.grid import Zone
 
 WGS84 = Geod(ellps="WGS84")
 METRES_PER_DEGREE = 110_000.0  # of latitude; a little less than anywhere on the ellipsoid
+STRAIGHT_DEGREES = 0.001  # between vertices along an edge
 EDGE_STEPS = 9  # places on each side of a grid whose degrees are looked at
 CENTRAL_SCALE = 0.9996  # of UTM, on the central meridian
 
@@ -67,22 +68,18 @@ def widened(bounds: tuple[float, float, float, float], metres: float) -> tuple[f
     return west, south - up, east, north + up
 
 
-def geodesic_area_m2(geometry: BaseGeometry) -> float:
-    """Area on the ellipsoid of a polygon or multipolygon in degrees whose edges are geodesics (Karney 2013), m²."""
-    return WGS84.geometry_area_perimeter(shapely.orient_polygons(geometry))[0]
+def area_m2(geometry: BaseGeometry) -> float:
+    """Area on the ellipsoid of a polygon or multipolygon in degrees (Karney 2013), m²; see ``with_straight_edges``."""
+    return WGS84.geometry_area_perimeter(shapely.orient_polygons(with_straight_edges(geometry)))[0]
 
 
-def along_geodesics(polygons: BaseGeometry, longest_m: float) -> shapely.MultiPolygon:
-    """The same polygons in degrees, with vertices added along the geodesics between theirs, ``longest_m`` apart."""
-    return shapely.MultiPolygon(
-        [
-            shapely.Polygon(
-                _ring_along_geodesics(shapely.get_coordinates(polygon.exterior), longest_m),
-                [_ring_along_geodesics(shapely.get_coordinates(hole), longest_m) for hole in polygon.interiors],
-            )
-            for polygon in shapely.get_parts(polygons)
-        ]
-    )
+def with_straight_edges(geometry: BaseGeometry) -> BaseGeometry:
+    """The same in degrees, with vertices so close that its edges may be read in any way.
+
+    Edges are straight between longitudes and latitudes, as GeoJSON (RFC 7946, 3.1.1) and GeoParquet (``edges: planar``)
+    have them. With vertices this close, geodesics and straight lines of UTM leave that line by 0.2 mm at most.
+    """
+    return shapely.segmentize(geometry, STRAIGHT_DEGREES)
 
 
 def project(geometry: BaseGeometry, zone: Zone) -> BaseGeometry:
@@ -108,17 +105,3 @@ def areal_scale(zone: Zone, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         + (61 - 148 * t + 16 * t**2) * a2**3 / 720
     )
     return (CENTRAL_SCALE * scale) ** 2
-
-
-def _ring_along_geodesics(lonlat: np.ndarray, longest_m: float) -> np.ndarray:
-    """The closed ring float64 [vertex, 2] with each edge divided evenly; its own vertices are kept to the bit."""
-    lon, lat = lonlat[:-1].T
-    azimuth, _, length = WGS84.inv(lon, lat, *lonlat[1:].T)
-    pieces = np.maximum(np.ceil(length / longest_m), 1).astype(int)
-    edge = np.repeat(np.arange(len(pieces)), pieces)
-    step = np.arange(len(edge)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    added_lon, added_lat, _ = WGS84.fwd(lon[edge], lat[edge], azimuth[edge], length[edge] * step / pieces[edge])
-    added_lon = lon[edge] + wrapped(added_lon - lon[edge])  # an edge on 180° must not jump to -180°
-    own = (step == 0)[:, None]
-    dense = np.where(own, lonlat[edge], np.column_stack([added_lon, added_lat]))
-    return np.vstack([dense, lonlat[-1:]])

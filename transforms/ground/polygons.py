@@ -9,7 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
 from stook.transforms.ground.antimeridian import within_one_turn
-from stook.transforms.ground.geodesy import project
+from stook.transforms.ground.geodesy import project, with_straight_edges
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.vector import UNREADABLE, in_lonlat, read_table
 from stook.transforms.store import Address
@@ -98,7 +98,7 @@ def whole_pixels(ground: BaseGeometry, zone: Zone, pixel_m: float) -> tuple[np.n
     Returns:
         Columns and rows int64 [pixel], the rows northwards.
     """
-    within = project(ground & zone.polygon, zone)
+    within = project(with_straight_edges(ground & zone.polygon), zone)
     found = [np.empty((2, 0), np.int64)]
     if not within.is_empty:
         shapely.prepare(within)

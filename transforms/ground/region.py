@@ -1,7 +1,7 @@
 """The region: the units to map, their ground in each zone, and the tiles that touch it.
 
-A unit's edges are read as geodesics, as ``pyproj.Geod`` reads them, so that its tiles add up to its polygon's area.
-(Straight lines between longitudes and latitudes enclose 2e-6 more of Tigray; the two readings lie metres apart.)
+A unit's edges are straight between longitudes and latitudes, for areas as for overlaps, so that units that share an
+edge share it whatever their vertices. (Geodesics enclose 2e-6 less of Tigray; the two readings lie metres apart.)
 """
 
 import hashlib
@@ -19,13 +19,11 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from stook.transforms.ground.antimeridian import lonlat_box
-from stook.transforms.ground.geodesy import along_geodesics, project
+from stook.transforms.ground.geodesy import project, with_straight_edges
 from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.ground.unit import Unit, polygonal, read_units
 from stook.transforms.store import Address, fetched, replacing
 
-LONGEST_EDGE_M = 500.0  # a geodesic this long leaves the straight line between its projected ends by 0.3 mm at most
-LONGEST_ZONE_EDGE_DEGREES = 0.005  # the same along the edges of zones, which the units' geodesics do not follow
 BLOCK_M = 80_000.0  # units are clipped to blocks once and to tiles from there: a tile costs the same in any country
 LEAST_AREA_M2 = 0.01  # 1 dm², the unit in which areas are counted; less is the rounding of coordinates
 
@@ -144,9 +142,8 @@ class Region:
         shapely.prepare(strip)
         for unit in self.units:
             if strip.intersects(unit.geometry):
-                dense = polygonal(shapely.make_valid(along_geodesics(unit.geometry, LONGEST_EDGE_M)))
-                inside = polygonal(dense if strip.contains(dense) else strip.intersection(dense))
-                projected = project(shapely.segmentize(inside, LONGEST_ZONE_EDGE_DEGREES), zone)
+                inside = unit.geometry if strip.contains(unit.geometry) else strip.intersection(unit.geometry)
+                projected = project(with_straight_edges(polygonal(inside)), zone)
                 projected = projected if projected.is_valid else polygonal(shapely.make_valid(projected))
                 if projected.area >= LEAST_AREA_M2:
                     yield Part(unit, projected)

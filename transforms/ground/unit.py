@@ -17,7 +17,6 @@ from stook.transforms.ground.antimeridian import within_one_turn
 from stook.transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
 from stook.transforms.ground.vector import UNREADABLE, in_lonlat, read_table, texts
 
-LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this before they become longitude and latitude
 LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 
@@ -110,8 +109,6 @@ def in_degrees(
     for id_, geometry in zip(ids, flat, strict=True):
         if not np.isfinite(geometry.bounds).all():
             raise InputError(f"{path}: {kind} {id_!r} has a coordinate that is no number")
-    if geometries.crs.is_projected:
-        flat = flat.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
     repaired = []
     for id_, geometry in zip(ids, in_lonlat(path, flat), strict=True):
         west, south, east, north = geometry.bounds

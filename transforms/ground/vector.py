@@ -29,6 +29,7 @@ UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, ShapelyErr
 
 EXACT = {"integer_object_nulls": True}  # of pyarrow, which makes floats of whole numbers beside empty fields otherwise
 MOST_EXACT = 2**53  # above it a float has neighbours that are whole numbers too
+LONGEST_EDGE_M = 100.0  # straight edges of a projected file are cut to this on their way to longitude and latitude
 DBF_TEXT, DBF_CODE_PAGE = 32, 29  # where a DBF's field descriptions begin, and its byte for the code page
 
 
@@ -67,10 +68,16 @@ def read_table(
 
 
 def in_lonlat(path: str | Path, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
-    """The same in EPSG:4326; raises InputError where there is no CRS, or none that can be brought there."""
+    """The same in EPSG:4326; edges are straight in the coordinate system that the file is in.
+
+    Raises:
+        InputError: Where there is none, or none that can be brought there.
+    """
     if geometries.crs is None:
         raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
     try:
+        if geometries.crs.is_projected:
+            geometries = geometries.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
         return geometries.to_crs(4326)
     except UNREADABLE as error:
         why = " ".join(str(error).split())
@@ -100,7 +107,8 @@ def text_of(value: Any) -> str | None:
     Raises:
         ValueError: If it is a list or mapping, or a float that may stand for several whole numbers.
     """
-    if isinstance(value, list | tuple | dict | set | bytes | np.ndarray):
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, list | tuple | dict | set | bytes):
         raise ValueError(f"is {value!r}")
     if pd.isna(value):
         return None

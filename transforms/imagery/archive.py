@@ -22,6 +22,7 @@ from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
 from stook.transforms.imagery.sources import Source, acquired
 from stook.transforms.imagery.stac_api import collections_of, features, links_of
 
+STAC_FAILURES = (pystac.STACError, pystac.STACTypeError)  # which have nothing in common
 WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing
 READ_AHEAD = 4 * WALKERS  # documents of a static catalogue that are held at a time
 DEEPEST = 32  # catalogues within catalogues; the deepest in use have year, month, day, zone, band and square: six
@@ -39,7 +40,7 @@ class Archive:
     def __init__(self, source: Source, backoff: BackOff):
         self.source = source
         self.reach = source.reach
-        self.fetcher = Fetcher(backoff, self.reach.allow_host)
+        self.fetcher = Fetcher(backoff, self.reach.allow_host, self.reach.headers_for)
 
     def items(self, bbox: BoundingBox, start: datetime, end: datetime) -> Iterator[pystac.Item]:
         """Items of the collection that intersect a box, acquired in [start, end), in no order; none is kept.
@@ -91,7 +92,7 @@ class Archive:
         except StatusError as error:
             self._require_collection(root)
             raise self._answered(catalog, error) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *STAC_FAILURES) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"{catalog}: does not answer as a STAC API ({reason})") from error
         if empty:
@@ -150,7 +151,7 @@ class Archive:
             if not intersects(box, bbox):
                 return
             item = pystac.Item.from_dict(content | {"bbox": list(box)}, preserve_dict=False)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pystac.STACError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *STAC_FAILURES) as error:
             raise InputError(f"{name}: not a STAC item ({type(error).__name__}: {error})") from error
         if not start <= acquired(item) < end:
             return

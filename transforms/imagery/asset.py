@@ -1,9 +1,8 @@
 """One band of one item: opened with patience, and a failure traced to what caused it."""
 
 import os
-import re
-from collections import deque
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,13 @@ import pystac
 import rasterio
 from rasterio.errors import RasterioError
 
-from stook.models.errors import InputError, StookError, TileError, UnreachableError
+from stook.models.errors import InputError, TileError, UnreachableError
 from stook.transforms.amounts import Amounts
 from stook.transforms.backoff import BackOff, PassingError
 from stook.transforms.breaker import patiently
 from stook.transforms.imagery.checksums import CHECKSUM, verdict_on, wrong_checksum, wrong_size
 from stook.transforms.imagery.fetching import Fetcher
-from stook.transforms.imagery.links import HTTP, LOCAL, REMOTE, local_path, path_of, scheme_of
+from stook.transforms.imagery.links import LOCAL, REMOTE, local_path, path_of, scheme_of
 from stook.transforms.imagery.signing import signed
 from stook.transforms.imagery.sources import SCENE_CLASSES, SCENE_CLASSIFICATION, USE_INSTEAD, Source
 from stook.transforms.secrecy import keep_secrets
@@ -35,14 +34,10 @@ GDAL_OPTIONS = {
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # the header of a COG in one request
     "GDAL_NUM_THREADS": "1",  # the threads are ours
 }
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # where requests looks, which reads catalogues
 FORGET = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/"}  # a refusal is cached like an answer
 # By the end of a link; what names other files (VRT, GTI, WMS, STACIT) is not opened, whatever it is called.
 DRIVERS, OTHERWISE = {".jp2": "JP2OpenJPEG"}, "GTiff"
-REFUSED = r"\b(401|403|429|5\d\d)\b|denied|credential|time[d ]*out|resolve|connect"
-TRANSPORT = r"CURL error|timed? ?out|HTTP (response|error)|onnection (reset|refused|died)"  # never the file's fault
-INCOMPLETE = r"Read error|got \d+ bytes|Cannot read|cannot read"  # GDAL's words for bytes that did not come
-NO_IMAGE = r"not recognized|does not exist|No such file"  # or perhaps they did, and are no image
-IMAGE = re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+|\0\0\0\x0cjP  |\xff\x4f\xff\x51")  # TIFF, BigTIFF, JPEG 2000
 COUNT_TYPES = ("uint8", "uint16", "int16")
 
 
@@ -158,15 +153,64 @@ class Asset:
         try:
             if wrong := self._wrong_size() or self._wrong_content(address):
                 raise TileError(f"{self.item.id}: corrupt {self._name}: {wrong}")
-            with (
-                rasterio.Env(**self._options(), **(FORGET if number > 1 else {})),
-                rasterio.open(address, driver=self._driver, sharing=False) as file,
-            ):
-                self.amounts.opened(self.item.id)
-                self._check(file)
-                return action(file)
-        except (OSError, RasterioError, _UnusableError, _BrokenOffError) as error:
-            raise self._diagnosis(error, number, address) from error
+            return self._opened(address, action, FORGET if number > 1 else {})
+        except _UnusableError as error:
+            raise TileError(f"{self.item.id}: unusable {self._name}: {error}") from error
+        except _BrokenOffError as error:
+            self._explain(error, address)
+            raise PassingError(f"{self.item.id}: {self._name} unreachable ({error})") from error
+        except (OSError, RasterioError) as error:
+            self._explain(error, address)
+            if number < min(2, self.backoff.attempts):
+                raise PassingError(f"{self.item.id}: {self._name} unreachable ({_one_line(error)})") from error
+        return self._fetched(address, action)
+
+    def _opened(self, address: str, action: Callable[[rasterio.DatasetReader], T], options: Mapping[str, str]) -> T:
+        with (
+            rasterio.Env(**self._options(), **options),
+            rasterio.open(address, driver=self._driver, sharing=False) as file,
+        ):
+            self.amounts.opened(self.item.id)
+            self._check(file)
+            return action(file)
+
+    def _explain(self, error: Exception, address: str) -> None:
+        """Raise what the place of the file says of a failure; nothing if it says that the file can be had."""
+        missing = TileError(f"{self.item.id}: missing {self._name}")
+        corrupt = TileError(f"{self.item.id}: corrupt {self._name}: {_one_line(error)}")
+        if scheme_of(self.href) in LOCAL:
+            there = os.path.exists(local_path(self.href))  # noqa: PTH110  no exception where a folder is closed to us
+            raise (corrupt if there else missing) from error
+        probe = self._fetcher.probe(self._link(address))
+        if probe.status in (404, 410):
+            raise missing from error
+        if probe.status == 416:  # not even the first bytes are there
+            raise corrupt from error
+        if probe.status in (401, 403) and address != self.href:
+            raise _ExpiredError(str(probe.status)) from error
+        if not isinstance(probe.status, int) or probe.status >= 400 or probe.is_page:
+            why = "a web page instead of the file" if probe.is_page else probe.status
+            said = f"{self.item.id}: {self._name} unreachable ({why})"
+            raise PassingError(said, probe.retry_after_s) from error
+        if wrong := wrong_size(self.fields, probe.size):
+            raise TileError(f"{self.item.id}: corrupt {self._name}: {wrong}") from error
+
+    def _fetched(self, address: str, action: Callable[[rasterio.DatasetReader], T]) -> T:
+        """Fetch the file in whole and read that: what fails now is the file's fault, not the connection's."""
+        with tempfile.TemporaryDirectory(prefix="stook-") as folder:
+            copy = Path(folder) / "file"
+            try:
+                with copy.open("wb") as file:
+                    file.writelines(self._fetcher.parts(self._link(address)))
+            except PassingError as error:
+                said = f"{self.item.id}: {self._name} unreachable (connections break off)"
+                raise PassingError(said, error.retry_after_s) from error
+            try:
+                return self._opened(str(copy), action, {})
+            except _UnusableError as error:
+                raise TileError(f"{self.item.id}: unusable {self._name}: {error}") from error
+            except (OSError, RasterioError) as error:
+                raise TileError(f"{self.item.id}: corrupt {self._name}: {_one_line(error)}") from error
 
     def _address(self, refused: str | None = None) -> str:
         """What GDAL opens: a path, or a link with a token where the archive wants one."""
@@ -181,6 +225,15 @@ class Asset:
             return signed(self.href, self.backoff, refused)
         return self.href
 
+    def _link(self, address: str) -> str:
+        """What others than GDAL open: the same link, where it is no virtual path of GDAL."""
+        return self.href if address.startswith("/vsi") else address
+
+    @property
+    def _fetcher(self) -> Fetcher:
+        reach = self.source.reach
+        return Fetcher(self.backoff, reach.allow_host, reach.headers_for)
+
     @property
     def _driver(self) -> str:
         return DRIVERS.get(Path(path_of(self.href)).suffix.lower(), OTHERWISE)
@@ -188,6 +241,10 @@ class Asset:
     def _options(self) -> dict[str, str]:
         """Of GDAL."""
         options = GDAL_OPTIONS | self.backoff.gdal_options()
+        if headers := self.source.reach.headers_for(self.href):
+            options["GDAL_HTTP_HEADERS"] = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
+        if certificates := next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None):
+            options["GDAL_CURL_CA_BUNDLE"] = certificates
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")  # as Google's own libraries call it
         if scheme_of(self.href) == "gs" and emulator:
             host = emulator if "://" in emulator else f"http://{emulator}"
@@ -208,7 +265,7 @@ class Asset:
         """Why a file that is to be verified has another checksum than the item says; it is read in whole, once."""
         if not self.source.verify:
             return None
-        content = Fetcher(self.backoff).parts(address)
+        content = self._fetcher.parts(self._link(address))
         verdict = verdict_on(self.href, str(self.fields.get(CHECKSUM)))
         try:
             return verdict.wrong(lambda: wrong_checksum(self.fields, content))
@@ -231,56 +288,6 @@ class Asset:
             raise _UnusableError(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
         if self.source.sensor == "sentinel2" and file.dtypes[0] not in COUNT_TYPES:
             raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has counts")
-
-    def _diagnosis(self, error: Exception, attempt: int, address: str) -> StookError | _ExpiredError:
-        """The failure that explains ``error``, found by looking at the link itself."""
-        name = self._name
-        missing = TileError(f"{self.item.id}: missing {name}")
-        corrupt = TileError(f"{self.item.id}: corrupt {name}: {_one_line(error)}")
-        if isinstance(error, _UnusableError):
-            return TileError(f"{self.item.id}: unusable {name}: {error}")
-        scheme = scheme_of(self.href)
-        if scheme in LOCAL:
-            there = os.path.exists(local_path(self.href))  # noqa: PTH110  no exception where a folder is closed to us
-            return corrupt if there else missing
-        if scheme not in HTTP:
-            return self._told(_one_line(error), missing, corrupt)
-        probe = Fetcher(self.backoff).probe(address)
-        if probe.status in (404, 410):
-            return missing
-        if probe.status == 416:  # not even the first bytes are there
-            return corrupt
-        if probe.status in (401, 403) and address != self.href:
-            return _ExpiredError(str(probe.status))
-        if isinstance(probe.status, int) and probe.status < 400:
-            if wrong := wrong_size(self.fields, probe.size):
-                return TileError(f"{self.item.id}: corrupt {name}: {wrong}")
-            # A server that answers now may have refused a moment ago; the second failure in a row is the file's, but
-            # where bytes are missing: then it is if the file can be had in whole.
-            text = _one_line(error)
-            cut_head = re.search(NO_IMAGE, text) and IMAGE.match(probe.head)
-            incomplete = isinstance(error, _BrokenOffError) or cut_head or re.search(INCOMPLETE, text)
-            enough = self.backoff.attempts if incomplete else min(2, self.backoff.attempts)
-            if attempt >= enough and not probe.is_page and not re.search(TRANSPORT, text):
-                return self._incomplete(address, corrupt) if incomplete else corrupt
-            reason = "a web page instead of the file" if probe.is_page else text
-        else:
-            reason = str(probe.status)
-        return PassingError(f"{self.item.id}: {name} unreachable ({reason})", probe.retry_after_s)
-
-    def _incomplete(self, address: str, corrupt: TileError) -> StookError:
-        """Whose fault missing bytes are, by fetching the whole file: the connection's, or else the file's."""
-        try:
-            deque(Fetcher(self.backoff).parts(address), maxlen=0)
-        except PassingError:
-            return PassingError(f"{self.item.id}: {self._name} unreachable (connections break off)")
-        return corrupt
-
-    def _told(self, text: str, missing: TileError, corrupt: TileError) -> StookError:
-        """The same for object stores, which cannot be asked without credentials: GDAL's words decide."""
-        if re.search(REFUSED, text, re.IGNORECASE):
-            return PassingError(f"{self.item.id}: {self._name} unreachable ({text})")
-        return missing if re.search(r"\b404\b|not exist|No such", text) else corrupt
 
 
 def _one_line(error: Exception) -> str:

@@ -43,8 +43,10 @@ def search(
     acquisitions: dict[tuple[str, ...], list[_Found]] = defaultdict(list)
     count = 0
     superseded: list[str] = []
+    offered: tuple[str, ...] = ()
     for item in archive.items(bbox_lonlat, start, end):
         source.refuse_raw(item)
+        offered = offered or tuple(item.assets)
         found = _Found(_processing(item), reading_order(item), around(*item.bbox or ()), as_text(source, item))
         parts = acquisitions[acquisition(item)]
         same = next((number for number, other in enumerate(parts) if alike(other.box, found.box)), None)
@@ -58,7 +60,7 @@ def search(
         if count > MOST_ITEMS:
             raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
     whole = (found for parts in acquisitions.values() for found in parts)
-    return Scenes((found.text for found in sorted(whole, key=lambda found: found.order)), superseded)
+    return Scenes((found.text for found in sorted(whole, key=lambda found: found.order)), superseded, offered)
 
 
 def is_simulated(source: Source) -> bool:

@@ -182,17 +182,21 @@ class _Tile:
         classes, unclear = self._mask(next(stacks))
         bands = self._bands_of("sentinel2")
         classified, clear = classes != NO_DATA_CLASS, ~unclear
-        if not bands:
-            self.observed[step.rows] |= classified.any(axis=0)
+        lacking = np.ones(classes.shape, bool) if bands else np.zeros((), bool)  # all bands so far
+        empty = np.empty(classes.shape, bool)
         for index, band in bands:
             stack = next(stacks)
-            measured = np.isfinite(stack)
-            self.observed[step.rows] |= (classified & measured).any(axis=0)
-            clear &= measured
+            if bottleneck.anynan(stack):
+                np.isnan(stack, out=empty)
+                lacking &= empty
+                clear &= np.logical_not(empty, out=empty)
+            else:
+                lacking[:] = False
             np.copyto(stack, np.nan, where=unclear)
             if band in VISIBLE_BANDS:
                 _refuse_too_dark(stack, step.scenes, band, step.source)
             self.values[step.period, index, step.rows] = bottleneck.nanmedian(stack, axis=0)
+        self.observed[step.rows] |= (classified & ~lacking).any(axis=0)
         self.clear_count[step.rows] += clear.sum(axis=0, dtype="uint16")
 
     def _add_radar(self, step: _Step, stacks: Iterator[np.ndarray]) -> None:

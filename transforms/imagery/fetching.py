@@ -15,6 +15,7 @@ import urllib3
 from stook.models.errors import InputError, StookError, UnreachableError
 from stook.transforms.backoff import REFUSALS, BackOff, PassingError, retry_after_s
 from stook.transforms.breaker import patiently
+from stook.transforms.imagery import objects
 from stook.transforms.imagery.links import HTTP, REMOTE, local_path, scheme_of
 from stook.transforms.secrecy import keep_secrets
 from stook.transforms.store import STORE_FAILURES, address_of, read_bytes, reason_of
@@ -63,13 +64,20 @@ class Fetcher:
     Args:
         backoff: How patiently.
         allowed: Called with every address that a server sends us on to; raises if it may not be followed.
+        headers_for: Headers that an address is asked with.
     """
 
-    def __init__(self, backoff: BackOff, allowed: Callable[[str], object] = str):
+    def __init__(
+        self,
+        backoff: BackOff,
+        allowed: Callable[[str], object] = str,
+        headers_for: Callable[[str], Mapping[str, str]] = lambda url: {},
+    ):
         self.backoff = backoff
         self.allowed = allowed
+        self.headers_for = headers_for
         keep_secrets()
-        self.session = requests.Session()
+        self.session = _Session(headers_for)
         self.session.hooks["response"].append(self._follow)
 
     def read(self, href: str) -> bytes:
@@ -108,13 +116,14 @@ class Fetcher:
         Raises:
             PassingError: The server does not answer, or breaks off.
         """
-        if scheme_of(href) not in HTTP:
-            with Path(local_path(href)).open("rb") as file:
-                while part := file.read(CHUNK_BYTES):
-                    yield part
+        scheme = scheme_of(href)
+        if scheme not in HTTP:
+            yield from _parts_of_object(href, self.backoff.timeout_s) if scheme in REMOTE else _parts_of_file(href)
             return
         try:
-            with self.session.get(href, stream=True, timeout=self.backoff.timeout_s) as answer:
+            with self.session.get(
+                href, headers=self.headers_for(href), stream=True, timeout=self.backoff.timeout_s
+            ) as answer:
                 if not answer.ok:
                     raise PassingError(
                         f"{href}: unreachable (HTTP {answer.status_code})", retry_after_s(answer.headers)
@@ -124,10 +133,16 @@ class Fetcher:
             raise PassingError(f"{href}: unreachable ({deepest_cause(error)})") from error
 
     def probe(self, url: str) -> Probe:
-        """What ``url`` answers to a request of its first bytes, asked once."""
+        """What ``url`` answers to a request of its first bytes, asked once; of object stores, what the store says."""
+        scheme = scheme_of(url)
+        if scheme not in HTTP:
+            return Probe(_status_in_bucket(url) if scheme == "gs" else objects.status_of(url, self.backoff.timeout_s))
         try:
             with self.session.get(
-                url, headers={"Range": f"bytes=0-{PROBED_BYTES - 1}"}, stream=True, timeout=self.backoff.timeout_s
+                url,
+                headers={**self.headers_for(url), "Range": f"bytes=0-{PROBED_BYTES - 1}"},
+                stream=True,
+                timeout=self.backoff.timeout_s,
             ) as got:
                 whole = got.headers.get("Content-Range", "").rpartition("/")[2]
                 if got.status_code == 200:
@@ -148,7 +163,12 @@ class Fetcher:
         timeout_s = self.backoff.timeout_s
         try:
             with self.session.request(
-                method, url, headers=dict(headers or {}), stream=True, timeout=timeout_s, **parts
+                method,
+                url,
+                headers={**self.headers_for(url), **(headers or {})},
+                stream=True,
+                timeout=timeout_s,
+                **parts,
             ) as answer:
                 status = answer.status_code
                 if status in REFUSALS:
@@ -171,6 +191,22 @@ class Fetcher:
             self.allowed(urljoin(answer.url, answer.headers["Location"]))
 
 
+class _Session(requests.Session):
+    """Sends headers with secrets to no other host than they are meant for."""
+
+    def __init__(self, headers_for: Callable[[str], Mapping[str, str]]):
+        super().__init__()
+        self.headers_for = headers_for
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Called by requests where it follows a redirect."""
+        super().rebuild_auth(prepared_request, response)
+        meant = self.headers_for(prepared_request.url or "")
+        for name in self.headers_for(response.url):
+            if name not in meant:
+                prepared_request.headers.pop(name, None)
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of an ordinary file; raises as ``Fetcher.read``."""
     if path.exists() and not path.is_file():
@@ -180,6 +216,32 @@ def read_file(path: Path) -> bytes:
         if size > MOST_BYTES:
             raise InputError(f"{path}: {too_large(size)}")
         return file.read(MOST_BYTES)
+
+
+def _parts_of_file(href: str) -> Iterator[bytes]:
+    with Path(local_path(href)).open("rb") as file:
+        while part := file.read(CHUNK_BYTES):
+            yield part
+
+
+def _parts_of_object(href: str, timeout_s: float) -> Iterator[bytes]:
+    try:
+        if scheme_of(href) == "gs":
+            with address_of(href).open("rb") as file:
+                while part := file.read(CHUNK_BYTES):
+                    yield part
+        else:
+            yield from objects.parts_of(href, timeout_s)
+    except (*STORE_FAILURES, *objects.FAILURES) as error:
+        raise PassingError(f"{href}: unreachable ({objects.in_a_line(error)})") from error
+
+
+def _status_in_bucket(href: str) -> int | str:
+    """As ``objects.status_of``, of Cloud Storage."""
+    try:
+        return 200 if address_of(href).exists() else 404
+    except STORE_FAILURES as error:
+        return reason_of(error)
 
 
 def _object(href: str) -> bytes:

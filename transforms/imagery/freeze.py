@@ -14,6 +14,7 @@ from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import (
     COMPOSITE_SENSORS,
     PICTURE_SENSORS,
+    PROFILES,
     SCENE_CLASSIFICATION,
     SENSOR_BANDS,
     Source,
@@ -78,13 +79,8 @@ def find_inputs(
         pictures = sensor in PICTURE_SENSORS
         bands = tuple(source.archive.assets) if pictures else SENSOR_BANDS[sensor]
         lacking = missing_bands(found[sensor], source, bands)
-        if SCENE_CLASSIFICATION in lacking:
-            raise InputError(f"imagery.{sensor}: {source.catalog} has no scene classification, clouds cannot be masked")
-        if lacking and pictures:
-            keys = ", ".join(sorted({source.archive.assets[band] for band in lacking}))
-            raise InputError(
-                f"imagery.{sensor}: no scene of {source.collection} in {source.catalog} has an asset {keys}"
-            )
+        if SCENE_CLASSIFICATION in lacking or (lacking and pictures) or lacking >= set(bands):
+            raise InputError(no_such_assets(items, source, lacking))
         absent |= lacking
         if sensor in COMPOSITE_SENSORS:
             notes += check_plausible(found[sensor], source, bounds, backoff)
@@ -92,6 +88,23 @@ def find_inputs(
         for sensor in COMPOSITE_SENSORS:
             absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
     return Found(Inputs.freeze(found, sources), frozenset(absent), tuple(notes))
+
+
+def no_such_assets(items: Scenes, source: Source, lacking: set[str]) -> str:
+    """Why an archive cannot be read with a profile: which assets no scene has, which it has, and whose they are."""
+    wanted = sorted({source.archive.assets[band] for band in lacking})
+    fitting = [
+        profile.name
+        for profile in PROFILES.values()
+        if profile.sensor == source.sensor and set(profile.assets.values()) <= set(items.offered)
+    ]
+    clouds = ", without which clouds cannot be masked" if lacking == {SCENE_CLASSIFICATION} else ""
+    return (
+        f"imagery.{source.sensor}: no scene of {source.collection} in {source.catalog} has an asset "
+        f"{', '.join(wanted)}{clouds}, which profile {source.profile} names; they have "
+        f"{', '.join(items.offered) or 'none'}"
+        + (f"; profiles with such assets: {', '.join(fitting)}" if fitting else "")
+    )
 
 
 def left_out(sensor: str, scenes: Sequence[str], why: str) -> list[str]:

@@ -14,8 +14,9 @@ from stook.models.errors import InputError
 HTTP = ("http", "https")
 REMOTE = (*HTTP, "s3", "gs")
 LOCAL = ("", "file")
+STANDS_FOR = re.compile(r"\$\{(file:)?([^{}]+)\}")
 SECRET = re.compile(
-    r"(?i)(^|&)(sig|signature|token|access_token|api_?key|x-amz-\w[\w-]*|x-goog-\w[\w-]*|awsaccesskeyid)="
+    r"(?i)(^|&)(sig|signature|token|access_token|api_?key|(?:ocp-apim-)?subscription-key|x-amz-\w[\w-]*|x-goog-\w[\w-]*|awsaccesskeyid)="
 )
 
 
@@ -69,12 +70,39 @@ class Reach:
         sensor: For messages.
         hosts: The only hosts (buckets of object stores) that addresses may have, ``*`` for any part; any if empty.
         folders: More folder trees that files may lie in.
+        headers: Name and value of headers that the catalogue's own host and ``hosts`` are asked with; ``${NAME}`` in a
+            value stands for a variable of the environment, ``${file:PATH}`` for the content of a file.
     """
 
     catalog: str
     sensor: str
     hosts: Sequence[str] = ()
     folders: Sequence[str] = ()
+    headers: Sequence[tuple[str, str]] = ()
+
+    def headers_for(self, url: str) -> dict[str, str]:
+        """The headers that an address is asked with, secrets filled in; none where they are not meant for its host.
+
+        Raises:
+            InputError: If a secret is not there.
+        """
+        if not self.headers or scheme_of(url) not in HTTP or not self._is_named(urlsplit(url).hostname or ""):
+            return {}
+        return {name: STANDS_FOR.sub(self._secret, value) for name, value in self.headers}
+
+    def _secret(self, found: re.Match[str]) -> str:
+        """What stands for a variable of the environment or a file."""
+        try:
+            value = Path(found[2]).read_text(encoding="utf-8") if found[1] else os.environ[found[2]]
+        except (KeyError, OSError, UnicodeDecodeError):
+            what = "the file cannot be read" if found[1] else "the environment has no such variable"
+            raise InputError(f"imagery.{self.sensor}.headers: {found[0]}: {what}") from None
+        return value.strip()
+
+    def _is_named(self, host: str) -> bool:
+        """Whether a host is the catalogue's own or one of ``hosts``."""
+        own = urlsplit(self.catalog).hostname if scheme_of(self.catalog) in REMOTE else None
+        return host == own or any(fnmatchcase(host, pattern.lower()) for pattern in self.hosts)
 
     def resolved(self, href: object, base: str, what: str) -> str:
         """The absolute form of a link, if it may be followed.
@@ -112,8 +140,7 @@ class Reach:
         if parts.scheme.lower() not in REMOTE:
             raise self._refusal(what, url, f"allowed are {', '.join(REMOTE)}")
         host = parts.hostname or ""
-        own = urlsplit(self.catalog).hostname if scheme_of(self.catalog) in REMOTE else None
-        if self.hosts and host != own and not any(fnmatchcase(host, pattern.lower()) for pattern in self.hosts):
+        if self.hosts and not self._is_named(host):
             raise self._refusal(what, url, f"imagery.{self.sensor}.hosts allows {', '.join(self.hosts)}")
 
     def _allow_file(self, path: str, what: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pystac
 import rasterio
 from rasterio.warp import transform_bounds
-from rasterio.windows import Window, from_bounds
+from rasterio.windows import Window
 
 from stook.models.errors import InputError, TileError
 from stook.transforms.backoff import BackOff
@@ -205,10 +205,14 @@ def _stored_and_power(asset: Asset, bbox: BoundingBox, file: rasterio.DatasetRea
 
 def _counts(bbox: BoundingBox, size: tuple[int, ...] | None, file: rasterio.DatasetReader) -> np.ndarray:
     """The part of ``file`` within ``bbox``, decimated (from overviews) to ``size`` or at most ``THUMBNAIL_PX``."""
-    whole = Window(0, 0, file.width, file.height)
-    part = from_bounds(*transform_bounds("EPSG:4326", file.crs, *bbox), file.transform)
+    west, south, east, north = transform_bounds("EPSG:4326", file.crs, *bbox)
+    corners = [
+        ~file.transform @ corner for corner in ((west, south), (east, north))
+    ]  # in any order: files may be flipped
+    columns, rows = (sorted(axis) for axis in zip(*corners, strict=True))
+    part = Window(columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0])
     try:
-        part = part.intersection(whole)
+        part = part.intersection(Window(0, 0, file.width, file.height))
     except rasterio.errors.WindowError:
         return np.zeros(size or (1, 1), file.dtypes[0])
     shape = size or tuple(max(1, min(round(length), THUMBNAIL_PX)) for length in (part.height, part.width))

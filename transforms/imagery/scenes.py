@@ -22,11 +22,13 @@ class Scenes(Sequence[pystac.Item]):
     Args:
         texts: Each of ``as_text``.
         superseded: Ids of older processings that a search left out for those that are here.
+        offered: Keys of the assets that the first of them has, whether the profile knows them or not.
     """
 
-    def __init__(self, texts: Iterable[str], superseded: Sequence[str] = ()):
+    def __init__(self, texts: Iterable[str], superseded: Sequence[str] = (), offered: Sequence[str] = ()):
         self._texts = list(texts)
         self.superseded = superseded
+        self.offered = offered
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -43,7 +45,7 @@ class Scenes(Sequence[pystac.Item]):
 
     def only(self, wanted: Callable[[pystac.Item], bool]) -> "Scenes":
         """Those that are wanted, in the same order."""
-        return Scenes(text for text in self._texts if wanted(from_text(text)))
+        return Scenes((text for text in self._texts if wanted(from_text(text))), self.superseded, self.offered)
 
 
 def as_text(source: Source, item: pystac.Item) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from stook.models.errors import InputError, TileError
-from stook.transforms.imagery.links import Reach, carries_secret
+from stook.transforms.imagery.links import STANDS_FOR, Reach, carries_secret
 
 if TYPE_CHECKING:
     import pystac
@@ -140,6 +140,14 @@ PROFILES = {
             notes="Reflectance = counts / 10 000; asset keys of Earth Search.",
         ),
         SourceProfile(
+            name="digital-earth-africa",
+            sensor="sentinel2",
+            assets=_SAFE,
+            unit="reflectance",
+            scale=1e-4,
+            notes="Collection s2_l2a, and any archive of reflectance × 10 000 with ESA's names as asset keys.",
+        ),
+        SourceProfile(
             name="planetary-computer-rtc",
             sensor="sentinel1",
             assets=_BACKSCATTER,
@@ -177,6 +185,7 @@ class Source:
         hosts: The only hosts that links may lead to, besides the catalogue's own; any if empty.
         folders: Folders beside the catalogue's own that links may lead to.
         verify: Whether every file is read in whole once and compared with the checksum that its item states.
+        headers: Names and values of headers, secrets in them by name alone; see ``Reach``.
 
     Raises:
         InputError: Unknown sensor or profile, a catalogue whose address carries a secret, a profile of another sensor,
@@ -190,13 +199,20 @@ class Source:
     hosts: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     verify: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if secret := carries_secret(self.catalog):
             raise InputError(
                 f"imagery.{self.sensor}.catalog: {self.catalog} carries {secret}, which would be kept with every "
-                "edition; user names and passwords belong into ~/.netrc"
+                "edition; user names and passwords belong into ~/.netrc, tokens and keys into headers"
             )
+        for name, value in self.headers:
+            if not STANDS_FOR.search(value):
+                raise InputError(
+                    f"imagery.{self.sensor}.headers.{name}: its value would be kept with every edition; name a "
+                    "variable of the environment (${NAME}) or a file (${file:PATH}) instead"
+                )
         if self.sensor not in SENSOR_BANDS:
             raise InputError(f"imagery.{self.sensor}: unknown sensor; allowed: {', '.join(SENSOR_BANDS)}")
         allowed = [name for name, profile in PROFILES.items() if profile.sensor == self.sensor]
@@ -213,7 +229,7 @@ class Source:
     @property
     def reach(self) -> Reach:
         """Where links of its catalogue may lead."""
-        return Reach(self.catalog, self.sensor, self.hosts, self.folders)
+        return Reach(self.catalog, self.sensor, self.hosts, self.folders, self.headers)
 
     @property
     def archive(self) -> SourceProfile:

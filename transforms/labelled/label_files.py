@@ -19,7 +19,7 @@ from stook.transforms.ground.geodesy import to_lonlat
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.polygons import polygons_of, read_vector, whole_pixels, zones_of
 from stook.transforms.ground.vector import texts
-from stook.transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels
+from stook.transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels, whole_number
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
 PLACE = ["zone", "column", "row"]
@@ -124,7 +124,8 @@ class _Raster:
 
     def holding(self, values: tuple[int | str, ...]) -> np.ndarray:
         """Where it holds one of some values, bool [y, x]."""
-        return ~np.ma.getmaskarray(self.values) & np.isin(np.ma.getdata(self.values), values)
+        numbers = [number for value in values if (number := whole_number(str(value))) is not None]
+        return ~np.ma.getmaskarray(self.values) & np.isin(np.ma.getdata(self.values), numbers)
 
     def known(self, classes: Classes) -> np.ndarray:
         """Where it holds a class, bool [y, x]."""

@@ -38,12 +38,14 @@ class Classes:
 
     def _meant(self, value: str | None) -> float:
         for label, classes in ((1.0, self.positive), (0.0, self.negative)):
-            if value is not None and (value in classes or _number(value) in [one for one in classes if one != value]):
+            if value is not None and (
+                value in classes or whole_number(value) in [one for one in classes if one != value]
+            ):
                 return label
         return float("nan")
 
 
-def _number(value: str) -> int | None:
+def whole_number(value: str) -> int | None:
     """The whole number that a text is of, or None."""
     found = re.fullmatch(r"([+-]?\d+)(?:\.0*)?", value)
     return int(found[1]) if found else None

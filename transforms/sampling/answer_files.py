@@ -82,6 +82,10 @@ def read_answers(files: Sequence[Address], form: Form) -> Answers:
     named = table["interpreter"]
     if form.interpreter is None:
         return Answers(table, tuple(dict.fromkeys(named)), hashes)
+    unvisited = (named == "") & (table["answer"] == "")  # of a project that is not finished
+    table, named = table[~unvisited].reset_index(drop=True), named[~unvisited].reset_index(drop=True)
+    if not len(table):
+        raise InputError(f"{files[0]}: nobody has answered yet")
     if (named == "").any():
         [first, *_] = table.loc[named == "", "source"]
         raise InputError(f"{first}: {form.interpreter} is empty; each answer needs its interpreter's name")

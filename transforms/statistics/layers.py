@@ -136,7 +136,7 @@ def _near(path: Path, table: gpd.GeoDataFrame, region: Region) -> np.ndarray:
 def _divided(part: Part, zones: tuple[Part, ...]) -> list[tuple[str, BaseGeometry, bool]]:
     """The ground of a unit by value, and whether it fills the tile; at least one piece.
 
-    Slivers are how edges that two files share differ by rounding, and by where they have vertices along a geodesic.
+    Slivers are how edges that two files share differ by rounding.
     """
     found: list[tuple[str, BaseGeometry, bool]] = []
     rest = part.geometry

@@ -78,6 +78,12 @@ def test_a_projected_file_is_read_right(tmp_path: Path) -> None:
     assert mapped_ha(region, Grid()) == pytest.approx(area, rel=1e-5)
 
 
+def geod_m2(geometry: shapely.Geometry) -> float:
+    """Area of polygons in degrees with straight edges, of vertices a hundred metres apart, m²."""
+    dense = shapely.orient_polygons(shapely.segmentize(geometry, 0.001))
+    return float(WGS84.geometry_area_perimeter(dense)[0])
+
+
 def test_holes_go_with_their_ground() -> None:
     ring = shapely.box(179, -17, 181, -16)
     hole = shapely.box(179.9, -16.6, 180.1, -16.4)
@@ -85,9 +91,7 @@ def test_holes_go_with_their_ground() -> None:
     for form in (whole, jumping(whole)):
         cut = within_one_turn(form)
         assert cut.is_valid and abs(cut.bounds[0]) <= 180 and cut.bounds[2] <= 180
-        found = WGS84.geometry_area_perimeter(shapely.orient_polygons(cut))[0]
-        expected = WGS84.geometry_area_perimeter(shapely.orient_polygons(whole))[0]
-        assert found == pytest.approx(expected, rel=1e-6)
+        assert geod_m2(cut) == pytest.approx(geod_m2(whole), rel=1e-6)
 
 
 @settings(deadline=None, max_examples=40)
@@ -95,8 +99,7 @@ def test_holes_go_with_their_ground() -> None:
 def test_area_never_changes(west: float, south: float, width: float, height: float, turn: int) -> None:
     box = shapely.box(180 + west, south, 180 + west + width, south + height)
     cut = within_one_turn(wrapped_by(box, turn))
-    areas = [abs(WGS84.geometry_area_perimeter(shapely.orient_polygons(one))[0]) for one in (box, cut)]
-    assert areas[1] == pytest.approx(areas[0], rel=1e-6)
+    assert geod_m2(cut) == pytest.approx(geod_m2(box), rel=1e-6)
     assert cut.bounds[0] >= -180 and cut.bounds[2] <= 180
 
 

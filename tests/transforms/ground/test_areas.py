@@ -11,7 +11,7 @@ from pyproj import Transformer
 from shapely import Polygon, box
 
 from stook.transforms.ground.areas import TileCoverage, owned_mask, pixel_areas, tile_areas, tile_totals
-from stook.transforms.ground.geodesy import WGS84, geodesic_area_m2
+from stook.transforms.ground.geodesy import WGS84, area_m2
 from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.ground.region import Region, read_region
 from stook.transforms.ground.unit import Unit
@@ -157,7 +157,7 @@ def test_ground_at_a_meridian_is_counted_once_though_tiles_overlap_there():
     sums = {zone: sum(sum(tile_totals(whole, GRID, t).values()) for t in whole.tiles(GRID) if t.zone == zone)
             for zone in (west, east)}  # fmt: skip
     assert sums[west] == pytest.approx(sums[east], rel=1e-6)
-    assert sum(sums.values()) / 100 == pytest.approx(geodesic_area_m2(whole.units[0].geometry), rel=1e-7)
+    assert sum(sums.values()) / 100 == pytest.approx(area_m2(whole.units[0].geometry), rel=1e-7)
 
 
 @pytest.mark.parametrize("square", squares(), ids=lambda square: square.units[0].id)

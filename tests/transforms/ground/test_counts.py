@@ -12,7 +12,7 @@ from shapely import box
 
 from stook.transforms.ground.areas import TileCoverage, UnitCoverage
 from stook.transforms.ground.counts import cell_counts, cell_owners, in_zone
-from stook.transforms.ground.geodesy import geodesic_area_m2
+from stook.transforms.ground.geodesy import area_m2
 from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.ground.region import Region
 from tests.transforms.ground.test_areas import polygons, region
@@ -146,7 +146,7 @@ def test_cells_count_in_the_zone_of_their_middle_about_as_many_as_the_ground_has
         assert not owned[~own].any() and owned[own & within].all()
         inside += int((own & within).sum())
     # A square metre of ground takes up 1.0019 at the edge of a zone; a column of 134 cells is 1 % of them.
-    assert inside == pytest.approx(geodesic_area_m2(ground) * 1.0019 / CELL_M**2, rel=0.005)
+    assert inside == pytest.approx(area_m2(ground) * 1.0019 / CELL_M**2, rel=0.005)
 
 
 def test_a_strip_along_a_meridian_has_the_cells_of_either_side_only() -> None:

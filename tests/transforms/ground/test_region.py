@@ -1,5 +1,7 @@
+import json
 import pickle
 import zipfile
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,8 @@ from shapely import MultiPolygon, Point, Polygon, box
 
 from stook.models.errors import InputError
 from stook.transforms.editions.ledger import ProductRecord, TileRecord
-from stook.transforms.ground.geodesy import geodesic_area_m2, project
+from stook.transforms.ground.areas import tile_totals
+from stook.transforms.ground.geodesy import area_m2, project
 from stook.transforms.ground.grid import Grid, Zone
 from stook.transforms.ground.region import Region, read_region
 from stook.transforms.ground.unit import Unit
@@ -82,7 +85,75 @@ def test_straight_edges_of_a_projected_file_stay_straight_there(tmp_path: Path):
     square = box(-2e5, -2e5, 2e5, 2e5)
     frame([square], lambert).to_file(tmp_path / "units.gpkg")
     [unit] = read_region(tmp_path / "units.gpkg", "code").units
-    assert geodesic_area_m2(unit.geometry) == pytest.approx(square.area, rel=1e-6)
+    assert area_m2(unit.geometry) == pytest.approx(square.area, rel=1e-6)
+
+
+def test_units_that_share_an_edge_share_it_whatever_their_vertices(tmp_path: Path):
+    """A parallel of 2° at 45° N: a geodesic between its ends lies 430 m north of it."""
+    south, north = box(10, 44.9, 12, 45), box(10, 45, 12, 45.1)
+    dotted = shapely.segmentize(north, 0.01)
+    frame([south, dotted], code=["S", "N"]).to_file(tmp_path / "units.gpkg")
+    read = read_region(tmp_path / "units.gpkg", "code")
+    grid = Grid(resolution_m=100, tile_px=100)
+    sums: Counter[str] = Counter()
+    for tile in read.tiles(grid):
+        sums.update(tile_totals(read, grid, tile))
+    meridians = [shapely.LineString([(lon, 44.9), (lon, 45.1)]) for lon in np.linspace(10, 12, 2001)]
+    slivers = zip(meridians, meridians[1:], strict=False)
+    whole = sum(area_m2(box(west.coords[0][0], 44.9, east.coords[0][0], 45.1)) for west, east in slivers)
+    assert sum(sums.values()) / 100 == pytest.approx(whole, rel=1e-8)
+    assert sums["S"] / 100 == pytest.approx(area_m2(south), rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["units.gpkg", "units.geojson", "units.parquet", "units.shp"])
+def test_long_whole_numbers_stay_exact_beside_empty_fields(tmp_path: Path, name: str):
+    low = 599686042433355775
+    parents = pd.array([low, low + 16, None], dtype="Int64")
+    table = frame([box(39 + x, 13, 39.5 + x, 13.2) for x in (0, 1, 2)], code=["A", "B", "C"], cell=parents)
+    table.to_parquet(tmp_path / name) if name.endswith("parquet") else table.to_file(tmp_path / name)
+    read = read_region(tmp_path / name, "code", "cell")
+    assert [unit.parents for unit in read.units] == [(str(low),), (str(low + 16),), (None,)]
+
+
+def test_text_of_a_shapefile_is_utf_8_unless_it_says_otherwise(tmp_path: Path):
+    path = tmp_path / "units.shp"
+    table = frame(TWO, code=["Guémon", "Bélier"], title=["Côte d’Or", "ሐረር"])
+    table.to_file(path, encoding="UTF-8")
+    path.with_suffix(".cpg").unlink()
+    read = read_region(path, "code", None, "title")
+    assert [(unit.id, unit.name) for unit in read.units] == [("Guémon", "Côte d’Or"), ("Bélier", "ሐረር")]
+    frame(TWO, code=["Guémon", "Bélier"]).to_file(path, encoding="ISO-8859-1")
+    read = read_region(path, "code")
+    assert [unit.id for unit in read.units] == ["Guémon", "Bélier"], "as the .cpg says"
+    path.with_suffix(".cpg").unlink()
+    table_file = path.with_suffix(".dbf")
+    content = bytearray(table_file.read_bytes())
+    content[29] = 0  # no code page either
+    table_file.write_bytes(content)
+    with pytest.raises(InputError, match=r"units\.shp: its text is not UTF-8, .* into a file units\.cpg"):
+        read_region(path, "code")
+    with zipfile.ZipFile(tmp_path / "units.zip", "w") as archive:
+        for part in (".shp", ".shx", ".dbf", ".prj"):
+            archive.write(path.with_suffix(part), f"units{part}")
+    with pytest.raises(InputError, match="its text is not UTF-8"):
+        read_region(tmp_path / "units.zip", "code")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (["Ouest", "West"], r"field 'title': row 1 is \['Ouest', 'West'\]; allowed are text and whole numbers"),
+        ({"primary": "Ouest"}, r"field 'title': row 1 is \{'primary': 'Ouest'\}"),
+        (599686042433355776.5, "field 'title': row 1 is the float .*, of which the last digits are lost"),
+    ],
+)
+def test_names_that_are_no_text_are_refused(tmp_path: Path, value: object, said: str):
+    content = json.loads(frame(TWO, code=["A", "B"]).to_json())
+    for feature in content["features"]:
+        feature["properties"]["title"] = value
+    (tmp_path / "units.geojson").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=said):
+        read_region(tmp_path / "units.geojson", "code", None, "title")
 
 
 def test_one_parent_field_or_none_will_do_and_a_row_may_lack_its_parent_or_name(tmp_path: Path):

@@ -62,6 +62,37 @@ def test_points_south_of_the_equator_and_across_a_meridian_lie_in_their_own_zone
     assert sorted(labels.table["zone"]) == ["32637", "32736"]
 
 
+@pytest.mark.parametrize(
+    ("words", "positive", "negative", "expected"),
+    [
+        (["Maize", "None", "Bare", "NA"], ("Maize",), ("None", "Bare", "NA"), [True, False, False, False]),
+        (["01", "20", "1", "2"], ("01",), ("20",), [True, False]),
+        (["true", "false"], ("true",), ("false",), [True, False]),
+        (["7", "7.0", "07", "8"], (7,), (8,), [True, True, True, False]),
+        (["", "crop", "other"], ("crop",), ("other",), [True, False]),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "geojson"])
+def test_words_of_classes_are_as_the_file_has_them(
+    tmp_path: Path, words: list[str], positive: tuple, negative: tuple, expected: list[bool], suffix: str
+) -> None:
+    table = pd.DataFrame({"lon": 39 + 0.001 * np.arange(len(words)), "lat": 9.0, "kind": words})
+    path = tmp_path / f"points.{suffix}"
+    if suffix == "csv":
+        table.to_csv(path, index=False)
+    else:
+        gpd.GeoDataFrame(table[["kind"]], geometry=gpd.points_from_xy(table.lon, table.lat), crs=4326).to_file(path)
+    labels = read_labels(path, Classes(positive, negative), "kind").table.sort_values("lon")
+    assert labels["label"].tolist() == expected
+
+
+def test_truth_values_of_a_file_are_the_words_true_and_false(tmp_path: Path) -> None:
+    points = gpd.points_from_xy([39, 39.001], [9, 9])
+    gpd.GeoDataFrame({"kind": [True, False]}, geometry=points, crs=4326).to_file(tmp_path / "points.gpkg")
+    labels = read_labels(tmp_path / "points.gpkg", Classes(("true",), ("false",)), "kind").table.sort_values("lon")
+    assert labels["label"].tolist() == [True, False]
+
+
 def test_rows_within_a_tile_count_from_the_north(tmp_path: Path) -> None:
     labels = read_labels(write_raster(tmp_path / "lc.tif", [[11], [13]]), CLASSES)
     [(tile, index, rows, columns)] = labels.by_tile(Grid(tile_px=100))

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from stook.models.errors import InputError
 from stook.transforms.editions.edition import Edition
 from stook.transforms.ground.areas import TileCoverage
-from stook.transforms.ground.geodesy import geodesic_area_m2, latlon_at
+from stook.transforms.ground.geodesy import area_m2, latlon_at
 from stook.transforms.ground.grid import Grid, Tile, Zone
 from stook.transforms.statistics.crossing import split
 from stook.transforms.statistics.layers import MOST_VALUES, NONE, RasterLayer, read_layer
@@ -105,7 +105,7 @@ def test_ground_of_polygons_is_cut_exactly(edition: Edition, zones: Path) -> Non
             if here.area == 0:
                 assert rows.empty
             else:  # the meridian cuts an edge here and there, each cut a rounding
-                assert rows["total_dm2"].to_numpy() / 100 == pytest.approx(geodesic_area_m2(here), rel=1e-5, abs=0.05)
+                assert rows["total_dm2"].to_numpy() / 100 == pytest.approx(area_m2(here), rel=1e-5, abs=0.05)
 
 
 def test_ground_of_a_raster_is_what_lies_under_the_middles_of_pixels(edition: Edition, mask: Path) -> None:
