@@ -205,7 +205,8 @@ CASES = (
     Case("damaged-bundle", "a file of the bundle is damaged", damaged_bundle, 2,
          r"encoder\.safetensors: sha256 is \w{64}, expected \w{64}"),
     Case("missing-band", "the archive lacks a band that cannot be masked (SCL)", missing_band, 2,
-         r"imagery\.sentinel2: .* has no scene classification, clouds cannot be masked"),
+         r"imagery\.sentinel2: no scene of .* has an asset scl, without which clouds cannot be masked, which profile "
+         r"scaled-1e-4 names; they have blue, .*"),
     Case("encoder-band", "the encoder needs a band that the archive lacks", band_of_another_archive, 2,
          r"the archives lack cirrus, which random weights needs"),
     Case("unknown-profile", "a profile that does not exist", unknown_profile, 2,

@@ -210,7 +210,7 @@ class Source:
         for name, value in self.headers:
             if not STANDS_FOR.search(value):
                 raise InputError(
-                    f"imagery.{self.sensor}.headers.{name}: its value would be kept with every edition; name a "
+                    f"imagery.{self.sensor}.headers: the value of {name} would be kept with every edition; name a "
                     "variable of the environment (${NAME}) or a file (${file:PATH}) instead"
                 )
         if self.sensor not in SENSOR_BANDS:

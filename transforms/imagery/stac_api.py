@@ -64,7 +64,8 @@ def features(
             stac_io=transport,
         )
         try:
-            for page in _ending(query.pages_as_dicts(), source.catalog):
+            pages = transport.get_pages(query.url, query.method, query.get_parameters())
+            for page in _ending(pages, source.catalog):
                 counted = max(counted, _matched(page))
                 for feature in page.get("features") or ():
                     if (name := str(feature.get("id"))) not in seen:
@@ -106,8 +107,8 @@ def _search_link(root: dict[str, Any], catalog: str) -> tuple[str, str]:
 def _matched(page: dict[str, Any]) -> int:
     """How many items the server says that the search has; 0 where it does not say."""
     context = page.get("context")
-    told = page.get("numberMatched", context.get("matched") if isinstance(context, dict) else None)
-    return told if isinstance(told, int) else 0
+    told = (page.get("numberMatched"), context.get("matched") if isinstance(context, dict) else None)
+    return max((count for count in told if isinstance(count, int)), default=0)
 
 
 def _ending(pages: Iterator[dict[str, Any]], catalog: str) -> Iterator[dict[str, Any]]:
@@ -127,7 +128,7 @@ class _TooMuchError(StookError):
 
 
 class _Transport(StacApiIO):
-    """How pystac-client asks: through ours, with its patience and bounds."""
+    """How pystac-client asks: through ours, with its patience and bounds; its own search ends at an empty page."""
 
     def __init__(self, fetcher: Fetcher, allowed: Callable[[str], object], may_shrink: bool):
         super().__init__(max_retries=None)

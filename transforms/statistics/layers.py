@@ -186,7 +186,9 @@ class RasterLayer:
             raise InputError(f"{path}: no coordinate reference system; save the file with the one it is in")
         if masked:
             raise InputError(f"{path}: a mask band, which is not read; save the file with a nodata value instead")
-        if not intersects(around(*transform_bounds(crs, "EPSG:4326", *bounds)), region.bounds):
+        (left, right), (bottom, top) = sorted((bounds.left, bounds.right)), sorted((bounds.bottom, bounds.top))
+        box = transform_bounds(crs, "EPSG:4326", left, bottom, right, top)  # a raster may be stored south-up
+        if not intersects(around(*box), region.bounds):
             raise InputError(f"{path}: no part of it lies in the region")
         return cls(path)
 

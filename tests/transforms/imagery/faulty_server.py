@@ -83,7 +83,7 @@ class FaultyServer(ThreadingHTTPServer):
 
     Attributes:
         requests: Addresses with their queries, as they were asked for.
-        pages: Answers to addresses that are no files.
+        pages: Answers to addresses that are no files; a number is a status.
         valid: Tokens that are accepted.
         lifetime_s: What the token service says of a token.
     """
@@ -204,7 +204,7 @@ class _Handler(SimpleHTTPRequestHandler):
         page = self.server.pages.get(path)
         if page is not None:
             made = page(query)
-            return made if isinstance(made, bytes) else json.dumps(made).encode()
+            return made if isinstance(made, bytes | int) else json.dumps(made).encode()
         file = Path(self.translate_path(path))
         if not file.is_file():
             return 404

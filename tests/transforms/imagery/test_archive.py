@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from stook.models.errors import InputError
+from stook.models.errors import InputError, UnreachableError
 from stook.transforms.imagery import archive as reading
 from stook.transforms.imagery import fetching, stac_api
 from stook.transforms.imagery.catalog import search
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import EVERYWHERE, HASTY, PLACE, YEAR_2019, Archive, lonlat, noon
-from tests.transforms.imagery.faulty_server import FaultyServer, faulty, serve_api
+from tests.transforms.imagery.faulty_server import Fault, FaultyServer, faulty, serve_api
 
 STAC = {"stac_version": "1.0.0", "description": ""}
 
@@ -114,6 +114,74 @@ def test_pages_without_number_are_refused(
 
     server.pages["/api/search"] = another
     assert "the pages of its answer have no end" in refusal(source)
+
+
+def api_of(server: FaultyServer, archive: Archive, page_items: int = 1) -> Source:
+    """The archive as an API."""
+    source = archive.save()
+    items = list(search(source, EVERYWHERE, *YEAR_2019))
+    return replace(source, catalog=serve_api(server, "scenes", items, page_items))
+
+
+def changed(server: FaultyServer, page: str, **fields: Any) -> None:
+    """Let a page of the API say something else."""
+    first = server.pages[page]
+    server.pages[page] = lambda query: first(query) | fields
+
+
+def test_a_server_that_gives_smaller_pages_only_is_asked_for_them(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive)
+    search_page = server.pages["/api/search"]
+
+    def small(query: str) -> Any:
+        return 400 if "limit=200" in query else 502 if "limit=50" in query else search_page(query)
+
+    server.pages["/api/search"] = small
+    assert ids(source) == ["day-01", "day-11"]
+    assert "limit=10&" in server.requests[-2]
+
+
+def test_an_empty_page_that_leads_on_is_followed(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive)
+    first = server.pages["/api/search"]
+    server.pages["/api/first"] = first
+    leading = [{"rel": "next", "href": f"{server.url}/api/first"}]
+    server.pages["/api/search"] = lambda query: {"type": "FeatureCollection", "features": [], "links": leading}
+    assert ids(source) == ["day-01", "day-11"]
+
+
+def test_a_search_that_is_not_whole_is_an_error(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive)
+    changed(server, "/api/search", numberMatched=3)
+    with pytest.raises(UnreachableError, match="gave 2 of the 3 scenes of scenes that it counts"):
+        ids(source)
+    changed(server, "/api/search", numberMatched=2)
+    assert ids(source) == ["day-01", "day-11"]
+    changed(server, "/api/search", numberMatched=None, context={"matched": 3})
+    with pytest.raises(UnreachableError, match="gave 2 of the 3"):
+        ids(source)
+
+
+def test_one_request_is_enough_for_a_page_beside_the_landing_page(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive, page_items=10)
+    server.requests.clear()
+    ids(source)
+    assert [path.partition("?")[0] for path in server.requests] == ["/api", "/api/search"]
+
+
+def test_collections_that_may_not_be_listed_stop_nothing(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive)
+    server.faults.append(Fault("status", where="/api/collections", status=403))
+    assert ids(source) == ["day-01", "day-11"]
+    changed(server, "/api/search", features=[], links=[])
+    assert ids(source) == []
+
+
+def test_an_item_of_another_collection_is_refused_with_those_that_there_are(
+    server: FaultyServer, archive: Archive
+) -> None:
+    source = api_of(server, archive)
+    assert "no collection 'elsewhere'; there are: scenes" in refusal(replace(source, collection="elsewhere"))
 
 
 @pytest.mark.parametrize("where", ["/catalog.json", "/scenes/collection.json", "/scenes/day-01/day-01.json"])
@@ -221,3 +289,40 @@ def test_found_scenes_cost_a_few_kilobytes_each(archive: Archive) -> None:
     assert max(len(text) for text in found._texts) < 4000
     assert [item.id for item in found] == [found[0].id, found[1].id] == ["day-01", "day-11"]
     assert len(found[1:]) == 1 and len(found.only(lambda item: item.id == "day-01")) == 1
+
+
+HEADERS = (("Authorization", "Bearer ${STOOK_TEST_TOKEN}"), ("X-Key", "${file:KEY}"))
+
+
+def test_headers_take_their_secrets_from_environment_and_files_and_go_to_the_catalogues_host_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOOK_TEST_TOKEN", "4711")
+    (tmp_path / "key").write_text("hidden\n")
+    headers = tuple((name, value.replace("KEY", str(tmp_path / "key"))) for name, value in HEADERS)
+    source = Source("sentinel2", "https://here/api", "c", "scaled-1e-4", ("files.here",), headers=headers)
+    expected = {"Authorization": "Bearer 4711", "X-Key": "hidden"}
+    assert source.reach.headers_for("https://here/api/search") == expected
+    assert source.reach.headers_for("https://files.here/a.tif") == expected
+    assert source.reach.headers_for("https://elsewhere/a.tif") == {} == source.reach.headers_for("s3://here/a.tif")
+    assert "4711" not in repr(source) and "hidden" not in repr(source)
+    monkeypatch.delenv("STOOK_TEST_TOKEN")
+    with pytest.raises(InputError, match=r"imagery.sentinel2.headers: \$\{STOOK_TEST_TOKEN\}: the environment has no"):
+        source.reach.headers_for("https://here/api")
+    with pytest.raises(InputError, match=r"headers: the value of Authorization would be kept"):
+        replace(source, headers=(("Authorization", "Bearer secret"),))
+
+
+def test_requests_carry_the_headers(server: FaultyServer, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOOK_TEST_TOKEN", "secret")
+    source = replace(archive.save(), catalog=f"{server.url}/catalog.json", headers=(("X-Key", "${STOOK_TEST_TOKEN}"),))
+    sent = []
+    send = fetching._Session.send
+
+    def noted(self: Any, request: Any, **options: Any) -> Any:
+        sent.append(request.headers.get("X-Key"))
+        return send(self, request, **options)
+
+    monkeypatch.setattr(fetching._Session, "send", noted)
+    assert ids(source) == ["day-01", "day-11"]
+    assert set(sent) == {"secret"}

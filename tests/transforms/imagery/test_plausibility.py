@@ -132,3 +132,18 @@ def test_real_scenes_are_plausible(shared: Path):
     source = Source("sentinel2", str(shared / "data/flanders/catalog.json"), "sentinel-2-l2a", "scaled-1e-4")
     items = search(source, EVERYWHERE, *YEAR_2019)
     check_plausible(items, source, EVERYWHERE)
+
+
+def test_an_untold_fill_value_in_a_single_scene_does_not_refuse_the_season(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(planetary_computer, "sign", lambda href: href)
+    archive = Archive(tmp_path / "archive", "planetary-computer")
+    baseline = {"s2:processing_baseline": "05.10"}
+    for day in (1, 2):
+        archive.add(f"S2_{day}", noon(day), visible(NOISE + 1000), **baseline)
+    filled = {band: NOISE + 1000 + shift for shift, band in enumerate(("blue", "green", "red"))}
+    for counts in filled.values():
+        counts[:, :15] = 1  # a quarter of the scene, under classes that are clear
+    archive.add("S2_edge", noon(3), filled | {"scl": VEGETATION}, **baseline)
+    check(archive)

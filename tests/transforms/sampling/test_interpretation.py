@@ -304,3 +304,13 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
 def test_a_percent_with_its_sign_is_no_share(tmp_path: Path) -> None:
     found = read(tmp_path / "a.csv", "PLOTID,class\n1,0.5 %\n2,0\n", classes=None)
     np.testing.assert_allclose(found.answers, [[0.005, 0, NOBODY, NOBODY]])
+
+
+def test_plots_that_nobody_has_analysed_are_unanswered(tmp_path: Path) -> None:
+    form = replace(FORM, interpreter="email")
+    found = read(tmp_path / "ceo.csv", "PLOTID,email,class\n1,a@b.org,crop\n2,,\n3,a@b.org,other\n4,,\n", form)
+    np.testing.assert_array_equal(found.answers, [[1, NOBODY, 0, NOBODY]])
+    with pytest.raises(InputError, match="email is empty; each answer needs its interpreter"):
+        read(tmp_path / "ceo.csv", "PLOTID,email,class\n1,a@b.org,crop\n2,,other\n", form)
+    with pytest.raises(InputError, match=r"ceo.csv: nobody has answered yet"):
+        read(tmp_path / "ceo.csv", "PLOTID,email,class\n1,,\n", form)

@@ -274,3 +274,13 @@ def test_what_is_no_file_or_of_another_kind_is_refused(zones: Path, tmp_path: Pa
     (tmp_path / "notes.txt").write_text("zone\nwet\n")
     with pytest.raises(InputError, match="notes.txt: not a vector file that can be read"):
         read_layer(f"{tmp_path}/notes.txt:zone", REGION)
+
+
+def test_a_raster_stored_south_up_says_what_the_same_one_north_up_says(tmp_path: Path) -> None:
+    values = np.arange(60, dtype="uint8").reshape(6, 10)
+    north = raster(tmp_path / "north.tif", values)
+    turned = Affine(0.0011, 0, 35.994, 0, 0.0011, 9.009 - 6 * 0.0011)
+    south = raster(tmp_path / "south.tif", values[::-1], transform=turned)
+    where = Grid(tile_px=200), Tile(Zone(36), 414, 498)
+    for one, other in zip(*(RasterLayer.read(path, REGION).on(*where) for path in (north, south)), strict=True):
+        np.testing.assert_array_equal(one, other)

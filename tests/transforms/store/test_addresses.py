@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stook.models.errors import InputError
 from stook.transforms.store import address_of, is_cloud, read_bytes, write_bytes
 
 WINDOWS = ["C:\\maps\\x", "C:/maps/x", "\\\\server\\maps\\x"]
@@ -21,3 +22,17 @@ def test_what_was_written_at_an_odd_path_is_there(tmp_path: Path, name: str) -> 
     write_bytes(address_of(f"{tmp_path}/{name}/file"), b"content")
     assert (tmp_path / name / "file").read_bytes() == b"content"
     assert read_bytes(address_of(f"{tmp_path}/{name}/file")) == b"content"
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/x", "https://host/x", "file:///tmp/x", "abfs://c@a/x", "gs:/bucket/x"]
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_addresses_of_other_kinds_are_refused_and_make_no_folder(address: str, kind: type) -> None:
+    with pytest.raises(InputError, match="allowed are a path of this machine and gs://"):
+        address_of(kind(address))
+
+
+def test_a_zero_byte_is_no_path() -> None:
+    with pytest.raises(InputError, match="zero byte"):
+        address_of("a\0b")
