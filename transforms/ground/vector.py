@@ -17,6 +17,7 @@ import pyogrio
 from shapely.errors import ShapelyError
 
 from stook.models.errors import InputError
+from stook.transforms.ground.geodesy import to_lonlat
 from stook.transforms.store import CLOUD, address_of, fetched
 
 DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatGeobuf", "GML", "KML", "LIBKML",
@@ -55,7 +56,7 @@ def read_table(
     if "://" not in str(file) and not Path(file).exists():
         raise InputError(f"{path}: no such file")
     try:
-        table = _rows(file, layer)
+        table = _rows(file, layer, wanted)
     except UNREADABLE as error:
         why = " ".join(str(error).split()).replace(str(file), Path(path).name).partition("; It might help")[0]
         raise InputError(f"{path}: not a vector file that can be read: {why}") from error
@@ -82,6 +83,17 @@ def in_lonlat(path: str | Path, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
     except UNREADABLE as error:
         why = " ".join(str(error).split())
         raise InputError(f"{path}: {geometries.crs.name} cannot be brought to longitude and latitude: {why}") from error
+
+
+def require_place(path: str | Path, crs: str) -> None:
+    """Raise InputError if a coordinate system cannot be brought to longitude and latitude, as those of sites cannot."""
+    try:
+        to_lonlat(crs)
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: its coordinate reference system cannot be brought to longitude and latitude; save the file with"
+            " one of the Earth"
+        ) from error
 
 
 def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | None]:
@@ -121,20 +133,42 @@ def text_of(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _rows(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
-    if str(path).lower().endswith(PARQUET):
-        return gpd.read_parquet(path, to_pandas_kwargs=EXACT)
-    _refuse_pointers(path)
+def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.GeoDataFrame:
+    if str(file).lower().endswith(PARQUET):
+        table = gpd.read_parquet(file, to_pandas_kwargs=EXACT)
+        named = [name for name in table.index.names if name is not None and name not in table]
+        return table.reset_index(named) if named else table
+    _refuse_pointers(file)
+    path = _within_zip(Path(file)) or file
     layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
     chosen = layers[0] if layer is None and len(layers) == 1 else layer
     if layers and chosen not in layers:
         missing = "several layers" if layer is None else f"no layer {layer!r}"
-        raise InputError(f"{path}: {missing}; choose one of {', '.join(map(repr, layers))}")
-    driver = pyogrio.read_info(path, layer=chosen)["driver"]
+        raise InputError(f"{file}: {missing}; choose one of {', '.join(map(repr, layers))}")
+    told = pyogrio.read_info(path, layer=chosen)
+    driver = told["driver"]
     if driver not in DRIVERS:
-        raise InputError(f"{path}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
-    encoding = _encoding(Path(path)) if driver == "ESRI Shapefile" else None
-    return gpd.read_file(path, layer=chosen, encoding=encoding, use_arrow=True, arrow_to_pandas_kwargs=EXACT)
+        raise InputError(f"{file}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
+    encoding = _encoding(Path(file)) if driver == "ESRI Shapefile" else None
+    numbers = told["fid_column"] in set(wanted) - set(told["fields"])  # features' own, of a GeoPackage
+    table = gpd.read_file(
+        path, layer=chosen, encoding=encoding, fid_as_index=numbers, use_arrow=True, arrow_to_pandas_kwargs=EXACT
+    )
+    return table.rename_axis(told["fid_column"]).reset_index() if numbers else table
+
+
+def _within_zip(path: Path) -> str | None:
+    """What GDAL calls the shapefile of a .zip that holds one, in whatever folder; None for all else."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        shapes = [name for name in _names_in(archive) if name.lower().endswith(".shp")]
+    return f"/vsizip/{{{path}}}/{shapes[0]}" if len(shapes) == 1 else None
+
+
+def _names_in(archive: zipfile.ZipFile) -> list[str]:
+    """The files of a .zip, without those that macOS puts beside them."""
+    return [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
 
 
 def _encoding(path: Path) -> str | None:
@@ -165,7 +199,7 @@ def _parts_of(path: Path) -> dict[str, bytes]:
     """Suffix -> content of a shapefile's table and of the file that names its encoding, of those that are there."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = {Path(name).suffix.lower(): name for name in archive.namelist()}
+            names = {Path(name).suffix.lower(): name for name in _names_in(archive)}
             return {suffix: archive.read(names[suffix]) for suffix in (".dbf", ".cpg") if suffix in names}
     beside = (path.parent if path.is_file() else path).iterdir()
     found = {file.suffix.lower(): file for file in beside if file.stem == path.stem or path.is_dir()}

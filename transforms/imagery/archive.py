@@ -150,7 +150,7 @@ class Archive:
                 raise ValueError("it has neither bbox nor geometry, so nobody knows where it is")
             if not intersects(box, bbox):
                 return
-            item = pystac.Item.from_dict(content | {"bbox": list(box)}, preserve_dict=False)
+            item = pystac.Item.from_dict(content | {"bbox": list(box), "links": links_of(content)}, preserve_dict=False)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *STAC_FAILURES) as error:
             raise InputError(f"{name}: not a STAC item ({type(error).__name__}: {error})") from error
         if not start <= acquired(item) < end:

@@ -1,6 +1,7 @@
 """One band of one item: opened with patience, and a failure traced to what caused it."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pystac
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
 from stook.models.errors import InputError, TileError, UnreachableError
@@ -39,6 +41,7 @@ FORGET = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/"}  # a 
 # By the end of a link; what names other files (VRT, GTI, WMS, STACIT) is not opened, whatever it is called.
 DRIVERS, OTHERWISE = {".jp2": "JP2OpenJPEG"}, "GTiff"
 COUNT_TYPES = ("uint8", "uint16", "int16")
+EPSG = re.compile(r"(?:URN:OGC:DEF:CRS:)?(?:EPSG:(?:[\d.]*:)?)?(\d+)")  # how items write a code
 
 
 class _UnusableError(Exception):
@@ -280,7 +283,7 @@ class Asset:
         if not file.transform.is_rectilinear:
             raise _UnusableError("a rotated grid")
         stated, actual = self.item.properties.get("proj:code"), file.crs.to_epsg()
-        if stated and actual and str(stated).upper() != f"EPSG:{actual}":
+        if (code := _code(stated)) and actual and code != actual:
             raise _UnusableError(f"EPSG:{actual}, but the item says {stated}")
         numbers = self.source.archive.numbers
         if self.source.sensor == "rgb" and (file.count < len(numbers) or set(file.dtypes) != {"uint8"}):
@@ -288,6 +291,26 @@ class Asset:
             raise _UnusableError(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
         if self.source.sensor == "sentinel2" and file.dtypes[0] not in COUNT_TYPES:
             raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has counts")
+
+
+def counts_in(file: rasterio.DatasetReader, **part: Any) -> np.ndarray:
+    """Pixels of the first band as stored; 0, which is no data in all of them, where a mask or alpha band says so.
+
+    Args:
+        file: The file.
+        part: ``window`` and ``out_shape``, as of rasterio.
+    """
+    counts = np.asarray(file.read(1, **part))
+    if MaskFlags.per_dataset not in file.mask_flag_enums[0]:
+        return counts
+    return np.where(file.read_masks(1, **part) > 0, counts, 0)
+
+
+def _code(stated: object) -> int | None:
+    """The EPSG number in what an item states; None where there is none, as in "EPSG:None" or WKT."""
+    text = str(stated).upper()
+    found = EPSG.fullmatch("EPSG:4326" if text.endswith("CRS84") else text)
+    return int(found[1]) if found else None
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from stook.models.errors import InputError, TileError
 from stook.transforms.backoff import BackOff
 from stook.transforms.choices import MOST_OBSERVATIONS
 from stook.transforms.imagery import reading as imagery
-from stook.transforms.imagery.plausibility import too_dark
+from stook.transforms.imagery.plausibility import IMPOSSIBLE, too_dark, without_fill
 from stook.transforms.imagery.reading import Pass, Resampling, Wanted
 from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import (
@@ -195,6 +195,10 @@ class _Tile:
             np.copyto(stack, np.nan, where=unclear)
             if band in VISIBLE_BANDS:
                 _refuse_too_dark(stack, step.scenes, band, step.source)
+                np.less(stack, IMPOSSIBLE, out=empty)  # a fill value that nothing tells
+                unclear |= empty
+                clear &= ~empty
+                np.copyto(stack, np.nan, where=empty)
             self.values[step.period, index, step.rows] = bottleneck.nanmedian(stack, axis=0)
         self.observed[step.rows] |= (classified & ~lacking).any(axis=0)
         self.clear_count[step.rows] += clear.sum(axis=0, dtype="uint16")
@@ -208,10 +212,11 @@ class _Tile:
             self.values[step.period, index, step.rows] = 10 * np.log10(bottleneck.nanmean(stack, axis=0))
 
     def _bands_of(self, sensor: str) -> list[tuple[int, str]]:
-        bands = self.settings.bands
+        """Place in the result and name of a sensor's bands, the visible ones first: they tell what is no ground."""
+        bands = sorted(enumerate(self.settings.bands), key=lambda numbered: numbered[1] not in VISIBLE_BANDS)
         return [
             (index, band)
-            for index, band in enumerate(bands)
+            for index, band in bands
             if band in SENSOR_BANDS[sensor] and band not in self.settings.absent_bands
         ]
 
@@ -239,7 +244,7 @@ def _refuse_too_dark(stack: np.ndarray, scenes: Sequence[Pass], band: str, sourc
     """Archives' flags are wrong on single items, which a check of a few items before the run cannot find."""
     step_y, step_x = (max(1, length // CHECKED_PX) for length in stack.shape[1:])
     for layer, items in zip(stack[:, ::step_y, ::step_x], scenes, strict=True):
-        if why := too_dark(layer):
+        if why := too_dark(without_fill(layer)):
             names = ", ".join(item.id for item in items)
             raise TileError(f"{names}: {band} with profile {source.profile}: {why}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -239,9 +239,15 @@ def _parts_of_object(href: str, timeout_s: float) -> Iterator[bytes]:
 def _status_in_bucket(href: str) -> int | str:
     """As ``objects.status_of``, of Cloud Storage."""
     try:
-        return 200 if address_of(href).exists() else 404
+        if address_of(href).exists():
+            return 200
     except STORE_FAILURES as error:
         return reason_of(error)
+    try:
+        bucket = f"gs://{urlsplit(href).netloc}"
+        return 404 if address_of(bucket).exists() else "there is no such bucket"
+    except STORE_FAILURES:  # objects may be anybody's to read, buckets hardly ever
+        return 404
 
 
 def _object(href: str) -> bytes:

@@ -1,26 +1,31 @@
 """Bounding boxes of scenes, in degrees."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite, nan
 from typing import Any
 
 BoundingBox = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east across the antimeridian."""
+
+FARTHEST = 91.0  # latitude; boxes of coarse pixels go a little beyond the poles
 
 
 def box_of(item: Mapping[str, Any]) -> BoundingBox | None:
     """The box of a STAC item as JSON: its own, or that of its geometry; None if it has neither.
 
     Longitudes may count from -180, from 0 or beyond either end, and boxes may have heights (six numbers).
+    A box with a corner that is no number (null, NaN) is none.
 
     Raises:
-        ValueError: If it is no box, or its geometry is none.
+        ValueError: If it is no box, is not in degrees, or its geometry is none.
     """
     if item.get("bbox") is not None:
-        corners = [float(number) for number in item["bbox"]]
+        corners = [nan if number is None else float(number) for number in item["bbox"]]
         if len(corners) not in (4, 6):
             raise ValueError(f"bbox of {len(corners)} numbers")
         west, south, east, north = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
-        return around(west, south, east, north)
+        if all(map(isfinite, (west, south, east, north))):
+            return _placed(west, south, east, north)
     places = list(_positions(item.get("geometry") or {}))
     if not places:
         return None
@@ -28,7 +33,7 @@ def box_of(item: Mapping[str, Any]) -> BoundingBox | None:
     west, east = min(lon), max(lon)
     if east - west > 180:  # no scene is that wide: it lies across the antimeridian
         west, east = min(x for x in lon if x >= 0), max(x for x in lon if x < 0)
-    return around(west, min(lat), east, max(lat))
+    return _placed(west, min(lat), east, max(lat))
 
 
 def around(west: float, south: float, east: float, north: float) -> BoundingBox:
@@ -39,6 +44,14 @@ def around(west: float, south: float, east: float, north: float) -> BoundingBox:
         return west, south, east, north
     west, east = ((lon + 180) % 360 - 180 for lon in (west, east))
     return west, south, east if east > -180 else 180.0, north
+
+
+def _placed(west: float, south: float, east: float, north: float) -> BoundingBox:
+    """The same as ``around``, with south below north; raises ValueError if it is not in degrees."""
+    south, north = sorted((south, north))
+    if south < -FARTHEST or north > FARTHEST:
+        raise ValueError(f"it reaches from latitude {south:g} to {north:g}; bbox and geometry have to be in degrees")
+    return around(west, south, east, north)
 
 
 def on_each_side(box: BoundingBox) -> list[BoundingBox]:

@@ -117,6 +117,8 @@ class Reach:
         """
         if not isinstance(href, str) or not href.strip():
             raise InputError(f"{self.catalog}: {what}: a link without an address")
+        if href.startswith((".\\", "..\\")):
+            href = href.replace("\\", "/")  # written on Windows
         if href.startswith("/vsi") or "<" in href or any(ord(letter) < 32 for letter in href):
             raise self._refusal(what, href, "it is no path or address of a file")
         target = absolute(href, base)

@@ -5,7 +5,7 @@ row of cells at a time, only where scenes lie, and each chip is sampled by itsel
 same whatever the tile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import pystac
 import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from stook.models.encoder import Chips
@@ -27,7 +28,7 @@ from stook.transforms.imagery.reading import Pass, in_grid, interpolated, passes
 from stook.transforms.imagery.season import Period
 from stook.transforms.imagery.sources import Source, acquired
 
-MARGIN_PX = 2  # of the file around a chip, for interpolation
+MARGIN_PX = 2  # around a chip, for interpolation
 ALIGNED_PX = 1e-3  # files whose pixels lie no further apart share a grid
 
 
@@ -143,7 +144,7 @@ def _row(
     values = np.full((len(boxes), len(bands), *boxes[0].shape), np.nan, np.float32)
     numbers = [source.archive.numbers[band] for band in bands]
     sheets: list[list[Sheet]] = [[] for _ in boxes]
-    reached = touching(boxes_of_scenes, [lonlat_bounds(box) for box in boxes])
+    reached = touching(boxes_of_scenes, [lonlat_bounds(box.pad(MARGIN_PX)) for box in boxes])
     done = np.zeros(len(boxes), bool)
     for item, there in zip(scenes, reached, strict=True):
         todo = np.flatnonzero(there & ~done)
@@ -154,7 +155,7 @@ def _row(
             blocks: set[Block] = set()  # GDAL keeps a block for the next chip
             for number in todo:
                 sheet = sheet_for(sheets[number], file, boxes[number], len(numbers))
-                blocks |= sheet.fill(file, numbers)
+                blocks |= sheet.fill(file, numbers, source.archive.numbers.values())
                 if len(sheets[number]) == 1 and sheet.known.all():
                     values[number] = averaged(sheets[number], boxes[number], source.archive.scale)
                     sheets[number], done[number] = [], True
@@ -254,8 +255,14 @@ class Sheet:
         found = self.rows_and_columns_in(file)
         return blocks_of(file, Window.from_slices(*found)) if found else set()
 
-    def fill(self, file: rasterio.DatasetReader, numbers: Sequence[int]) -> set[Block]:
-        """Take over what a file of the same grid has where nothing is known; returns the blocks that were read."""
+    def fill(self, file: rasterio.DatasetReader, numbers: Sequence[int], colours: Collection[int] = ()) -> set[Block]:
+        """Take over what a file of the same grid has where nothing is known; returns the blocks that were read.
+
+        Args:
+            file: The file.
+            numbers: Of the bands to take.
+            colours: Numbers of bands that are colours, whatever the file says: near infrared is often called alpha.
+        """
         found = self.rows_and_columns_in(file)
         if found is None:
             return set()
@@ -269,7 +276,11 @@ class Sheet:
         window = Window.from_slices(*found)
         stored = file.read(list(numbers), window=window)
         # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
-        valid = (file.dataset_mask(window=window) > 0) & (stored > 0).any(axis=0) & ~self.known[here]
+        valid = (stored > 0).any(axis=0) & ~self.known[here]
+        if file.count not in colours:
+            valid &= file.dataset_mask(window=window) > 0
+        elif MaskFlags.alpha not in file.mask_flag_enums[0]:
+            valid &= (file.read_masks(sorted(colours), window=window) > 0).any(axis=0)
         self.stored[:, *here][:, valid] = stored[:, valid]
         self.known[here] |= valid
         return blocks_of(file, window)

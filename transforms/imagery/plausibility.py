@@ -14,13 +14,14 @@ from rasterio.windows import Window
 
 from stook.models.errors import InputError, TileError
 from stook.transforms.backoff import BackOff
-from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.asset import Asset, counts_in
 from stook.transforms.imagery.catalog import reading_order
 from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects
 from stook.transforms.imagery.sources import BACKSCATTER_BANDS, SCENE_CLASSIFICATION, VISIBLE_BANDS, Source, baseline
 
 DARKEST_PERCENTILE = 1.0  # a few wrong pixels do not decide
 LOWEST, HIGHEST = -0.02, 0.25  # of the darkest clear pixels in the visible; the offset is 0.1
+IMPOSSIBLE = -0.05  # reflectance below is nobody's, not even that of shadows that were corrected too far
 LOWEST_DB, HIGHEST_DB = -35.0, -1.0  # of the median: calm water in VH to a town; linear power taken for dB is above 0
 LOWEST_STORED = -100.0  # what is stored below is a fill value that the file does not declare: neither dB nor power
 FEWEST_PIXELS = 300  # the darkest percentile of fewer is one or two pixels
@@ -54,6 +55,18 @@ def too_dark(reflectance: np.ndarray) -> str | None:
     """``implausible``, the low side only: unnoticed cloud makes a scene bright, but nothing makes it negative."""
     dark = darkest(reflectance)
     return _why(dark) if dark is not None and dark < LOWEST else None
+
+
+def without_fill(reflectance: np.ndarray) -> np.ndarray:
+    """The values without those of one impossible value, a fill that nothing tells, if enough others are left to judge.
+
+    An offset that is subtracted twice makes many such values.
+    """
+    lowest = float(np.nanmin(reflectance, initial=np.inf))
+    if lowest >= IMPOSSIBLE:
+        return reflectance
+    others = reflectance[reflectance > lowest]
+    return others if others.size >= FEWEST_PIXELS else reflectance
 
 
 def check_plausible(
@@ -216,7 +229,7 @@ def _counts(bbox: BoundingBox, size: tuple[int, ...] | None, file: rasterio.Data
     except rasterio.errors.WindowError:
         return np.zeros(size or (1, 1), file.dtypes[0])
     shape = size or tuple(max(1, min(round(length), THUMBNAIL_PX)) for length in (part.height, part.width))
-    return np.asarray(file.read(1, window=part, out_shape=shape))
+    return counts_in(file, window=part, out_shape=shape)
 
 
 def _why(dark: float) -> str:

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from stook.transforms.amounts import Amounts
 from stook.transforms.backoff import BackOff
 from stook.transforms.ground.geodesy import transformer
-from stook.transforms.imagery.asset import Asset
+from stook.transforms.imagery.asset import Asset, counts_in
 from stook.transforms.imagery.blocks import blocks_of, stored_bytes
 from stook.transforms.imagery.catalog import reading_order
 from stook.transforms.imagery.season import Period
@@ -225,7 +225,7 @@ def _window(
 ) -> np.ndarray:
     size = int(last_column - first_column + 1), int(last_row - first_row + 1)
     window = Window(int(first_column), int(first_row), *size)
-    counts = file.read(1, window=window)
+    counts = counts_in(file, window=window)
     asset.amounts.read(stored_bytes(file, blocks_of(file, window)))
     return asset.calibrated(counts, file.nodata)
 

@@ -252,7 +252,7 @@ def acquired(item: pystac.Item) -> datetime:
     time = item.datetime or item.common_metadata.start_datetime
     if time is None:
         raise InputError(f"item {item.id}: no datetime")
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)  # STAC: times are UTC
+    return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)  # STAC: times are UTC
 
 
 def baseline(item: pystac.Item) -> str:
@@ -266,12 +266,14 @@ def baseline_rank(item: pystac.Item) -> tuple[int, ...]:
 
 
 def _version(text: str) -> tuple[int, ...]:
+    if four := re.fullmatch(r"N?(\d\d)(\d\d)", text):  # as names of products have it
+        return int(four[1]), int(four[2])
     return tuple(int(number) for number in re.findall(r"\d+", text))
 
 
 def _offset_in(fields: Mapping[str, Any]) -> float | None:
     """The offset of an asset's only band: of the asset itself, of ``raster:bands`` or of STAC 1.1 ``bands``."""
-    for holder in (fields, *fields.get("raster:bands", ())[:1], *fields.get("bands", ())[:1]):
+    for holder in (fields, *(fields.get("raster:bands") or ())[:1], *(fields.get("bands") or ())[:1]):
         for key in ("raster:offset", "offset"):
             if holder.get(key) is not None:
                 return float(holder[key])

@@ -15,10 +15,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stook.models.errors import InputError
+from stook.transforms.csv_tables import csv_table
 from stook.transforms.ground.geodesy import to_lonlat
 from stook.transforms.ground.grid import Zone
 from stook.transforms.ground.polygons import polygons_of, read_vector, whole_pixels, zones_of
-from stook.transforms.ground.vector import texts
+from stook.transforms.ground.vector import require_place, texts
 from stook.transforms.labelled.labels import DAY, PIXEL_M, Classes, LabelledPixels, whole_number
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
@@ -118,6 +119,7 @@ class _Raster:
             with rasterio.open(file) as source:
                 if source.crs is None:
                     raise InputError(f"{file}: has no CRS")
+                require_place(file, source.crs.to_wkt())
                 return cls(source.read(1, masked=True), source.crs.to_wkt(), source.transform)
         except RasterioError as error:
             raise InputError(f"{file}: cannot be read as a raster ({error})") from error
@@ -135,6 +137,7 @@ class _Raster:
         """``lon``, ``lat`` and ``label`` of the middles of the pixels that hold a class, row by row."""
         rows, columns = np.nonzero(self.known(classes))
         lon, lat = to_lonlat(self.crs).transform(*xy(self.affine, rows, columns))
+        lon = np.where(np.asarray(lon) > 180, np.asarray(lon) - 360, lon)  # some count from 0 to 360
         return pd.DataFrame({"lon": lon, "lat": lat, "label": self.holding(classes.positive)[rows, columns]})
 
 
@@ -188,12 +191,14 @@ def _table(file: Path) -> tuple[pd.DataFrame, list[str]]:
     """The features of a file, and the columns that say where they are."""
     if file.suffix.lower() == ".csv":
         try:
-            return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig"), ["lon", "lat"]
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read as points ({error})") from error
+            content = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
+        return csv_table(file, content), ["lon", "lat"]
     table = read_vector(file, "points or polygons")
     kinds = set(table.geom_type)
-    if kinds == {"Point"}:
+    if kinds <= {"Point", "MultiPoint"}:
+        table = table.explode(ignore_index=True)
         return table.assign(lon=table.geometry.x, lat=table.geometry.y), ["lon", "lat"]
     if kinds <= {"Polygon", "MultiPolygon"}:
         return polygons_of(table, file), ["geometry"]

@@ -1,8 +1,6 @@
 """Interpreters' files as they come: which column is what, who answered, where the point was."""
 
-import csv
 import hashlib
-import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +9,10 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 
 from stook.models.errors import InputError
+from stook.transforms.csv_tables import csv_table
 from stook.transforms.ground.polygons import read_features, without_geometry
 from stook.transforms.store import Address, is_cloud, read_bytes
 
@@ -172,7 +172,7 @@ def _column(file: Address, name: str, content: pd.DataFrame) -> str | None:
 def _content(file: Address, read: bytes) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
     """Columns of a file as stripped text, an index that names each row or feature, and its shapes if it has any."""
     if file.suffix.lower() in TABLES:
-        return _table(file, read), None
+        return csv_table(file, read), None
     features = _features(file, read)
     features.index = pd.Index([f"feature {number}" for number in range(1, len(features) + 1)])
     bare = features.index[without_geometry(features)]
@@ -188,26 +188,6 @@ def _features(file: Address, read: bytes) -> gpd.GeoDataFrame:
         copy = Path(folder) / file.name
         copy.write_bytes(read)
         return read_features(file, "points", copy)
-
-
-def _table(file: Address, read: bytes) -> pd.DataFrame:
-    """The rows of a CSV; what is missing at the end of one is empty."""
-    try:
-        lines = list(csv.reader(io.StringIO(read.decode("utf-8-sig"), newline=""), strict=True))
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read as CSV ({' '.join(str(error).split())})") from error
-    rows = {f"row {number}": line for number, line in enumerate(lines, 1) if line}  # blank lines are none
-    if not rows:
-        raise InputError(f"{file}: cannot be read as CSV (it is empty)")
-    heading = [field.strip() for field in rows.pop(next(iter(rows)))]
-    twice = [name for place, name in enumerate(heading) if name and name in heading[:place]]
-    if twice:
-        raise InputError(f"{file}: column {twice[0]!r} is there twice; nobody knows which is meant")
-    for where, line in rows.items():
-        if len(line) > len(heading):
-            raise InputError(f"{file}: {where} has {len(line)} fields, the heading {len(heading)}; they have to match")
-    filled = [[*map(_text, line), *[""] * (len(heading) - len(line))] for line in rows.values()]
-    return pd.DataFrame(filled, index=pd.Index(rows, dtype=object), columns=heading, dtype=object)
 
 
 def _text(value: object) -> str:
@@ -236,7 +216,9 @@ def _coordinates(
             degrees.append(numbers)
         both = degrees[0].notna() & degrees[1].notna()
         return degrees[0].where(both), degrees[1].where(both)
-    if shapes is not None and (shapes.geom_type == "Point").all():
-        return shapes.x, shapes.y
+    if shapes is not None and (shapely.get_num_geometries(shapes.to_numpy()) == 1).all():
+        points = gpd.GeoSeries(shapely.get_geometry(shapes.to_numpy(), 0), index=shapes.index)  # of MultiPoints too
+        if (points.geom_type == "Point").all():
+            return points.x, points.y
     nowhere = pd.Series(np.nan, index=content.index)
     return nowhere, nowhere

@@ -9,6 +9,8 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import shapely
+from affine import Affine
+from odc.geo.geobox import GeoBox
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
@@ -17,10 +19,11 @@ from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
 from stook.transforms.ground.areas import TileCoverage, UnitCoverage
+from stook.transforms.ground.geodesy import latlon_at
 from stook.transforms.ground.grid import Grid, Tile
 from stook.transforms.ground.region import LEAST_AREA_M2, Part, Region
 from stook.transforms.ground.unit import Unit, in_degrees, polygonal, refuse_overlaps
-from stook.transforms.ground.vector import in_lonlat, read_table, texts
+from stook.transforms.ground.vector import in_lonlat, read_table, require_place, texts
 from stook.transforms.imagery.footprint import around, intersects
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
@@ -186,6 +189,7 @@ class RasterLayer:
             raise InputError(f"{path}: no coordinate reference system; save the file with the one it is in")
         if masked:
             raise InputError(f"{path}: a mask band, which is not read; save the file with a nodata value instead")
+        require_place(path, crs.to_wkt())
         (left, right), (bottom, top) = sorted((bounds.left, bounds.right)), sorted((bounds.bottom, bounds.top))
         box = transform_bounds(crs, "EPSG:4326", left, bottom, right, top)  # a raster may be stored south-up
         if not intersects(around(*box), region.bounds):
@@ -233,6 +237,7 @@ class RasterLayer:
                     transform=pixels.transform,
                     width=grid.tile_px,
                     height=grid.tile_px,
+                    src_transform=_turned(source, pixels),
                     resampling=Resampling.nearest,
                     add_alpha=True,  # or ground beyond a raster without nodata would read as 0
                     tolerance=EXACTLY_PX,
@@ -241,3 +246,16 @@ class RasterLayer:
                 return view.read(1), view.read(2) > 0
         except RasterioError as error:
             raise InputError(f"{self.path}: cannot be read ({error})") from error
+
+
+def _turned(source: rasterio.DatasetReader, pixels: GeoBox) -> Affine | None:
+    """Where a raster in degrees lies that has to be turned round the Earth to a tile: some count from 0 to 360.
+
+    None where it may stay as it is.
+    """
+    if not source.crs.is_geographic:
+        return None
+    height, width = pixels.shape
+    longitude = float(latlon_at(pixels, np.array([height / 2]), np.array([width / 2]))[0, 1])
+    turns = round(((source.bounds.left + source.bounds.right) / 2 - longitude) / 360)
+    return Affine.translation(-360 * turns, 0) @ source.transform if turns else None

@@ -14,16 +14,20 @@ import yaml
 
 import stook
 from stook.models.bundle import load_bundle
+from stook.pipelines.interface.reading import window_of
+from stook.pipelines.interface.season import readable
 from stook.pipelines.season import map_products
 from stook.transforms.ground.grid import Grid, Zone
 from stook.transforms.imagery.composite import CompositeSettings, composite
 from stook.transforms.imagery.freeze import find_inputs
+from stook.transforms.imagery.season import Window
 from stook.transforms.sampling.estimates import Estimates
 from stook.transforms.sampling.sample import SAMPLES
 from tests.pipelines.command import stook as command
 from tests.pipelines.small_season import SmallSeason
 
 WINDOW = ("2023-01", "2023-02")
+CLOUDY = ("2023-06", "2023-07")
 BOX = (35.998, 9.0012, 35.9992, 9.0026)
 
 
@@ -57,6 +61,29 @@ def points_in(box: tuple[float, float, float, float], count: int) -> gpd.GeoData
     x, y = np.random.default_rng(0).uniform(box[:2], box[2:], (count, 2)).T
     index = range(5, 5 + count)
     return gpd.GeoDataFrame({"name": index}, geometry=gpd.points_from_xy(x, y), crs=4326, index=index)
+
+
+@pytest.mark.parametrize(
+    ("months", "expected"),
+    [
+        (("2018-11", "2019-10"), (Window(11, -1, 12), 2019)),
+        (("2023-01", "2023-12"), (Window(1, 0, 12), 2023)),
+        (("2021-02", "2023-01"), (Window(2, -2, 24), 2023)),
+    ],
+)
+def test_months_are_counted_over_new_year(months: tuple[str, str], expected: tuple[Window, int]) -> None:
+    assert window_of(months) == expected
+
+
+def test_stored_numbers_are_read_in_their_unit_and_codes_as_they_are() -> None:
+    stored = xr.Variable(
+        ("y", "x"), np.array([[250, 255]], "uint8"), {"_FillValue": 255, "scale_factor": 0.1, "a:b": 1}
+    )
+    numbers = readable(stored, coded=False)
+    np.testing.assert_allclose(numbers.values, [[25.0, np.nan]])
+    assert numbers.attrs == {}
+    codes = readable(stored, coded=True)
+    assert codes.dtype == np.uint8 and codes.attrs == {"_FillValue": 255, "scale_factor": 0.1}
 
 
 class TestOpen:
@@ -187,6 +214,22 @@ class TestComposite:
         np.testing.assert_array_equal(parts.red.values, whole.red.values)
         np.testing.assert_array_equal(parts.clear_observations.values, whole.clear_observations.values)
 
+    def test_clouds_grow_as_told(self, sources: dict[str, dict[str, str]]) -> None:
+        counts = [
+            stook.composite(BOX, CLOUDY, sources, bands=["red"], cloud_dilation_px=px).clear_observations.values.astype(
+                int
+            )
+            for px in (0, 3)
+        ]
+        assert (counts[1] <= counts[0]).all() and counts[1].sum() < counts[0].sum()
+
+    def test_each_month_is_that_month(self, sources: dict[str, dict[str, str]]) -> None:
+        both = stook.composite(BOX, CLOUDY, sources, bands=["red", "vh"])
+        assert [str(time)[:7] for time in both.time.values] == ["2023-06", "2023-07"]
+        alone = stook.composite(BOX, ("2023-07", "2023-07"), sources, bands=["vh", "red"])
+        for band in ("red", "vh"):
+            np.testing.assert_array_equal(both[band].values[1], alone[band].values[0])
+
     def test_ground_is_a_box_a_geometry_or_a_table(self, sources: dict[str, dict[str, str]]) -> None:
         square = shapely.box(*BOX)
         table = gpd.GeoDataFrame(geometry=[square], crs=4326)
@@ -246,6 +289,18 @@ class TestEmbed:
         ).values
         assert np.isfinite(values).sum() >= 6
         np.testing.assert_allclose(percent[np.isfinite(values)], values[np.isfinite(values)], atol=0.51)
+
+    def test_points_with_too_few_observations_have_no_vector(
+        self, mapped: SmallSeason, sources: dict[str, dict[str, str]]
+    ) -> None:
+        points, bundle = points_in(BOX, 4), mapped.folder / "bundle"
+        counts = []
+        for px, fewest in ((0, 1), (3, 1), (0, 254)):
+            options = {"cloud_dilation_px": px, "minimum_observations": fewest}
+            found = stook.embed(points, bundle, CLOUDY, sources, **options)
+            counts.append(found["clear_observations"].astype(int).sum())
+            np.testing.assert_array_equal(found["f000"].isna(), found["clear_observations"] < fewest)
+        assert counts[1] < counts[0] == counts[2]
 
     def test_points_without_imagery_have_no_vector(
         self, mapped: SmallSeason, sources: dict[str, dict[str, str]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stook.models.errors import InputError, StookError, TileError
+from stook.models.errors import InputError, StookError, TileError, UnreachableError
 from stook.transforms.imagery import fetching
 from stook.transforms.imagery.catalog import search
 from stook.transforms.imagery.sources import Source
@@ -49,6 +49,11 @@ def test_what_is_not_there_is_named(source: Source) -> None:
         search(replace(source, catalog=source.catalog.replace("catalog", "none")), EVERYWHERE, *YEAR_2019, HASTY)
     with pytest.raises(TileError, match=r"june: missing asset blue \(gs://"):
         read(source, june(linking(source, "./none.tif")), "blue", PLACE, backoff=HASTY)
+
+
+def test_a_bucket_that_is_not_there_is_not_a_missing_file(source: Source) -> None:
+    with pytest.raises(UnreachableError, match="unreachable .there is no such bucket"):
+        read(source, june(linking(source, "gs://no-such-bucket-of-ours/none.tif")), "blue", PLACE, backoff=HASTY)
 
 
 @pytest.mark.parametrize("href", ["/etc/passwd", "file:///etc/passwd", "/vsigs/other/x.tif", "../../../../etc/passwd"])

@@ -245,3 +245,17 @@ def test_pictures_of_the_same_months_leave_the_composite_as_it_is(optical: Archi
     alone, beside = composed({"sentinel2": sentinel}, ("red",)), composed(both, ("red",))
     np.testing.assert_array_equal(alone.values, beside.values)
     np.testing.assert_array_equal(alone.clear_observations, beside.clear_observations)
+
+
+def test_an_untold_fill_value_is_no_observation_and_fails_no_tile(tmp_path: Path) -> None:
+    """A fill of 1 at the edge of a scene, under classes that are clear and an offset of -0.1."""
+    archive = Archive(tmp_path / "archive", "planetary-computer")
+    ground = np.random.default_rng(2).integers(1500, 2500, (60, 60))
+    edge = ground.copy()
+    edge[:, :20] = 1
+    for name, day, counts in (("whole", 1, ground), ("edge", 11, edge)):
+        archive.add(name, noon(day), scene(counts), **{"s2:processing_baseline": "05.10"})
+    made = composed({"sentinel2": archive.save()}, ("nir", "blue"))
+    np.testing.assert_array_equal(made.clear_observations[:, :20], 1)
+    np.testing.assert_array_equal(made.clear_observations[:, 20:], 2)
+    np.testing.assert_allclose(made.values[JUNE, 0], ground * 1e-4 - 0.1, atol=1e-6)
