@@ -47,7 +47,7 @@ def at_hand(value: str) -> str:
 
 
 Link = Annotated[str, AfterValidator(beside_the_file)]
-Location = Annotated[Link, AfterValidator(at_hand)]
+Location = Annotated[str, AfterValidator(at_hand), AfterValidator(beside_the_file)]
 
 
 ProductName = Literal["cropland", "harvest_piles", "building_coverage"]

@@ -69,6 +69,10 @@ def of_tables(design: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     reference = words("answers: reference", answers["reference"])
     mapped = words("answers: map", answers["map"]) if "map" in answers else stratum
     found = set(mapped.dropna()) | set(reference)
+    if len({name.casefold() for name in found}) < len(found):
+        alike = sorted(found, key=lambda name: (name.casefold(), name))
+        pair = next(two for two in zip(alike, alike[1:], strict=False) if two[0].casefold() == two[1].casefold())
+        raise InputError(f"answers: classes {pair[0]!r} and {pair[1]!r} differ by capitals alone; write them alike")
     classes = [name for name in names if name in found] + sorted(found - set(names))
     number_of = {name: number for number, name in enumerate(classes)}
     return assessed(

@@ -61,10 +61,11 @@ def polygons_of(table: gpd.GeoDataFrame, file: Path) -> gpd.GeoDataFrame:
     Raises:
         InputError: If there are none, or one lies nowhere on the Earth.
     """
-    nowhere = ~(np.abs(shapely.bounds(table.geometry.to_numpy())) <= (180, 90, 180, 90)).all(axis=1)
+    nowhere = ~(np.abs(shapely.bounds(table.geometry.to_numpy())) <= (360, 90, 360, 90)).all(axis=1)
     if nowhere.any():
         raise InputError(
-            f"{file}: {nowhere.sum()} polygons lie nowhere; allowed are lon -180…180, lat -90…90; is the CRS right?"
+            f"{file}: {nowhere.sum()} polygons lie nowhere; allowed are lon -180…180 or 0…360, lat -90…90; is the CRS "
+            "right?"
         )
     repaired = []
     for number, geometry in enumerate(table.geometry, 1):

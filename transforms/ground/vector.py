@@ -4,7 +4,9 @@ Numbers and words never change on the way: whole numbers of 64 bits stay whole b
 encoding, and what cannot be told exactly is refused.
 """
 
+import json
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pyogrio
 from shapely.errors import ShapelyError
 
@@ -24,12 +27,12 @@ DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatG
            "SQLite", "OpenFileGDB", "MapInfo File", "CSV")  # fmt: skip
 PARQUET = (".parquet", ".geoparquet")
 HEAD_BYTES = 4096
+CLAMPED = re.compile(r"(?i)clamp|out of range|overflow|too large|truncat")  # GDAL's warnings on numbers
 POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
-UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, ShapelyError)
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, LookupError, ShapelyError)
 """What libraries raise on vector files, geometries and coordinate systems; several have no common name."""
 
 EXACT = {"integer_object_nulls": True}  # of pyarrow, which makes floats of whole numbers beside empty fields otherwise
-MOST_EXACT = 2**53  # above it a float has neighbours that are whole numbers too
 LONGEST_EDGE_M = 100.0  # straight edges of a projected file are cut to this on their way to longitude and latitude
 DBF_TEXT, DBF_CODE_PAGE = 32, 29  # where a DBF's field descriptions begin, and its byte for the code page
 
@@ -103,6 +106,12 @@ def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | Non
         InputError: If one is not exact text: names the row.
     """
     found: list[str | None] = []
+    try:
+        # pandas hands out floats of any size as those of 64 bits
+        single = isinstance(values, pd.Series) and values.dtype in (np.float32, np.float16)
+        values = list(values.to_numpy() if single else values)  # type: ignore[attr-defined]
+    except UnicodeDecodeError as error:  # text is decoded when it is looked at
+        raise InputError(f"{path}: field {field!r}: its text is not in the encoding that the file names") from error
     for row, value in enumerate(values, 1):
         try:
             found.append(text_of(value))
@@ -126,15 +135,19 @@ def text_of(value: Any) -> str | None:
         return None
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    if isinstance(value, float):
-        if abs(value) >= MOST_EXACT:
+    if isinstance(value, float | np.floating):
+        digits = np.finfo(type(value) if isinstance(value, np.floating) else float).nmant + 1
+        if abs(value) >= 2**digits:
             raise ValueError(f"is the float {value!r}, of which the last digits are lost")
-        value = int(value) if value.is_integer() else value
+        value = int(value) if float(value).is_integer() else value
     return str(value).strip() or None
 
 
 def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.GeoDataFrame:
     if str(file).lower().endswith(PARQUET):
+        facts = json.loads((pq.read_schema(file).metadata or {}).get(b"geo", b"{}"))
+        if any(column.get("edges") == "spherical" for column in facts.get("columns", {}).values()):
+            raise InputError(f"{file}: its edges are spherical; allowed are planar ones, with vertices where they bend")
         table = gpd.read_parquet(file, to_pandas_kwargs=EXACT)
         named = [name for name in table.index.names if name is not None and name not in table]
         return table.reset_index(named) if named else table
@@ -149,11 +162,23 @@ def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.Geo
     driver = told["driver"]
     if driver not in DRIVERS:
         raise InputError(f"{file}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
-    encoding = _encoding(Path(file)) if driver == "ESRI Shapefile" else None
+    encoding = _encoding(Path(file), chosen) if driver == "ESRI Shapefile" else None
+    options = {"DATE_AS_STRING": "YES"} if driver == "GeoJSON" else {}  # or text that looks like a date is rewritten
     numbers = told["fid_column"] in set(wanted) - set(told["fields"])  # features' own, of a GeoPackage
-    table = gpd.read_file(
-        path, layer=chosen, encoding=encoding, fid_as_index=numbers, use_arrow=True, arrow_to_pandas_kwargs=EXACT
-    )
+    with warnings.catch_warnings(record=True) as told_of:
+        warnings.simplefilter("always", RuntimeWarning)
+        table = gpd.read_file(
+            path,
+            layer=chosen,
+            encoding=encoding,
+            fid_as_index=numbers,
+            use_arrow=True,
+            arrow_to_pandas_kwargs=EXACT,
+            **options,
+        )
+    for warning in told_of:
+        if CLAMPED.search(str(warning.message)):
+            raise InputError(f"{file}: a number is larger than its field can hold: {warning.message}")
     return table.rename_axis(told["fid_column"]).reset_index() if numbers else table
 
 
@@ -171,13 +196,13 @@ def _names_in(archive: zipfile.ZipFile) -> list[str]:
     return [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
 
 
-def _encoding(path: Path) -> str | None:
+def _encoding(path: Path, layer: str | None) -> str | None:
     """Of a shapefile's text: None where the file says it, UTF-8 where nothing does and all of it can be read so.
 
     Raises:
         InputError: If nobody can tell.
     """
-    parts = _parts_of(path)
+    parts = _parts_of(path, layer)
     table = parts.get(".dbf", b"")
     if ".cpg" in parts or len(table) <= DBF_TEXT or table.isascii():
         return None
@@ -195,14 +220,16 @@ def _encoding(path: Path) -> str | None:
     return "UTF-8"
 
 
-def _parts_of(path: Path) -> dict[str, bytes]:
+def _parts_of(path: Path, layer: str | None) -> dict[str, bytes]:
     """Suffix -> content of a shapefile's table and of the file that names its encoding, of those that are there."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = {Path(name).suffix.lower(): name for name in _names_in(archive)}
+            inside = _names_in(archive)
+            names = {Path(name).suffix.lower(): name for name in inside if layer in (None, Path(name).stem)}
             return {suffix: archive.read(names[suffix]) for suffix in (".dbf", ".cpg") if suffix in names}
     beside = (path.parent if path.is_file() else path).iterdir()
-    found = {file.suffix.lower(): file for file in beside if file.stem == path.stem or path.is_dir()}
+    stem = layer if path.is_dir() and layer is not None else path.stem
+    found = {file.suffix.lower(): file for file in beside if file.stem == stem}
     return {suffix: found[suffix].read_bytes() for suffix in (".dbf", ".cpg") if suffix in found}
 
 

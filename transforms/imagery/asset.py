@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pystac
 import rasterio
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
 from stook.models.errors import InputError, TileError, UnreachableError
@@ -40,7 +40,8 @@ CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # where requests looks,
 FORGET = {"CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/"}  # a refusal is cached like an answer
 # By the end of a link; what names other files (VRT, GTI, WMS, STACIT) is not opened, whatever it is called.
 DRIVERS, OTHERWISE = {".jp2": "JP2OpenJPEG"}, "GTiff"
-COUNT_TYPES = ("uint8", "uint16", "int16")
+COUNT_TYPES = ("uint16", "int16")
+CLASS_TYPES = ("uint8", *COUNT_TYPES)
 EPSG = re.compile(r"(?:URN:OGC:DEF:CRS:)?(?:EPSG:(?:[\d.]*:)?)?(\d+)")  # how items write a code
 
 
@@ -170,7 +171,7 @@ class Asset:
 
     def _opened(self, address: str, action: Callable[[rasterio.DatasetReader], T], options: Mapping[str, str]) -> T:
         with (
-            rasterio.Env(**self._options(), **options),
+            rasterio.Env(**self._options(address), **options),
             rasterio.open(address, driver=self._driver, sharing=False) as file,
         ):
             self.amounts.opened(self.item.id)
@@ -226,7 +227,8 @@ class Asset:
             return f"/vsigs/{self.href.removeprefix('gs://')}"
         if self.source.archive.signing == "planetary-computer":
             return signed(self.href, self.backoff, refused)
-        return self.href
+        # GDAL takes headers along to wherever a server sends it; secrets are not for everybody.
+        return self._fetcher.landing(self.href) if self.source.reach.headers_for(self.href) else self.href
 
     def _link(self, address: str) -> str:
         """What others than GDAL open: the same link, where it is no virtual path of GDAL."""
@@ -241,10 +243,10 @@ class Asset:
     def _driver(self) -> str:
         return DRIVERS.get(Path(path_of(self.href)).suffix.lower(), OTHERWISE)
 
-    def _options(self) -> dict[str, str]:
+    def _options(self, address: str) -> dict[str, str]:
         """Of GDAL."""
         options = GDAL_OPTIONS | self.backoff.gdal_options()
-        if headers := self.source.reach.headers_for(self.href):
+        if headers := self.source.reach.headers_for(address):
             options["GDAL_HTTP_HEADERS"] = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         if certificates := next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None):
             options["GDAL_CURL_CA_BUNDLE"] = certificates
@@ -289,8 +291,13 @@ class Asset:
         if self.source.sensor == "rgb" and (file.count < len(numbers) or set(file.dtypes) != {"uint8"}):
             bands = f"{file.count} bands of {file.dtypes[0]}"
             raise _UnusableError(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
-        if self.source.sensor == "sentinel2" and file.dtypes[0] not in COUNT_TYPES:
-            raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has counts")
+        types = CLASS_TYPES if self.band == SCENE_CLASSIFICATION else COUNT_TYPES
+        if self.source.sensor == "sentinel2" and file.dtypes[0] not in types:
+            what = "classes" if self.band == SCENE_CLASSIFICATION else "counts of 16 bits"
+            raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has {what}")
+        bands = sum(meaning != ColorInterp.alpha for meaning in file.colorinterp)
+        if self.source.sensor != "rgb" and bands != 1:
+            raise _UnusableError(f"{bands} bands, where profile {self.source.profile} has one in each asset")
 
 
 def counts_in(file: rasterio.DatasetReader, **part: Any) -> np.ndarray:

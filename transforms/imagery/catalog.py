@@ -49,14 +49,17 @@ def search(
         offered = offered or tuple(item.assets)
         found = _Found(_processing(item), reading_order(item), around(*item.bbox or ()), as_text(source, item))
         parts = acquisitions[acquisition(item)]
-        same = next((number for number, other in enumerate(parts) if alike(other.box, found.box)), None)
-        if same is None:
-            parts.append(found)
-            count += 1
-        elif found.processing != parts[same].processing:  # those of the same are one item, found twice
-            older, newer = sorted((found, parts[same]), key=lambda one: one.processing)
-            parts[same] = newer
-            superseded.append(older.order[-1])
+        if any(other.order == found.order for other in parts):
+            continue  # one item, found twice
+        same = [number for number, other in enumerate(parts) if alike(other.box, found.box)]
+        if any(parts[number].processing > found.processing for number in same):
+            superseded.append(item.id)
+            continue
+        older = [number for number in same if parts[number].processing < found.processing]
+        superseded += [parts[number].order[-1] for number in older]
+        # What is neither newer nor older may be another part of the scene, whatever its box says: all of it is read.
+        acquisitions[acquisition(item)] = [part for number, part in enumerate(parts) if number not in older] + [found]
+        count += 1 - len(older)
         if count > MOST_ITEMS:
             raise InputError(f"{source.catalog}: more than {MOST_ITEMS} scenes; map fewer units or months at a time")
     whole = (found for parts in acquisitions.values() for found in parts)
@@ -107,12 +110,12 @@ def acquisition(item: pystac.Item) -> tuple[str, ...]:
     return platform, acquired(item).strftime("%Y%m%dT%H%M%S"), strip[1] if strip else "", tile
 
 
-def _processing(item: pystac.Item) -> tuple[tuple[int, ...], str, str]:
-    return baseline_rank(item), str(item.properties.get("updated", "")), item.id
+def _processing(item: pystac.Item) -> tuple[tuple[int, ...], str]:
+    return baseline_rank(item), str(item.properties.get("updated", ""))
 
 
 class _Found(NamedTuple):
-    processing: tuple[tuple[int, ...], str, str]
+    processing: tuple[tuple[int, ...], str]
     order: tuple[datetime, tuple[int, ...], str]
     box: BoundingBox
     text: str

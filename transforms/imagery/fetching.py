@@ -132,6 +132,19 @@ class Fetcher:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise PassingError(f"{href}: unreachable ({deepest_cause(error)})") from error
 
+    def landing(self, url: str) -> str:
+        """Where redirects of ``url`` lead in the end; ``url`` itself where that cannot be found out."""
+        try:
+            with self.session.get(
+                url,
+                headers={**self.headers_for(url), "Range": "bytes=0-0"},
+                stream=True,
+                timeout=self.backoff.timeout_s,
+            ) as got:
+                return got.url
+        except (requests.RequestException, urllib3.exceptions.HTTPError):
+            return url
+
     def probe(self, url: str) -> Probe:
         """What ``url`` answers to a request of its first bytes, asked once; of object stores, what the store says."""
         scheme = scheme_of(url)
@@ -188,7 +201,10 @@ class Fetcher:
 
     def _follow(self, answer: requests.Response, **_: Any) -> None:
         if answer.is_redirect:
-            self.allowed(urljoin(answer.url, answer.headers["Location"]))
+            target = urljoin(answer.url, answer.headers["Location"])
+            self.allowed(target)
+            if answer.request.method == "POST" and answer.status_code in (301, 302, 303):  # which would lose the search
+                raise InputError(f"{answer.url}: is elsewhere now, at {target}; give that address")
 
 
 class _Session(requests.Session):

@@ -25,7 +25,9 @@ def box_of(item: Mapping[str, Any]) -> BoundingBox | None:
             raise ValueError(f"bbox of {len(corners)} numbers")
         west, south, east, north = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
         if all(map(isfinite, (west, south, east, north))):
-            return _placed(west, south, east, north)
+            stated, shown = _placed(west, south, east, north), box_of({"geometry": item.get("geometry")})
+            contradicts = shown is not None and (not intersects(stated, shown) or _width(stated) > 180 > _width(shown))
+            return shown if contradicts else stated
     places = list(_positions(item.get("geometry") or {}))
     if not places:
         return None
@@ -78,6 +80,10 @@ def alike(box: BoundingBox, other: BoundingBox) -> bool:
 
 def _area(box: BoundingBox) -> float:
     return sum(e - w for w, e in _spans(box)) * (box[3] - box[1])
+
+
+def _width(box: BoundingBox) -> float:
+    return sum(east - west for west, east in _spans(box))
 
 
 def _spans(box: BoundingBox) -> list[tuple[float, float]]:

@@ -14,6 +14,8 @@ from stook.models.errors import InputError
 HTTP = ("http", "https")
 REMOTE = (*HTTP, "s3", "gs")
 LOCAL = ("", "file")
+IN_A_HEADER = re.compile(r"[\x20-\x7e]+")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, token
 STANDS_FOR = re.compile(r"\$\{(file:)?([^{}]+)\}")
 SECRET = re.compile(
     r"(?i)(^|&)(sig|signature|token|access_token|api_?key|(?:ocp-apim-)?subscription-key|x-amz-\w[\w-]*|x-goog-\w[\w-]*|awsaccesskeyid)="
@@ -93,10 +95,15 @@ class Reach:
     def _secret(self, found: re.Match[str]) -> str:
         """What stands for a variable of the environment or a file."""
         try:
-            value = Path(found[2]).read_text(encoding="utf-8") if found[1] else os.environ[found[2]]
+            value = Path(found[2]).read_text(encoding="utf-8-sig") if found[1] else os.environ[found[2]]
         except (KeyError, OSError, UnicodeDecodeError):
             what = "the file cannot be read" if found[1] else "the environment has no such variable"
             raise InputError(f"imagery.{self.sensor}.headers: {found[0]}: {what}") from None
+        if not IN_A_HEADER.fullmatch(value.strip()):
+            raise InputError(
+                f"imagery.{self.sensor}.headers: {found[0]}: is empty, or holds what no header can, such as "
+                "a second line"
+            )
         return value.strip()
 
     def _is_named(self, host: str) -> bool:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from stook.models.errors import InputError, TileError
-from stook.transforms.imagery.links import STANDS_FOR, Reach, carries_secret
+from stook.transforms.imagery.links import HEADER, STANDS_FOR, Reach, carries_secret
 
 if TYPE_CHECKING:
     import pystac
@@ -208,6 +208,8 @@ class Source:
                 "edition; user names and passwords belong into ~/.netrc, tokens and keys into headers"
             )
         for name, value in self.headers:
+            if not HEADER.fullmatch(name) or name.lower() in ("host", "range"):
+                raise InputError(f"imagery.{self.sensor}.headers: {name!r} is no name of a header that may be set")
             if not STANDS_FOR.search(value):
                 raise InputError(
                     f"imagery.{self.sensor}.headers: the value of {name} would be kept with every edition; name a "

@@ -110,7 +110,7 @@ def _matched(page: dict[str, Any]) -> int:
     """How many items the server says that the search has; 0 where it does not say."""
     context = page.get("context")
     told = (page.get("numberMatched"), context.get("matched") if isinstance(context, dict) else None)
-    return max((count for count in told if isinstance(count, int)), default=0)
+    return max((int(str(count)) for count in told if str(count).isdecimal()), default=0)
 
 
 def _ending(pages: Iterator[dict[str, Any]], catalog: str) -> Iterator[dict[str, Any]]:

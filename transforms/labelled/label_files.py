@@ -218,14 +218,14 @@ def _days(file: Path, known: pd.DataFrame, day: date | str) -> np.ndarray:
 def _degrees(file: Path, known: pd.DataFrame) -> pd.DataFrame:
     """``lon`` and ``lat`` as numbers."""
     degrees = known[["lon", "lat"]].apply(pd.to_numeric, errors="coerce")
-    wrong = ~(degrees["lon"].between(-180, 180) & degrees["lat"].between(-80, 84))
+    wrong = ~(degrees["lon"].between(-180, 360) & degrees["lat"].between(-80, 84))
     if wrong.any():
         first = known[wrong].iloc[0]
         raise InputError(
             f"{file}: {wrong.sum()} points lie nowhere, the first at lon {first['lon']!r}, lat {first['lat']!r}; "
-            "allowed are degrees, lon -180…180, lat -80…84"
+            "allowed are degrees, lon -180…180 or 0…360, lat -80…84"
         )
-    return degrees
+    return degrees.assign(lon=degrees["lon"].where(degrees["lon"] <= 180, degrees["lon"] - 360))
 
 
 def _on_grid(known: pd.DataFrame, side_m: float) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from stook.transforms.imagery.footprint import around, intersects
 
 NONE = "(none)"  # ground of no polygon, beyond the raster, or its nodata
 MOST_VALUES = 256  # of a raster: more are measurements, not classes, and would make a row each in every place
+MOST_EXACT = 2.0**53  # what GDAL warps goes through floats
 MOST_FIELDS = 2  # that a user names after a file: layer and field
 SLIVER_M = 0.001  # width of what is no ground of its own
 EXACTLY_PX = 1e-6  # of the raster's pixels, to which middles are placed; GDAL takes no 0
@@ -243,9 +244,14 @@ class RasterLayer:
                     tolerance=EXACTLY_PX,
                 ) as view,
             ):
-                return view.read(1), view.read(2) > 0
+                values, known = view.read(1), view.read(2) > 0
         except RasterioError as error:
             raise InputError(f"{self.path}: cannot be read ({error})") from error
+        if values.dtype.itemsize == 8 and (np.abs(values[known].astype(float)) >= MOST_EXACT).any():
+            raise InputError(
+                f"{self.path}: values of 2^53 and more are not told apart; save classes as smaller numbers"
+            )
+        return values, known
 
 
 def _turned(source: rasterio.DatasetReader, pixels: GeoBox) -> Affine | None:

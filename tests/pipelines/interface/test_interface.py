@@ -383,6 +383,11 @@ class TestEstimate:
             (DESIGN, ANSWERS.replace({"reference": {"crop": ""}}), "answers: reference: '' in row 0"),
             (DESIGN, ANSWERS.replace({"reference": {"crop": "crop "}}), "answers: reference: 'crop ' in row 0"),
             (DESIGN, ANSWERS.assign(map=1.5), "answers: map: 1.5 in row 0"),
+            (
+                DESIGN,
+                ANSWERS.assign(map=["Crop", *["crop"] * 99]),
+                "'Crop' and 'crop' differ by capitals alone",
+            ),
             (pd.concat([DESIGN, DESIGN[["area_ha"]]], axis=1), ANSWERS, "design: has 'area_ha' more than once"),
             ("folder", [], "design, answers: allowed are two tables"),
             ("folder", None, "answers: NoneType"),

@@ -9,6 +9,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from shapely import MultiPolygon, Point, Polygon, box
@@ -471,3 +472,26 @@ def test_ethiopia_has_some_twelve_thousand_tiles_in_three_zones(shared: Path):
     assert 11_500 < len(tiles) < 12_500
     tigray = Region(tuple(unit for unit in read.units if unit.name == "Tigray"))
     assert {tile.name for tile in tigray.tiles(Grid())} == touched(tigray, Grid())
+
+
+def test_what_other_programs_make_of_files_is_told_or_undone(tmp_path: Path):
+    table = frame(TWO, code=["A", "B"])
+    table.assign(parent=np.array([231100245, 231100246], "float32")).to_parquet(tmp_path / "single.parquet")
+    with pytest.raises(InputError, match="row 1 is the float .*, of which the last digits are lost"):
+        read_region(tmp_path / "single.parquet", "code", "parent")
+    content = json.loads(table.to_json())
+    for feature, day in zip(content["features"], ("2023/01/01", "2023-01-01"), strict=True):
+        feature["properties"]["parent"] = day
+    (tmp_path / "days.geojson").write_text(json.dumps(content))
+    read = read_region(tmp_path / "days.geojson", "code", "parent")
+    assert [unit.parents for unit in read.units] == [("2023/01/01",), ("2023-01-01",)]
+    bent = pq.read_table(tmp_path / "single.parquet")
+    facts = json.loads(bent.schema.metadata[b"geo"])
+    facts["columns"]["geometry"]["edges"] = "spherical"
+    pq.write_table(bent.replace_schema_metadata({b"geo": json.dumps(facts).encode()}), tmp_path / "bent.parquet")
+    with pytest.raises(InputError, match="its edges are spherical"):
+        read_region(tmp_path / "bent.parquet", "code")
+    frame(TWO, code=["Guémon", "Bélier"]).to_file(tmp_path / "units.shp", encoding="ISO-8859-1")
+    (tmp_path / "units.cpg").write_text("UTF-8")
+    with pytest.raises(InputError, match="units.shp: .*(encoding|decode)"):
+        read_region(tmp_path / "units.shp", "code")

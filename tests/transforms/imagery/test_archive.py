@@ -259,7 +259,7 @@ def test_of_a_catalogue_larger_than_memory_little_is_held(server: FaultyServer, 
         for place in range(page_items):
             count = number * page_items + place
             seconds = f"{count // 60:02}:{count % 60:02}"
-            far = {} if count % 100 == 0 else {"bbox": [60, 0, 61, 1]}
+            far = {} if count % 100 == 0 else {"bbox": [60, 0, 61, 1], "geometry": None}
             features.append({**template, **far, "id": f"item-{count}"})
             features[-1]["properties"] = {**template["properties"], "datetime": f"2019-06-01T10:{seconds}Z"}
         following = (
@@ -326,3 +326,14 @@ def test_requests_carry_the_headers(server: FaultyServer, archive: Archive, monk
     monkeypatch.setattr(fetching._Session, "send", noted)
     assert ids(source) == ["day-01", "day-11"]
     assert set(sent) == {"secret"}
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "", "ü"])
+def test_what_no_header_can_hold_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("STOOK_TEST_TOKEN", value)
+    source = Source("sentinel2", "https://here/api", "c", "scaled-1e-4", headers=(("X-Key", "${STOOK_TEST_TOKEN}"),))
+    with pytest.raises(InputError, match="is empty, or holds what no header can") as caught:
+        source.reach.headers_for("https://here/api")
+    assert not value or value not in str(caught.value)
+    with pytest.raises(InputError, match="'X Key' is no name of a header"):
+        replace(source, headers=(("X Key", "${STOOK_TEST_TOKEN}"),))

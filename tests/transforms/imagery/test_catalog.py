@@ -8,9 +8,12 @@ from typing import Any
 
 import pystac
 import pytest
+import requests
 
 from stook.models.errors import InputError, UnreachableError
 from stook.transforms.imagery.catalog import acquisition, missing_bands, search
+from stook.transforms.imagery.fetching import Fetcher
+from stook.transforms.imagery.footprint import box_of
 from stook.transforms.imagery.sources import Source
 from tests.transforms.archive import (
     EVERYWHERE,
@@ -212,3 +215,28 @@ def test_strips_are_told_apart_by_either_name_of_theirs():
             pystac.Item("a", None, [3, 50, 4, 51], datetime(2023, 1, 1, tzinfo=UTC), {name: strip}) for strip in strips
         )
         assert acquisition(one) != acquisition(other)
+
+
+def test_parts_with_the_box_of_the_whole_are_all_read(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", "scaled-1e-4")
+    tile = {"grid:code": "MGRS-31UFS", "platform": "Sentinel-2A"}
+    archive.add("north", noon(1), {"blue": 500}, **tile)
+    archive.add("south", noon(1), {"blue": 500}, **tile)
+    found = search(archive.save(), EVERYWHERE, *YEAR_2019)
+    assert ids(found) == ["north", "south"] and found.superseded == []
+
+
+@pytest.mark.parametrize("bbox", [[50, 3, 51, 4], [0, 0, 0, 0], [4, 50, 3, 51], [100, -20, 101, -19]])
+def test_a_box_that_contradicts_the_geometry_is_not_believed(bbox: list[float]):
+    geometry = {"type": "Polygon", "coordinates": [[[3, 50], [4, 50], [4, 51], [3, 51], [3, 50]]]}
+    assert box_of({"bbox": bbox, "geometry": geometry}) == (3, 50, 4, 51)
+    assert box_of({"bbox": [2.9, 49.9, 4.1, 51.1], "geometry": geometry}) == (2.9, 49.9, 4.1, 51.1)
+
+
+def test_a_post_that_is_sent_elsewhere_is_told_for_a_redirect_loses_the_search(tmp_path: Path):
+    answer = requests.Response()
+    answer.status_code, answer.url = 301, "https://old/search"
+    answer.headers["Location"] = "https://new/search"
+    answer.request = requests.Request("POST", answer.url).prepare()
+    with pytest.raises(InputError, match="https://old/search: is elsewhere now, at https://new/search"):
+        Fetcher(HASTY)._follow(answer)

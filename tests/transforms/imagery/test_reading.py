@@ -300,3 +300,17 @@ def test_a_refused_connection_is_unreachable(archive: Archive):
         item.assets["blue"].href = f"http://127.0.0.1:{unused.getsockname()[1]}/blue.tif"
     with pytest.raises(UnreachableError, match="S2_first: asset blue .*ConnectionError"):
         read(source, [(item,)], "blue", PLACE, backoff=HASTY)
+
+
+def test_pictures_in_the_place_of_bands_are_refused_by_name(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", "scaled-1e-4")
+    archive.add("june", noon(1), {"blue": 800})
+    source = archive.save()
+    file = archive.file("june", "blue")
+    with rasterio.open(file) as one:
+        profile = one.profile
+    for kind, bands, said in (("uint8", 1, "uint8 pixels, where"), ("uint16", 3, "3 bands, where")):
+        with rasterio.open(file, "w", **{**profile, "dtype": kind, "count": bands}) as one:
+            one.write(np.full((bands, profile["height"], profile["width"]), 100, kind))
+        with pytest.raises(TileError, match=f"june: unusable asset blue .*{said}"):
+            read(source, june(source), "blue", PLACE, backoff=HASTY)

@@ -284,3 +284,9 @@ def test_a_raster_stored_south_up_says_what_the_same_one_north_up_says(tmp_path:
     where = Grid(tile_px=200), Tile(Zone(36), 414, 498)
     for one, other in zip(*(RasterLayer.read(path, REGION).on(*where) for path in (north, south)), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_numbers_that_would_merge_are_refused(tmp_path: Path) -> None:
+    large = raster(tmp_path / "large.tif", np.full((6, 10), 2**60 + 1, "int64"))
+    with pytest.raises(InputError, match=r"large.tif: values of 2\^53 and more are not told apart"):
+        RasterLayer.read(large, REGION).on(Grid(tile_px=200), Tile(Zone(36), 414, 498))
