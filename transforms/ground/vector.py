@@ -33,7 +33,7 @@ UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, LookupError, Shapely
 """What libraries raise on vector files, geometries and coordinate systems; several have no common name."""
 
 EXACT = {"integer_object_nulls": True}  # of pyarrow, which makes floats of whole numbers beside empty fields otherwise
-LONGEST_EDGE_M = 100.0  # straight edges of a projected file are cut to this on their way to longitude and latitude
+LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this on their way to longitude and latitude
 DBF_TEXT, DBF_CODE_PAGE = 32, 29  # where a DBF's field descriptions begin, and its byte for the code page
 
 
