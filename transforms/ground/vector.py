@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pyogrio
+import shapely
 from shapely.errors import ShapelyError
 
 from stook.models.errors import InputError
@@ -33,6 +34,7 @@ UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, LookupError, Shapely
 """What libraries raise on vector files, geometries and coordinate systems; several have no common name."""
 
 EXACT = {"integer_object_nulls": True}  # of pyarrow, which makes floats of whole numbers beside empty fields otherwise
+FARTHEST_M = 1e8  # from the origin of a projection
 LONGEST_EDGE_M = 500.0  # straight edges of a projected file are cut to this on their way to longitude and latitude
 DBF_TEXT, DBF_CODE_PAGE = 32, 29  # where a DBF's field descriptions begin, and its byte for the code page
 
@@ -81,7 +83,11 @@ def in_lonlat(path: str | Path, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
         raise InputError(f"{path}: no coordinate reference system; save the file with the one its coordinates are in")
     try:
         if geometries.crs.is_projected:
-            geometries = geometries.segmentize(LONGEST_EDGE_M / geometries.crs.axis_info[0].unit_conversion_factor)
+            metre = geometries.crs.axis_info[0].unit_conversion_factor
+            places = shapely.get_coordinates(geometries.to_numpy())
+            if not (np.abs(places) * metre < FARTHEST_M).all():  # cutting what is endless ends the process
+                raise InputError(f"{path}: a coordinate lies nowhere on the Earth, or is no number")
+            geometries = geometries.segmentize(LONGEST_EDGE_M / metre)
         return geometries.to_crs(4326)
     except UNREADABLE as error:
         why = " ".join(str(error).split())

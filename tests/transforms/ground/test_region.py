@@ -157,6 +157,19 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path, value: object, said:
         read_region(tmp_path / "units.geojson", "code", None, "title")
 
 
+@pytest.mark.parametrize("far", [1e308, 1e12, -1e9])
+def test_coordinates_beyond_the_earth_are_refused_before_anything_is_cut(tmp_path: Path, far: float):
+    polygon = {"type": "Polygon", "coordinates": [[[0, 0], [far, 0], [far, 1000], [0, 0]]]}
+    content = {
+        "type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "EPSG:32637"}},
+        "features": [{"type": "Feature", "properties": {"code": "A"}, "geometry": polygon}],
+    }
+    (tmp_path / "units.geojson").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="a coordinate lies nowhere on the Earth"):
+        read_region(tmp_path / "units.geojson", "code")
+
+
 def test_one_parent_field_or_none_will_do_and_a_row_may_lack_its_parent_or_name(tmp_path: Path):
     path = tmp_path / "units.gpkg"
     frame(TWO, code=["A", "B"], region=["R", None], title=["Ada", None]).to_file(path)
