@@ -56,7 +56,7 @@ def open_edition(
     tiles = region.tiles(plan.grid)
     if frozen is None:
         reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
-        around = widened(region.bounds, plan.halo_px * plan.grid.resolution_m)
+        around = widened(region.bounds, plan.reach_m)
         inputs, absent, notes = find_inputs(plan.sources, around, plan.spans, backoff)
         for note in notes:
             reporter.say("search_note", note)

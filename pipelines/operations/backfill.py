@@ -227,7 +227,7 @@ def plan_season(config: MapConfiguration, year: int, region: Region, options: Op
 
 def searched(config: MapConfiguration, plan: Plan, region: Region, edition: Edition | None) -> tuple[bool, int]:
     """Whether the archives have the very scenes that an edition was made from, and how many they have."""
-    bounds = widened(region.bounds, plan.halo_px * plan.grid.resolution_m)
+    bounds = widened(region.bounds, plan.reach_m)
     found, absent, _ = find_inputs(plan.sources, bounds, plan.spans, config.run.backoff())
     return edition is not None and same_scenes(edition, found, absent, bounds), len(found)
 

@@ -199,6 +199,12 @@ class Plan:
         """How far beyond a tile some encoder looks."""
         return max(product.encoding.halo_px for product in self.products)
 
+    @property
+    def reach_m(self) -> float:
+        """How far beyond the region scenes are needed: around a cell that lies in it with no more than an edge."""
+        cells = max(self.cells(product).resolution_m for product in self.products)
+        return self.halo_px * self.grid.resolution_m + cells
+
     def quantised(self, quantisation: Quantisation) -> "Plan":
         """The same with the quantisation of every encoding that is stored as ``int8`` known."""
         products = (
