@@ -33,7 +33,7 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 def refused(address: str, allowed: tuple[str, ...] = STORES) -> str | None:
     """Why nothing can be read or written at an address; None where it can."""
-    found = SCHEME.match(address)
-    if found and (found[1] not in allowed or not address.startswith(f"{found[1]}://")):
-        return f"{address!r}; allowed are a path of this machine and {', '.join(f'{scheme}://…' for scheme in allowed)}"
+    scheme = SCHEME.match(address)
+    if scheme and (scheme[1] not in allowed or not address.startswith(f"{scheme[1]}://")):
+        return f"{address!r}; allowed are a path of this machine and {', '.join(f'{name}://…' for name in allowed)}"
     return f"{address!r} holds a zero byte; no path does" if "\0" in address else None

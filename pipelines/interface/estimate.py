@@ -1,9 +1,11 @@
 """``stook.estimate``: areas and accuracies with intervals, from a design and reference labels."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stook.models.errors import InputError
@@ -16,6 +18,7 @@ from stook.transforms.editions.edition import Edition
 from stook.transforms.estimators.accuracy import assessed
 from stook.transforms.estimators.design import Design, Stratum
 from stook.transforms.estimators.error_matrix import NOT_MAPPED
+from stook.transforms.ground.vector import texts
 from stook.transforms.sampling.estimating import Settings, estimate_table
 from stook.transforms.sampling.judged import Judged
 from stook.transforms.sampling.map_figures import MapFigures
@@ -54,71 +57,59 @@ def of_sample(folder: Address, answers: Sequence[Address]) -> pd.DataFrame:
 
 
 def of_tables(design: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Estimates from a stratified sample of any origin."""
+    """Estimates from a stratified sample of any origin; names are read as those of files are."""
     require_columns("design", design, ("stratum", "area_ha"), ("size",))
     require_columns("answers", answers, ("stratum", "reference"), ("map",))
-    names, stratum = words("design: stratum", design["stratum"]).tolist(), words("answers: stratum", answers["stratum"])
+    names, stratum = words("design", design, "stratum"), words("answers", answers, "stratum")
     areas = numbers("design: area_ha", design["area_ha"])
-    sizes = numbers("design: size", design["size"]) if "size" in design else pd.Series([float("nan")] * len(names))
+    sizes = numbers("design: size", design["size"]) if "size" in design else [math.nan] * len(names)
     strata = tuple(
-        Stratum(name, area, None if pd.isna(size) else whole("design: size", size, 1, MOST_UNITS))
-        for name, area, size in zip(names, areas, map(as_whole, sizes), strict=True)
+        Stratum(name, area, None if math.isnan(size) else whole("design: size", unfloated(size), 1, MOST_UNITS))
+        for name, area, size in zip(names, areas, sizes, strict=True)
     )
     if strangers := sorted(set(stratum) - set(names)):
         raise InputError(f"answers: stratum {strangers[0]!r} is not in the design, which has {', '.join(names)}")
-    reference = words("answers: reference", answers["reference"])
-    mapped = words("answers: map", answers["map"]) if "map" in answers else stratum
-    found = set(mapped.dropna()) | set(reference)
-    if len({name.casefold() for name in found}) < len(found):
-        alike = sorted(found, key=lambda name: (name.casefold(), name))
-        pair = next(two for two in zip(alike, alike[1:], strict=False) if two[0].casefold() == two[1].casefold())
-        raise InputError(f"answers: classes {pair[0]!r} and {pair[1]!r} differ by capitals alone; write them alike")
-    classes = [name for name in names if name in found] + sorted(found - set(names))
-    number_of = {name: number for number, name in enumerate(classes)}
+    reference = words("answers", answers, "reference")
+    mapped = texts("answers", "map", answers["map"]) if "map" in answers else stratum
+    there = {name for name in (*mapped, *reference) if name is not None}
+    for one, other in pairwise(sorted(there, key=lambda name: (name.casefold(), name))):
+        if one.casefold() == other.casefold():
+            raise InputError(f"answers: classes {one!r} and {other!r} differ by capitals alone; write them alike")
+    classes = [name for name in names if name in there] + sorted(there - set(names))
     return assessed(
-        Design(strata, stratum.map({name: number for number, name in enumerate(names)}).to_numpy(int)),
-        mapped.map(number_of).fillna(NOT_MAPPED).to_numpy(int),
-        reference.map(number_of).to_numpy(int),
+        Design(strata, np.array([names.index(name) for name in stratum])),
+        np.array([NOT_MAPPED if name is None else classes.index(name) for name in mapped]),
+        np.array([classes.index(name) for name in reference]),
         classes,
     ).table()
 
 
 def require_columns(name: str, table: pd.DataFrame, needed: Sequence[str], possible: Sequence[str]) -> None:
-    """Raise InputError for a column that is missing or there twice, or an empty field of one that is needed."""
+    """Raise InputError for a column that is missing or there twice."""
     for column in needed:
         if column not in table:
             raise InputError(f"{name}: has no column {column!r}; {' and '.join(needed)} are needed")
     for column in (*needed, *possible):
         if list(table.columns).count(column) > 1:
             raise InputError(f"{name}: has {column!r} more than once")
-    for column in needed:
-        if table[column].isna().any():
-            raise InputError(f"{name}: {column} is empty in row {table.index[table[column].isna()][0]}")
 
 
-def words(name: str, values: pd.Series) -> pd.Series:
-    """Names as text: whole numbers are the same whether a gap elsewhere made them 1.0 or not; gaps stay.
-
-    Raises:
-        InputError: If one is a fraction, is empty text or has blanks at its ends.
-    """
-    found = pd.Series([None if pd.isna(value) else as_whole(value) for value in values], values.index, object)
-    for row, value in found.dropna().items():
-        if isinstance(value, float) or str(value) != str(value).strip() or not str(value):
-            raise InputError(
-                f"{name}: {value!r} in row {row}; allowed are words without blanks at their ends, or codes"
-            )
-    return found.map(str, na_action="ignore")
+def words(name: str, table: pd.DataFrame, column: str) -> list[str]:
+    """Names in a column as text; raises InputError if one is empty or no exact text."""
+    fields = texts(name, column, table[column])
+    if None in fields:
+        raise InputError(f"{name}: {column} is empty in row {table.index[fields.index(None)]}")
+    return [field for field in fields if field is not None]
 
 
-def as_whole(value: Any) -> Any:
-    """A float that is a whole number as int; anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def unfloated(number: float) -> int | float:
+    """A float that is a whole number as int."""
+    return int(number) if number.is_integer() else number
 
 
-def numbers(name: str, values: pd.Series) -> pd.Series:
-    """Numbers as float64; raises InputError for anything else."""
+def numbers(name: str, values: pd.Series) -> list[float]:
+    """Numbers as floats; raises InputError for anything else."""
     try:
-        return pd.to_numeric(values).astype(float)
+        return [float(value) for value in pd.to_numeric(values)]
     except (ValueError, TypeError) as error:
         raise InputError(f"{name}: allowed are numbers ({error})") from error

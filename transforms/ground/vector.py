@@ -111,7 +111,7 @@ def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | Non
     Raises:
         InputError: If one is not exact text: names the row.
     """
-    found: list[str | None] = []
+    words: list[str | None] = []
     try:
         # pandas hands out floats of any size as those of 64 bits
         single = isinstance(values, pd.Series) and values.dtype in (np.float32, np.float16)
@@ -120,12 +120,12 @@ def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | Non
         raise InputError(f"{path}: field {field!r}: its text is not in the encoding that the file names") from error
     for row, value in enumerate(values, 1):
         try:
-            found.append(text_of(value))
+            words.append(text_of(value))
         except ValueError as error:
             raise InputError(
                 f"{path}: field {field!r}: row {row} {error}; allowed are text and whole numbers"
             ) from None
-    return found
+    return words
 
 
 def text_of(value: Any) -> str | None:
@@ -164,14 +164,14 @@ def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.Geo
     if layers and chosen not in layers:
         missing = "several layers" if layer is None else f"no layer {layer!r}"
         raise InputError(f"{file}: {missing}; choose one of {', '.join(map(repr, layers))}")
-    told = pyogrio.read_info(path, layer=chosen)
-    driver = told["driver"]
+    info = pyogrio.read_info(path, layer=chosen)
+    driver = info["driver"]
     if driver not in DRIVERS:
         raise InputError(f"{file}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
     encoding = _encoding(Path(file), chosen) if driver == "ESRI Shapefile" else None
     options = {"DATE_AS_STRING": "YES"} if driver == "GeoJSON" else {}  # or text that looks like a date is rewritten
-    numbers = told["fid_column"] in set(wanted) - set(told["fields"])  # features' own, of a GeoPackage
-    with warnings.catch_warnings(record=True) as told_of:
+    numbers = info["fid_column"] in set(wanted) - set(info["fields"])  # features' own, of a GeoPackage
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", RuntimeWarning)
         table = gpd.read_file(
             path,
@@ -182,10 +182,10 @@ def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.Geo
             arrow_to_pandas_kwargs=EXACT,
             **options,
         )
-    for warning in told_of:
+    for warning in warned:
         if CLAMPED.search(str(warning.message)):
             raise InputError(f"{file}: a number is larger than its field can hold: {warning.message}")
-    return table.rename_axis(told["fid_column"]).reset_index() if numbers else table
+    return table.rename_axis(info["fid_column"]).reset_index() if numbers else table
 
 
 def _within_zip(path: Path) -> str | None:
@@ -235,8 +235,8 @@ def _parts_of(path: Path, layer: str | None) -> dict[str, bytes]:
             return {suffix: archive.read(names[suffix]) for suffix in (".dbf", ".cpg") if suffix in names}
     beside = (path.parent if path.is_file() else path).iterdir()
     stem = layer if path.is_dir() and layer is not None else path.stem
-    found = {file.suffix.lower(): file for file in beside if file.stem == stem}
-    return {suffix: found[suffix].read_bytes() for suffix in (".dbf", ".cpg") if suffix in found}
+    files = {file.suffix.lower(): file for file in beside if file.stem == stem}
+    return {suffix: files[suffix].read_bytes() for suffix in (".dbf", ".cpg") if suffix in files}
 
 
 def _refuse_pointers(path: str | Path) -> None:

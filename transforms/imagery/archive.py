@@ -20,7 +20,7 @@ from stook.transforms.imagery.fetching import Fetcher, StatusError
 from stook.transforms.imagery.footprint import BoundingBox, box_of, intersects, on_each_side
 from stook.transforms.imagery.links import HTTP, LOCAL, scheme_of
 from stook.transforms.imagery.sources import Source, acquired
-from stook.transforms.imagery.stac_api import collections_of, features, links_of
+from stook.transforms.imagery.stac_api import collections_instead, features, links_of
 
 STAC_FAILURES = (pystac.STACError, pystac.STACTypeError)  # which have nothing in common
 WALKERS = 8  # item files of a static catalogue read at the same time: waiting, not computing
@@ -99,9 +99,8 @@ class Archive:
             self._require_collection(root)
 
     def _require_collection(self, root: dict[str, Any]) -> None:
-        """Raise InputError if an API lists its collections and ours is not among them."""
-        names = collections_of(root, self.source.catalog, self.fetcher)
-        if names and self.source.collection not in names:
+        """Raise InputError if an API lists its collections and has no such as ours."""
+        if names := collections_instead(root, self.source, self.fetcher):
             raise self._no_collection(names)
 
     def _walked(self, root: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:

@@ -45,14 +45,6 @@ CLASS_TYPES = ("uint8", *COUNT_TYPES)
 EPSG = re.compile(r"(?:URN:OGC:DEF:CRS:)?(?:EPSG:(?:[\d.]*:)?)?(\d+)")  # how items write a code
 
 
-class _UnusableError(Exception):
-    """The file opens, but its pixels are not what the profile says; the text says why."""
-
-
-class _BrokenOffError(Exception):
-    """The file could not be read in whole."""
-
-
 class _ExpiredError(Exception):
     """The archive refused a link with a token."""
 
@@ -158,15 +150,10 @@ class Asset:
             if wrong := self._wrong_size() or self._wrong_content(address):
                 raise TileError(f"{self.item.id}: corrupt {self._name}: {wrong}")
             return self._opened(address, action, FORGET if number > 1 else {})
-        except _UnusableError as error:
-            raise TileError(f"{self.item.id}: unusable {self._name}: {error}") from error
-        except _BrokenOffError as error:
-            self._explain(error, address)
-            raise PassingError(f"{self.item.id}: {self._name} unreachable ({error})") from error
         except (OSError, RasterioError) as error:
             self._explain(error, address)
             if number < min(2, self.backoff.attempts):
-                raise PassingError(f"{self.item.id}: {self._name} unreachable ({_one_line(error)})") from error
+                raise self._unreachable(_one_line(error)) from error
         return self._fetched(address, action)
 
     def _opened(self, address: str, action: Callable[[rasterio.DatasetReader], T], options: Mapping[str, str]) -> T:
@@ -194,8 +181,7 @@ class Asset:
             raise _ExpiredError(str(probe.status)) from error
         if not isinstance(probe.status, int) or probe.status >= 400 or probe.is_page:
             why = "a web page instead of the file" if probe.is_page else probe.status
-            said = f"{self.item.id}: {self._name} unreachable ({why})"
-            raise PassingError(said, probe.retry_after_s) from error
+            raise self._unreachable(why, probe.retry_after_s) from error
         if wrong := wrong_size(self.fields, probe.size):
             raise TileError(f"{self.item.id}: corrupt {self._name}: {wrong}") from error
 
@@ -207,12 +193,9 @@ class Asset:
                 with copy.open("wb") as file:
                     file.writelines(self._fetcher.parts(self._link(address)))
             except PassingError as error:
-                said = f"{self.item.id}: {self._name} unreachable (connections break off)"
-                raise PassingError(said, error.retry_after_s) from error
+                raise self._unreachable("connections break off", error.retry_after_s) from error
             try:
                 return self._opened(str(copy), action, {})
-            except _UnusableError as error:
-                raise TileError(f"{self.item.id}: unusable {self._name}: {error}") from error
             except (OSError, RasterioError) as error:
                 raise TileError(f"{self.item.id}: corrupt {self._name}: {_one_line(error)}") from error
 
@@ -275,29 +258,36 @@ class Asset:
         try:
             return verdict.wrong(lambda: wrong_checksum(self.fields, content))
         except PassingError as error:
-            raise _BrokenOffError(str(error)) from error
+            self._explain(error, address)
+            raise
+
+    def _unreachable(self, why: object, retry_after_s: float | None = None) -> PassingError:
+        return PassingError(f"{self.item.id}: {self._name} unreachable ({why})", retry_after_s)
+
+    def _unusable(self, why: str) -> TileError:
+        return TileError(f"{self.item.id}: unusable {self._name}: {why}")
 
     def _check(self, file: rasterio.DatasetReader) -> None:
         if self.source.sensor == "sentinel1" and (file.gcps[0] or file.dtypes[0] == "uint16"):
             raise InputError(f"{self.item.id}: {self.href} is raw GRD amplitude; {USE_INSTEAD}")
         if file.crs is None:
-            raise _UnusableError("no coordinate reference system")
+            raise self._unusable("no coordinate reference system")
         if not file.transform.is_rectilinear:
-            raise _UnusableError("a rotated grid")
+            raise self._unusable("a rotated grid")
         stated, actual = self.item.properties.get("proj:code"), file.crs.to_epsg()
         if (code := _code(stated)) and actual and code != actual:
-            raise _UnusableError(f"EPSG:{actual}, but the item says {stated}")
+            raise self._unusable(f"EPSG:{actual}, but the item says {stated}")
         numbers = self.source.archive.numbers
         if self.source.sensor == "rgb" and (file.count < len(numbers) or set(file.dtypes) != {"uint8"}):
             bands = f"{file.count} bands of {file.dtypes[0]}"
-            raise _UnusableError(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
+            raise self._unusable(f"{bands}, where profile {self.source.profile} has {len(numbers)} of uint8")
         types = CLASS_TYPES if self.band == SCENE_CLASSIFICATION else COUNT_TYPES
         if self.source.sensor == "sentinel2" and file.dtypes[0] not in types:
             what = "classes" if self.band == SCENE_CLASSIFICATION else "counts of 16 bits"
-            raise _UnusableError(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has {what}")
+            raise self._unusable(f"{file.dtypes[0]} pixels, where profile {self.source.profile} has {what}")
         bands = sum(meaning != ColorInterp.alpha for meaning in file.colorinterp)
         if self.source.sensor != "rgb" and bands != 1:
-            raise _UnusableError(f"{bands} bands, where profile {self.source.profile} has one in each asset")
+            raise self._unusable(f"{bands} bands, where profile {self.source.profile} has one in each asset")
 
 
 def counts_in(file: rasterio.DatasetReader, **part: Any) -> np.ndarray:
@@ -316,8 +306,8 @@ def counts_in(file: rasterio.DatasetReader, **part: Any) -> np.ndarray:
 def _code(stated: object) -> int | None:
     """The EPSG number in what an item states; None where there is none, as in "EPSG:None" or WKT."""
     text = str(stated).upper()
-    found = EPSG.fullmatch("EPSG:4326" if text.endswith("CRS84") else text)
-    return int(found[1]) if found else None
+    code = EPSG.fullmatch("EPSG:4326" if text.endswith("CRS84") else text)
+    return int(code[1]) if code else None
 
 
 def _one_line(error: Exception) -> str:

@@ -287,15 +287,12 @@ def too_large(size: int) -> str:
 def words_of(answer: requests.Response) -> str:
     """What a server says of its refusal, in the fields that STAC, OGC, FastAPI and RFC 9457 name; "" if nothing."""
     try:
-        told = json.loads(answer.raw.read(MOST_WORDS_BYTES, decode_content=True))
+        body = json.loads(answer.raw.read(MOST_WORDS_BYTES, decode_content=True))
     except (ValueError, OSError, urllib3.exceptions.HTTPError):
         return ""
-    said = (
-        [told[field] for field in ("description", "detail", "message", "title") if told.get(field)]
-        if isinstance(told, dict)
-        else []
-    )
-    return " ".join(str(said[0]).split())[:200] if said else ""
+    fields = body if isinstance(body, dict) else {}
+    words = next(filter(None, map(fields.get, ("description", "detail", "message", "title"))), "")
+    return " ".join(str(words).split())[:200]
 
 
 def deepest_cause(error: Exception) -> str:

@@ -23,7 +23,7 @@ from stook.transforms.imagery.sources import (
 Bounds = tuple[float, float, float, float]
 
 
-class Found(NamedTuple):
+class Search(NamedTuple):
     """What a search of the archives came to.
 
     Attributes:
@@ -42,7 +42,7 @@ def find_inputs(
     bounds: Bounds,
     spans: Mapping[str, tuple[Period, ...]],
     backoff: BackOff | None = None,
-) -> Found:
+) -> Search:
     """The scenes over a box in a span of months.
 
     Sentinel-1 scenes that lack a polarisation which others have are left out. A Sentinel-2 scene that lacks a band is
@@ -87,7 +87,7 @@ def find_inputs(
     if not found.keys().isdisjoint(COMPOSITE_SENSORS):
         for sensor in COMPOSITE_SENSORS:
             absent |= set(SENSOR_BANDS[sensor]) if sensor not in found else set()
-    return Found(Inputs.freeze(found, sources), frozenset(absent), tuple(notes))
+    return Search(Inputs.freeze(found, sources), frozenset(absent), tuple(notes))
 
 
 def no_such_assets(items: Scenes, source: Source, lacking: set[str]) -> str:

@@ -92,16 +92,16 @@ class Reach:
             return {}
         return {name: STANDS_FOR.sub(self._secret, value) for name, value in self.headers}
 
-    def _secret(self, found: re.Match[str]) -> str:
+    def _secret(self, place: re.Match[str]) -> str:
         """What stands for a variable of the environment or a file."""
         try:
-            value = Path(found[2]).read_text(encoding="utf-8-sig") if found[1] else os.environ[found[2]]
+            value = Path(place[2]).read_text(encoding="utf-8-sig") if place[1] else os.environ[place[2]]
         except (KeyError, OSError, UnicodeDecodeError):
-            what = "the file cannot be read" if found[1] else "the environment has no such variable"
-            raise InputError(f"imagery.{self.sensor}.headers: {found[0]}: {what}") from None
+            what = "the file cannot be read" if place[1] else "the environment has no such variable"
+            raise InputError(f"imagery.{self.sensor}.headers: {place[0]}: {what}") from None
         if not IN_A_HEADER.fullmatch(value.strip()):
             raise InputError(
-                f"imagery.{self.sensor}.headers: {found[0]}: is empty, or holds what no header can, such as "
+                f"imagery.{self.sensor}.headers: {place[0]}: is empty, or holds what no header can, such as "
                 "a second line"
             )
         return value.strip()

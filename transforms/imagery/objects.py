@@ -70,7 +70,7 @@ def settings(environment: Mapping[str, str]) -> "S3Config":
     def on(name: str, default: str) -> bool:
         return environment.get(name, default).lower() not in NO
 
-    found: S3Config = {
+    config: S3Config = {
         "region": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
         "virtual_hosted_style_request": on("AWS_VIRTUAL_HOSTING", "TRUE"),
         "skip_signature": on("AWS_NO_SIGN_REQUEST", "NO"),
@@ -78,5 +78,5 @@ def settings(environment: Mapping[str, str]) -> "S3Config":
     }
     if endpoint := environment.get("AWS_S3_ENDPOINT"):
         web = "https" if on("AWS_HTTPS", "YES") else "http"
-        found["endpoint"] = endpoint if "://" in endpoint else f"{web}://{endpoint}"
-    return found
+        config["endpoint"] = endpoint if "://" in endpoint else f"{web}://{endpoint}"
+    return config

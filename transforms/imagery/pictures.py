@@ -170,23 +170,23 @@ def _row(
 
 def boxes_of(scenes: Pass) -> np.ndarray:
     """Footprints float [scene, part, 4], west < east; NaN where a scene has no second part, across the antimeridian."""
-    found = np.full((len(scenes), 2, 4), np.nan)
+    footprints = np.full((len(scenes), 2, 4), np.nan)
     for number, item in enumerate(scenes):
         box = box_of({"bbox": item.bbox})
         parts = [(-180.0, -90.0, 180.0, 90.0)] if box is None else on_each_side(box)
-        found[number, : len(parts)] = parts
-    return found
+        footprints[number, : len(parts)] = parts
+    return footprints
 
 
 def touching(scenes: np.ndarray, boxes: Sequence[BoundingBox]) -> np.ndarray:
     """Which boxes, of which any may cross the antimeridian, touch which scenes of ``boxes_of``; bool [scene, box]."""
-    found = np.zeros((len(scenes), len(boxes)), bool)
+    touches = np.zeros((len(scenes), len(boxes)), bool)
     for number, box in enumerate(boxes):
         for west, south, east, north in on_each_side(box):
             lows, highs = scenes[..., :2], scenes[..., 2:]
             there = (lows <= (east, north)).all(axis=-1) & (highs >= (west, south)).all(axis=-1)
-            found[:, number] |= there.any(axis=-1)
-    return found
+            touches[:, number] |= there.any(axis=-1)
+    return touches
 
 
 @dataclass
@@ -241,19 +241,24 @@ class Sheet:
             return None
         return round(down), round(right)
 
-    def rows_and_columns_in(self, file: rasterio.DatasetReader) -> tuple[slice, slice] | None:
-        """Where a file of the same grid has this part, in its rows and columns; None where it has none of it."""
+    def overlap(self, file: rasterio.DatasetReader) -> tuple[Window, tuple[slice, slice]] | None:
+        """What a file of the same grid has of this part: its window of the file, and its rows and columns here."""
         down, right = self.offset_of(file) or (0, 0)
-        top, left = self.first_row - down, self.first_column - right
+        top, left = self.first_row - down, self.first_column - right  # of this part, in the file
         height, width = self.known.shape
-        rows = slice(max(top, 0), min(top + height, file.height))
-        columns = slice(max(left, 0), min(left + width, file.width))
-        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+        rows, columns = (
+            slice(max(first, 0), min(first + length, end))
+            for first, length, end in ((top, height, file.height), (left, width, file.width))
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return None
+        here = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+        return Window.from_slices(rows, columns), here
 
     def blocks_in(self, file: rasterio.DatasetReader) -> set[Block]:
         """The blocks of a file that hold this part."""
-        found = self.rows_and_columns_in(file)
-        return blocks_of(file, Window.from_slices(*found)) if found else set()
+        overlap = self.overlap(file)
+        return blocks_of(file, overlap[0]) if overlap else set()
 
     def fill(self, file: rasterio.DatasetReader, numbers: Sequence[int], colours: Collection[int] = ()) -> set[Block]:
         """Take over what a file of the same grid has where nothing is known; returns the blocks that were read.
@@ -263,17 +268,12 @@ class Sheet:
             numbers: Of the bands to take.
             colours: Numbers of bands that are colours, whatever the file says: near infrared is often called alpha.
         """
-        found = self.rows_and_columns_in(file)
-        if found is None:
+        overlap = self.overlap(file)
+        if overlap is None:
             return set()
-        down, right = self.offset_of(file) or (0, 0)
-        here = tuple(
-            slice(there.start + offset - first, there.stop + offset - first)
-            for there, offset, first in zip(found, (down, right), (self.first_row, self.first_column), strict=True)
-        )
+        window, here = overlap
         if self.known[here].all():
             return set()
-        window = Window.from_slices(*found)
         stored = file.read(list(numbers), window=window)
         # 0 in all bands is what pictures without a mask are filled with; file masks and alpha bands count too.
         valid = (stored > 0).any(axis=0) & ~self.known[here]
@@ -297,11 +297,11 @@ class Sheet:
 
 def sheet_for(sheets: list[Sheet], file: rasterio.DatasetReader, box: GeoBox, bands: int) -> Sheet:
     """That of the grid of a file, begun if there is none."""
-    found = next((sheet for sheet in sheets if sheet.offset_of(file) is not None), None)
-    if found is None:
-        found = Sheet.begun(file, box, bands)
-        sheets.append(found)
-    return found
+    sheet = next((sheet for sheet in sheets if sheet.offset_of(file) is not None), None)
+    if sheet is None:
+        sheet = Sheet.begun(file, box, bands)
+        sheets.append(sheet)
+    return sheet
 
 
 def averaged(sheets: Sequence[Sheet], box: GeoBox, scale: float) -> np.ndarray:

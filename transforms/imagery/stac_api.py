@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from pystac import Link
 from pystac_client import ItemSearch
@@ -82,14 +82,24 @@ def features(
         )
 
 
-def collections_of(root: dict[str, Any], catalog: str, fetcher: Fetcher) -> list[str]:
-    """Names of the collections of an API, those of its first page; none where it does not list them."""
-    address = next((link["href"] for link in links_of(root) if link.get("rel") == "data"), f"{catalog}/collections")
+def collections_instead(root: dict[str, Any], source: Source, fetcher: Fetcher) -> list[str]:
+    """Names of the collections of an API that does not have that of a source; none where it has it, or does not tell.
+
+    The names are those of the first page of its list, so the collection is asked for by itself, too.
+    """
+    lists = (link["href"] for link in links_of(root) if link.get("rel") == "data")
+    address = urljoin(source.catalog, next(lists, f"{source.catalog.rstrip('/')}/collections"))
     try:
-        found = json.loads(fetcher.read(urljoin(catalog, address)))
-        return [str(collection["id"]) for collection in found["collections"]]
+        names = [str(collection["id"]) for collection in json.loads(fetcher.read(address))["collections"]]
     except (StookError, ValueError, KeyError, TypeError):
         return []
+    if source.collection in names:
+        return []
+    try:
+        fetcher.read(f"{address}/{quote(source.collection, safe='')}")
+    except StookError as error:
+        return names if isinstance(error, StatusError) and error.status == 404 else []
+    return []
 
 
 def links_of(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -100,8 +110,8 @@ def links_of(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _search_link(root: dict[str, Any], catalog: str) -> tuple[str, str]:
     """Address and method of searches: POST where the server knows it."""
-    found = [link for link in links_of(root) if link.get("rel") == "search"]
-    ways = {str(link.get("method") or "GET").upper(): link.get("href", "") for link in found}
+    searches = [link for link in links_of(root) if link.get("rel") == "search"]
+    ways = {str(link.get("method") or "GET").upper(): link.get("href", "") for link in searches}
     method = "POST" if "POST" in ways else "GET"
     return urljoin(catalog, ways.get(method) or f"{catalog.rstrip('/')}/search"), method
 
@@ -109,8 +119,8 @@ def _search_link(root: dict[str, Any], catalog: str) -> tuple[str, str]:
 def _matched(page: dict[str, Any]) -> int:
     """How many items the server says that the search has; 0 where it does not say."""
     context = page.get("context")
-    told = (page.get("numberMatched"), context.get("matched") if isinstance(context, dict) else None)
-    return max((int(str(count)) for count in told if str(count).isdecimal()), default=0)
+    counts = (page.get("numberMatched"), context.get("matched") if isinstance(context, dict) else None)
+    return max((int(str(count)) for count in counts if str(count).isdecimal()), default=0)
 
 
 def _ending(pages: Iterator[dict[str, Any]], catalog: str) -> Iterator[dict[str, Any]]:

@@ -33,22 +33,20 @@ class Classes:
 
     def labels(self, values: Sequence[str | None]) -> np.ndarray:
         """What classes as text mean, float32 [value]: 1 positive, 0 negative, NaN for any other."""
-        meant = {value: self._meant(value) for value in set(values)}
-        return np.array([meant[value] for value in values], np.float32)
+        labels = {value: self._label(value) for value in set(values)}
+        return np.array([labels[value] for value in values], np.float32)
 
-    def _meant(self, value: str | None) -> float:
+    def _label(self, value: str | None) -> float:
         for label, classes in ((1.0, self.positive), (0.0, self.negative)):
-            if value is not None and (
-                value in classes or whole_number(value) in [one for one in classes if one != value]
-            ):
+            if value is not None and (value in classes or whole_number(value) in classes):
                 return label
         return float("nan")
 
 
 def whole_number(value: str) -> int | None:
     """The whole number that a text is of, or None."""
-    found = re.fullmatch(r"([+-]?\d+)(?:\.0*)?", value)
-    return int(found[1]) if found else None
+    number = re.fullmatch(r"([+-]?\d+)(?:\.0*)?", value)
+    return int(number[1]) if number else None
 
 
 @dataclass(frozen=True)

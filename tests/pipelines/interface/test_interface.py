@@ -364,6 +364,10 @@ class TestEstimate:
         assert 0.9 < accuracy < 1
         assert set(found["class"]) == {"", "1", "2"}
 
+    def test_blanks_around_a_class_make_no_other_class(self) -> None:
+        spaced = self.ANSWERS.assign(reference=self.ANSWERS["reference"] + " ")
+        pd.testing.assert_frame_equal(stook.estimate(self.DESIGN, spaced), stook.estimate(self.DESIGN, self.ANSWERS))
+
     def test_a_stratum_without_a_size_is_countless(self) -> None:
         sizes = stook.estimate(self.DESIGN.assign(size=[None, 8000]), self.ANSWERS)
         assert sizes["low"].notna().all()
@@ -380,9 +384,12 @@ class TestEstimate:
             (DESIGN.assign(size=["many", "few"]), ANSWERS, "design: size: allowed are numbers"),
             (DESIGN.assign(size=[10.5, 1e6]), ANSWERS, "design: size: 10.5; allowed are whole numbers"),
             (DESIGN.assign(size=[-3, 10**6]), ANSWERS, "design: size: -3"),
-            (DESIGN, ANSWERS.replace({"reference": {"crop": ""}}), "answers: reference: '' in row 0"),
-            (DESIGN, ANSWERS.replace({"reference": {"crop": "crop "}}), "answers: reference: 'crop ' in row 0"),
-            (DESIGN, ANSWERS.assign(map=1.5), "answers: map: 1.5 in row 0"),
+            (DESIGN, ANSWERS.replace({"reference": {"crop": ""}}), "answers: reference is empty in row 0"),
+            (
+                DESIGN,
+                ANSWERS.assign(map=[["crop"]] * 100),
+                "answers: field 'map': row 1 is .*; allowed are text",
+            ),
             (
                 DESIGN,
                 ANSWERS.assign(map=["Crop", *["crop"] * 99]),

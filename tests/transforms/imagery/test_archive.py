@@ -177,6 +177,16 @@ def test_collections_that_may_not_be_listed_stop_nothing(server: FaultyServer, a
     assert ids(source) == []
 
 
+def test_a_collection_beyond_the_first_page_of_their_list_is_there(server: FaultyServer, archive: Archive) -> None:
+    source = api_of(server, archive)
+    changed(server, "/api/search", features=[], links=[])
+    listed = server.pages["/api/collections"](" ")["collections"]
+    changed(server, "/api/collections", collections=[listed[0] | {"id": "another"}])
+    assert "no collection 'scenes'; there are: another" in refusal(source)
+    server.pages["/api/collections/scenes"] = lambda query: listed[0]
+    assert ids(source) == []
+
+
 def test_an_item_of_another_collection_is_refused_with_those_that_there_are(
     server: FaultyServer, archive: Archive
 ) -> None:
