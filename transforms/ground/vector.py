@@ -105,7 +105,7 @@ def require_place(path: str | Path, crs: str) -> None:
         ) from error
 
 
-def texts(path: str | Path, field: str, values: Iterable[Any]) -> list[str | None]:
+def texts(path: object, field: str, values: Iterable[Any]) -> list[str | None]:
     """Ids, names or classes as text, None where a field is empty.
 
     Raises:

@@ -92,59 +92,47 @@ _SAFE = dict(
 _NATIVE_M = {"blue": 10, "green": 10, "red": 10, "nir": 10}
 _BACKSCATTER = {band: _BY_NAME[band] for band in BACKSCATTER_BANDS}
 
+
+def _sentinel2(name: str, assets: Mapping[str, str], **rest: Any) -> SourceProfile:
+    """A profile of counts that are reflectance × 10 000."""
+    return SourceProfile(name, "sentinel2", assets, "reflectance", 1e-4, **rest)
+
+
 PROFILES = {
     profile.name: profile
     for profile in (
-        SourceProfile(
-            name="earth-search",
-            sensor="sentinel2",
-            assets=_EARTH_SEARCH,
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "earth-search",
+            _EARTH_SEARCH,
             notes="The 1000 counts of baseline 04.00 are already subtracted; the offset that items list is ignored.",
         ),
-        SourceProfile(
-            name="earth-search-c1",
-            sensor="sentinel2",
-            assets=_EARTH_SEARCH,
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "earth-search-c1",
+            _EARTH_SEARCH,
             offset_rule="from metadata",
             notes="Collection sentinel-2-c1-l2a: counts as ESA delivers them, and the offset in the items is right.",
         ),
-        SourceProfile(
-            name="planetary-computer",
-            sensor="sentinel2",
-            assets=_SAFE,
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "planetary-computer",
+            _SAFE,
             offset_rule="from baseline 04.00",
             signing="planetary-computer",
             notes="Raw counts, and no offset in the items; s2:processing_baseline decides.",
         ),
-        SourceProfile(
-            name="copernicus",
-            sensor="sentinel2",
-            assets={band: f"{key}_{_NATIVE_M.get(band, 20)}m" for band, key in _SAFE.items()},
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "copernicus",
+            {band: f"{key}_{_NATIVE_M.get(band, 20)}m" for band, key in _SAFE.items()},
             offset_rule="from metadata",
             notes="s3://eodata links need AWS_S3_ENDPOINT, AWS_VIRTUAL_HOSTING=FALSE and keys in the environment.",
         ),
-        SourceProfile(
-            name="scaled-1e-4",
-            sensor="sentinel2",
-            assets=_EARTH_SEARCH,
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "scaled-1e-4",
+            _EARTH_SEARCH,
             notes="Reflectance = counts / 10 000; asset keys of Earth Search.",
         ),
-        SourceProfile(
-            name="digital-earth-africa",
-            sensor="sentinel2",
-            assets=_SAFE,
-            unit="reflectance",
-            scale=1e-4,
+        _sentinel2(
+            "digital-earth-africa",
+            _SAFE,
             notes="Collection s2_l2a, and any archive of reflectance × 10 000 with ESA's names as asset keys.",
         ),
         SourceProfile(

@@ -14,6 +14,7 @@ import shapely
 from stook.models.errors import InputError
 from stook.transforms.csv_tables import csv_table
 from stook.transforms.ground.polygons import read_features, without_geometry
+from stook.transforms.ground.vector import texts
 from stook.transforms.store import Address, is_cloud, read_bytes
 
 TABLES = (".csv", ".txt")
@@ -138,6 +139,9 @@ def _rows(file: Address, read: bytes, name: str | None, form: Form) -> pd.DataFr
     for column in (number, *form.answers, *([form.interpreter] if form.interpreter else [])):
         if column not in content:
             raise InputError(f"{file}: has no column {column!r}; there are {', '.join(map(str, content.columns))}")
+    content = content.copy()
+    for column in {number, *form.answers, *([form.interpreter] if form.interpreter else [])}:
+        content[column] = [word or "" for word in texts(file, column, content[column])]
     lon, lat = _coordinates(file, form, content, shapes)
     parts = [
         pd.DataFrame(
@@ -170,7 +174,7 @@ def _column(file: Address, name: str, content: pd.DataFrame) -> str | None:
 
 
 def _content(file: Address, read: bytes) -> tuple[pd.DataFrame, gpd.GeoSeries | None]:
-    """Columns of a file as stripped text, an index that names each row or feature, and its shapes if it has any."""
+    """Columns of a file, an index that names each row or feature, and its shapes if it has any."""
     if file.suffix.lower() in TABLES:
         return csv_table(file, read), None
     features = _features(file, read)
@@ -178,7 +182,7 @@ def _content(file: Address, read: bytes) -> tuple[pd.DataFrame, gpd.GeoSeries | 
     bare = features.index[without_geometry(features)]
     if len(bare):
         raise InputError(f"{file}: {bare[0]} has no geometry, as have {len(bare)} features; answers need their place")
-    return pd.DataFrame(features.drop(columns=features.geometry.name)).map(_text), features.geometry
+    return pd.DataFrame(features.drop(columns=features.geometry.name)), features.geometry
 
 
 def _features(file: Address, read: bytes) -> gpd.GeoDataFrame:
@@ -190,15 +194,6 @@ def _features(file: Address, read: bytes) -> gpd.GeoDataFrame:
         return read_features(file, "points", copy)
 
 
-def _text(value: object) -> str:
-    """A field as text: whole numbers without a point, nothing for what is missing."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
 def _coordinates(
     file: Address, form: Form, content: pd.DataFrame, shapes: gpd.GeoSeries | None
 ) -> tuple[pd.Series, pd.Series]:
@@ -207,12 +202,12 @@ def _coordinates(
     if None not in columns:
         degrees = []
         for column in columns:
-            numbers = pd.to_numeric(content[column].replace("", np.nan), errors="coerce")
-            odd = (content[column] != "") & ~np.isfinite(numbers)
+            words = pd.Series(texts(file, str(column), content[column]), content.index, object)
+            numbers = pd.to_numeric(words, errors="coerce")
+            odd = words.notna() & ~np.isfinite(numbers)
             if odd.any():
-                row = int(np.flatnonzero(odd)[0])
-                where = content.index[row]
-                raise InputError(f"{file}: {where}: {column} is {content[column].iloc[row]!r}, no degrees")
+                where = odd.idxmax()
+                raise InputError(f"{file}: {where}: {column} is {words[where]!r}, no degrees")
             degrees.append(numbers)
         both = degrees[0].notna() & degrees[1].notna()
         return degrees[0].where(both), degrees[1].where(both)
