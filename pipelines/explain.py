@@ -21,8 +21,8 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
             message = str(first["ctx"]["error"])
             line = f"{field}: {message}" if field and not message.startswith(field) else message
         case _:
-            message = first["msg"].partition(" should ")[2].replace(" or instance of", ", as of") or first["msg"]
-            line = f"{field}: {shown(first['input'])} is not allowed; it should {message}"
+            _, should, rule = first["msg"].replace(" or instance of", ", as of").partition(" should ")
+            line = f"{field}: {shown(first['input'])} is not allowed; {f'it should {rule}' if should else first['msg']}"
     return line + (f" (and {len(others)} more)" if others else "")
 
 

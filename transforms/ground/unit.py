@@ -14,9 +14,12 @@ from shapely.geometry.base import BaseGeometry
 
 from stook.models.errors import InputError
 from stook.transforms.ground.antimeridian import within_one_turn
+from stook.transforms.ground.geodesy import area_m2
 from stook.transforms.ground.grid import NORTHERNMOST, SOUTHERNMOST
 from stook.transforms.ground.vector import UNREADABLE, in_lonlat, read_table, texts
 
+LARGEST_REPAIR = 0.01  # of the area, by repairing rings: small loops of a digitiser's hand, not another polygon
+M2_PER_HA = 10_000
 LARGEST_OVERLAP = 1e-4  # of the smaller unit; neighbours digitised apart overlap by slivers far below
 POLYGON, MULTIPOLYGON = 3, 6  # shapely's type ids
 
@@ -124,6 +127,13 @@ def in_degrees(
             raise InputError(f"{path}: {kind} {id_!r}: {error}") from error
         if valid.area == 0:
             raise InputError(f"{path}: {kind} {id_!r} encloses nothing; {kind}s are polygons with an area")
+        if not shapely.is_valid(cut):
+            written, mended = area_m2(cut) / M2_PER_HA, area_m2(valid) / M2_PER_HA
+            if abs(mended - written) > LARGEST_REPAIR * mended:
+                raise InputError(
+                    f"{path}: {kind} {id_!r}: its rings cross or overlap: {written:,.2f} ha as they are written, "
+                    f"{mended:,.2f} ha once they are repaired; allowed are {LARGEST_REPAIR:.0%} of difference"
+                )
         repaired.append(valid)
     return repaired
 
