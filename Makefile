@@ -14,16 +14,16 @@ ifneq ($(shell $(PYTHON) -I -c "import stook" 2>/dev/null && echo installed),ins
 .PHONY: $(READY)
 endif
 
-# One more than there are processors: some tests wait for servers and clocks.
-TEST := $(PYTHON) -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
+# One more than there are processors: some tests wait for servers and clocks. Each computes with one thread.
+TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all test-servers lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
 
-test: $(READY)  ## Run the tests but for the slow ones; those that need ../shared run where it is there
-	$(TEST) -m "not slow"
+test: $(READY)  ## Run the tests but for the slow ones and those of servers; those that need ../shared run where it is there
+	$(TEST) -m "not slow and not server"
 
 test-all: $(READY)  ## Run every test
 	$(TEST)

@@ -17,6 +17,7 @@ def clustered(clusters: int = 240, size: int = 5) -> tuple[np.ndarray, np.ndarra
     return features, (np.arange(clusters) % 2 == 0)[field], middle[field] + random.normal(0, 200, (len(field), 2))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learnt_is_perfect_when_shuffled_and_chance_by_blocks() -> None:
     shuffled, blocked = compare(*clustered())
     assert shuffled.auc > 0.99

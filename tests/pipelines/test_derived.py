@@ -122,6 +122,7 @@ def test_another_threshold_needs_another_edition_where_it_is_smoothed_at(mapped:
         stook("statistics", other.config, "--year", other.year)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_between_the_stages_is_finished_by_the_next(
     ready: SmallSeason, mapped: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

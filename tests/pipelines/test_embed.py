@@ -75,7 +75,14 @@ def test_vectors_are_stored_for_every_cell_with_imagery_and_published(
     assert whole["mapped_dm2"] == whole["area_dm2"] == whole["total_dm2"] > 0
 
 
-@pytest.mark.parametrize(("storage", "most_percent"), [("float32", 0), ("float16", 1), ("int8", 4)])
+@pytest.mark.parametrize(
+    ("storage", "most_percent"),
+    [
+        pytest.param("float32", 0, marks=pytest.mark.slow),
+        pytest.param("float16", 1, marks=pytest.mark.slow),
+        ("int8", 4),
+    ],
+)
 def test_the_map_from_stored_vectors_is_the_exact_one_but_for_their_rounding(
     storage: Storage,
     most_percent: int,
@@ -123,6 +130,7 @@ def test_a_new_head_on_the_same_encoder_uses_the_stored_vectors(
     assert not np.array_equal(arrays(edition)["32637/10m/cropland"], arrays(mapped)["32637/10m/cropland"])
 
 
+@pytest.mark.slow
 def test_another_encoder_does_not_use_them(season: SmallSeason, reads: list[object]) -> None:
     write_random_bundle(season.folder / "other", SUMMER, seed=6)
     stook_map(season.configure(products__cropland__bundle="other"))
@@ -139,6 +147,7 @@ def test_a_head_that_never_saw_a_band_does_not_use_vectors_that_were_made_with_i
     assert len(reads) == TILES
 
 
+@pytest.mark.slow
 def test_where_a_scene_has_changed_since_the_tile_is_encoded_anew(
     season: SmallSeason, mapped: Edition, reads: list[object]
 ) -> None:
@@ -160,6 +169,7 @@ def test_what_is_computed_anew_reads_imagery_and_no_stored_vectors(
     assert_same_maps(edition, mapped)
 
 
+@pytest.mark.slow
 def test_vectors_can_be_stored_anew(season: SmallSeason, reads: list[object]) -> None:
     first = vectors_of(season)
     told = stook("embed", season.config, "--year", season.year, "--quiet", "--no-reuse").event("run_finished")
@@ -168,6 +178,7 @@ def test_vectors_can_be_stored_anew(season: SmallSeason, reads: list[object]) ->
     assert_same_maps(second, first)
 
 
+@pytest.mark.slow
 def test_vectors_that_are_removed_while_they_are_read_make_no_map(
     season: SmallSeason, mapped: Edition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +200,7 @@ def test_vectors_that_are_removed_while_they_are_read_make_no_map(
     assert ((arrays(stook_map(season))["32637/10m/cropland"] != NODATA) == known).all()  # from imagery
 
 
+@pytest.mark.slow
 def test_an_embed_that_was_interrupted_goes_on_where_it_stopped(
     season: SmallSeason, embedded: Callable[[Storage], SmallSeason], monkeypatch: pytest.MonkeyPatch
 ) -> None:

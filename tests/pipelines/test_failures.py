@@ -24,6 +24,17 @@ from tests.pipelines.small_season import SmallSeason
 from tests.transforms.archive import HASTY
 from tests.transforms.imagery.faulty_server import Fault
 
+# Like a faster case in all but what the archive answers.
+LIKE_OTHERS = (
+    "archive-passing",
+    "file-410",
+    "file-checksum",
+    "file-size",
+    "files-page",
+    "files-reset",
+    "tokens-refused",
+)
+
 
 class Terminal:
     """Runs ``stook`` in this process, which has loaded its libraries already, with archives asked hastily."""
@@ -41,8 +52,8 @@ class Terminal:
 
 
 def param(case: Case) -> ParameterSet:
-    """The case under its name; what the kernel must end takes half a minute, a slow server ten seconds."""
-    slow = case in MEMORY_CASES or case.name.endswith("-slow")
+    """The case under its name; what the kernel must end takes half a minute, the other slow ones a few seconds."""
+    slow = case in MEMORY_CASES or case.name.endswith("-slow") or case.name in LIKE_OTHERS
     return pytest.param(case, id=case.name, marks=[pytest.mark.slow] if slow else [])
 
 
@@ -65,6 +76,7 @@ def test_a_failure_is_told_in_one_line_with_its_exit_status_and_leaves_nothing_h
     assert case.complaints(seen) == [], "\n".join(seen.lines)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_a_full_disk_is_finished_once_there_is_room(season: SmallSeason, terminal: Terminal) -> None:
     words = ["map", str(season.hurried().config), "--year", str(season.year)]
     with ExitStack() as stack:
@@ -94,7 +106,9 @@ def test_a_run_that_an_archive_stopped_is_finished_once_it_answers(season: Small
     assert look(season, status, text, 0).left == PUBLISHED
 
 
-@pytest.mark.parametrize("fault", [Fault("short", ONLY_TILES), Fault("status", ONLY_TILES, status=403)])
+@pytest.mark.parametrize(
+    "fault", [Fault("short", ONLY_TILES), pytest.param(Fault("status", ONLY_TILES, status=403), marks=pytest.mark.slow)]
+)
 def test_nothing_that_a_failed_run_leaves_or_says_has_a_token(
     season: SmallSeason, terminal: Terminal, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:

@@ -219,6 +219,7 @@ def in_two_sizes(quick_season: SmallSeason, tmp_path_factory: pytest.TempPathFac
     return small, large
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_the_map_of_each_kind_is_the_same_whatever_the_size_of_the_tiles(
     kind: str, in_two_sizes: tuple[Edition, Edition]
@@ -233,6 +234,7 @@ def test_the_map_of_each_kind_is_the_same_whatever_the_size_of_the_tiles(
     np.testing.assert_array_equal(*observations)
 
 
+@pytest.mark.slow
 def test_chips_that_reach_beyond_the_archive_have_no_answer_and_their_ground_is_told_apart(
     quick_season: SmallSeason, tmp_path: Path
 ) -> None:

@@ -151,7 +151,8 @@ def test_the_parquet_table_says_what_the_csv_says(edition: Edition, table: pd.Da
     assert table["expected_ha"].isna().all()  # nothing was calibrated
 
 
-@pytest.mark.parametrize("mode", ["memory", pytest.param("processes", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["memory", "processes"])
 def test_the_map_is_the_same_in_every_mode(
     copy_of_season: Callable[[], SmallSeason], edition: Edition, mode: str
 ) -> None:
@@ -223,6 +224,7 @@ def damaged(copy_of_season: Callable[[], SmallSeason]) -> Iterator[tuple[SmallSe
     yield season, damage, stook_map(season)
 
 
+@pytest.mark.slow
 def test_a_tile_with_a_corrupt_file_fails_alone_and_a_mended_archive_needs_only_that_tile(
     damaged: tuple[SmallSeason, Any, Told], edition: Edition
 ) -> None:

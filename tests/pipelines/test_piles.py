@@ -54,6 +54,7 @@ def mapped(ready: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> Smal
     return season
 
 
+@pytest.mark.slow
 def test_cells_that_no_date_pictures_wholly_are_nodata_and_the_others_know_how_many_dates(mapped: SmallSeason) -> None:
     edition = published(mapped)
     percent, dates = layer(edition, "harvest_piles"), layer(edition, "harvest_piles_dates")
@@ -79,6 +80,7 @@ def test_probabilities_of_the_best_date_are_never_summed_to_hectares(mapped: Sma
     assert table[table["product"] == "harvest_piles"]["expected_ha"].isna().all()
 
 
+@pytest.mark.slow
 def test_without_a_product_of_composites_no_band_is_missed(ready: SmallSeason, tmp_path: Path) -> None:
     season = ready.copy(tmp_path / "season").configure(products__cropland=ABSENT)
     told = run(season, "--quiet")
@@ -116,7 +118,7 @@ def test_the_maximum_of_the_dates_is_never_below_their_mean(ready: SmallSeason, 
     assert (most == mean)[dates == 1].all()
 
 
-@pytest.mark.parametrize(("kept", "told"), [(0.5, "rgb"), (0.0, "missing asset")])
+@pytest.mark.parametrize(("kept", "told"), [(0.5, "rgb"), pytest.param(0.0, "missing asset", marks=pytest.mark.slow)])
 def test_pictures_that_cannot_be_read_fail_piles_alone_and_once_mended_only_they_are_made(
     ready: SmallSeason, tmp_path: Path, kept: float, told: str
 ) -> None:
@@ -139,6 +141,7 @@ def test_pictures_that_cannot_be_read_fail_piles_alone_and_once_mended_only_they
         assert not record.failed and record.products["cropland"] == before[record.tile]["cropland"]
 
 
+@pytest.mark.slow
 def test_a_new_picture_changes_piles_and_leaves_cropland_as_it_is(ready: SmallSeason, tmp_path: Path) -> None:
     editions = []
     for name, taken_out in (("fewer", 1), ("all", 0)):

@@ -147,6 +147,7 @@ def test_no_training_chip_shares_ground_with_one_that_judges(trained: FineTuned)
     assert used["held_out"] == len(*[place.targets for place in trained.chips.held_out.values()])
 
 
+@pytest.mark.slow
 def test_a_raster_of_one_day_is_read_on_that_day(place: Path, tmp_path: Path) -> None:
     config = training(place, tmp_path, labels=[labels(place / "first.tif", date=DAYS[0], field=None)], held_out=[])
     found = run_fine_tuning(config, JsonReporter())
@@ -205,6 +206,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_head_standardises(
     assert "fine-tuned" not in found.provenance.encoder
 
 
+@pytest.mark.slow
 def test_the_user_s_own_split_is_respected(place: Path, tmp_path: Path) -> None:
     middle = LEFT + SIDE * CELL_M / 2
     box = shapely.box(LEFT - 500, TOP - 9000, middle, TOP + 500), shapely.box(middle, TOP - 9000, middle + 9000, TOP)
@@ -285,6 +287,7 @@ def cells_of(folder: Path, place: Path, name: str, from_row: int, to_row: int) -
     return folder / name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_ranking")
 def test_what_the_first_of_two_trainings_saw_neither_checks_nor_calibrates_nor_judges_the_second(
     place: Path, tmp_path: Path
@@ -319,6 +322,7 @@ def test_what_the_first_of_two_trainings_saw_neither_checks_nor_calibrates_nor_j
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_ranking")
 def test_the_card_says_where_nobody_knows_what_the_first_training_saw(
     place: Path, tmp_path: Path, trained: FineTuned
@@ -344,6 +348,7 @@ def test_chips_that_do_not_fit_into_memory_are_refused_before_imagery_is_read(
     assert "133 labels per place would fit" in str(told.value) and "\n" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_writes_no_bundle(place: Path, tmp_path: Path) -> None:
     config = training(place, tmp_path, fine_tuning={"epochs": 2, "batch": 16, "learning_rate": 1e30})
     with pytest.raises(InputError, match="training.fine_tuning.learning_rate: 1e.30: .* choose a lower one"):
@@ -383,6 +388,7 @@ def test_labels_of_one_class_are_refused(place: Path, tmp_path: Path) -> None:
         run_fine_tuning(config, JsonReporter())
 
 
+@pytest.mark.slow
 def test_the_light_of_pictures_varies_in_training(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
 

@@ -330,6 +330,7 @@ def checked(season: SmallSeason, loss: float | None) -> SmallSeason:
     return season.configure(products__cropland__bundle="checked", products__cropland__precision="bfloat16")
 
 
+@pytest.mark.slow
 def test_a_map_in_checked_precision_records_device_and_the_batch_that_the_memory_held(
     embedded: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_what_is_no_year_is_refused(text: str, complaint: str) -> None:
     assert complaint in str(refused.value)
 
 
+@pytest.mark.slow
 def test_seasons_that_cannot_be_mapped_are_all_named_before_anything_is_opened(empty: SmallSeason) -> None:
     with pytest.raises(InputError) as refused:
         run(empty, years="2019,2022,2098")
@@ -150,6 +151,7 @@ def test_what_is_wrong_with_every_season_is_told_once(empty: SmallSeason) -> Non
     assert str(refused.value).count("month 3") == 1
 
 
+@pytest.mark.slow
 def test_they_are_left_out_if_asked_and_the_others_are_mapped_newest_first(empty: SmallSeason) -> None:
     told = run(empty, "--skip-unusable", "--newest-first", years="2019,2022:2023")
     assert told.status == 0
@@ -207,6 +209,7 @@ def test_refresh_opens_successors_only_where_the_archive_has_other_scenes(filled
     assert set(outcomes(run(filled, "--refresh")).values()) == {"skipped"}
 
 
+@pytest.mark.slow
 def test_a_refresh_that_was_stopped_is_continued_not_begun_anew(filled: SmallSeason) -> None:
     published = current(filled, 2022)
     change(items_of(filled, 2022)[0], updated="2026-01-01T00:00:00Z")
@@ -289,6 +292,7 @@ def test_the_table_of_comparability_says_what_each_season_was_seen_by(mapped: Sm
     assert kept_at(edition).exists()
 
 
+@pytest.mark.slow
 def test_neighbouring_seasons_are_compared_by_the_rules(filled: SmallSeason) -> None:
     told = run(filled)
     first, second = (event for event in told.events if event["event"] == "seasons_compared")

@@ -69,6 +69,7 @@ def shards(edition: Edition) -> dict[str, int]:
     return {str(path.relative_to(edition.maps)): path.stat().st_ino for path in files if "/c/" in str(path)}
 
 
+@pytest.mark.slow
 def test_nothing_is_taken_over_if_all_is_to_be_computed_anew(again: SmallSeason) -> None:
     first = edition_of(again)
     told = stook_map(again, "--no-reuse").event("run_finished")
@@ -90,6 +91,7 @@ def test_a_refresh_without_anything_new_computes_nothing(again: SmallSeason) -> 
     pd.testing.assert_frame_equal(statistics(before, thresholds), statistics(after, thresholds))
 
 
+@pytest.mark.slow
 def test_what_was_carried_twice_still_names_the_edition_that_computed_it(again: SmallSeason) -> None:
     first = edition_of(again)
     for _ in range(2):
@@ -118,6 +120,7 @@ def test_another_smoothing_computes_no_model(again: SmallSeason) -> None:
     assert {name for _, name in carried(edition_of(again))} == {"cropland", "harvest_piles"}
 
 
+@pytest.mark.slow
 def test_other_units_count_areas_anew_and_map_nothing(again: SmallSeason) -> None:
     before = edition_of(again)
     districts = gpd.read_file(again.folder / "districts.geojson")
@@ -174,7 +177,9 @@ def remove_maps(edition: Edition) -> None:
     shutil.rmtree(edition.maps)
 
 
-@pytest.mark.parametrize("spoil", [older, spoil_records, remove_maps])
+@pytest.mark.parametrize(
+    "spoil", [older, *(pytest.param(spoil, marks=pytest.mark.slow) for spoil in (spoil_records, remove_maps))]
+)
 def test_what_cannot_be_taken_over_is_made_anew(spoil: Callable[[Edition], None], again: SmallSeason) -> None:
     before = edition_of(again)
     maps = arrays(before)
@@ -205,6 +210,7 @@ def without_pictures(season: SmallSeason) -> Iterator[None]:
         picture.with_suffix(".lost").rename(picture)
 
 
+@pytest.mark.slow
 def test_what_failed_is_not_carried(again: SmallSeason) -> None:
     again.configure(publish__most_failed_share=1.0, products__harvest_piles__minimum_observations=0)
     with without_pictures(again):
@@ -244,7 +250,7 @@ def test_a_published_map_survives_what_happens_to_its_successor(again: SmallSeas
     assert all((array == values[path]).all() for path, array in arrays(before).items())
 
 
-@pytest.mark.parametrize("tolerated", [0.0, 1.0])
+@pytest.mark.parametrize("tolerated", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_retry_does_the_failed_tiles_alone_from_the_scenes_of_the_first_time(
     tolerated: float, again: SmallSeason
 ) -> None:

@@ -143,6 +143,7 @@ def test_figures_are_made_again_from_the_maps(here: SmallSeason, there: SmallSea
     assert stook(words[0], there.config, *words[1:]).output == stook(words[0], here.config, *words[1:]).output
 
 
+@pytest.mark.slow
 def test_a_refresh_copies_in_the_cloud_and_is_taken_back_and_cleared_away(operated: SmallSeason) -> None:
     folder, old = folder_of(operated), published(operated)
     told = stook("map", operated.config, "--year", operated.year, "--quiet", "--refresh").event("run_finished")
@@ -174,6 +175,7 @@ def test_failed_tiles_are_named_and_done_again_alone(operated: SmallSeason) -> N
     assert (told["computed"], told["failed"], told["published"]) == (1, 0, True)
 
 
+@pytest.mark.slow
 def test_an_open_edition_is_cancelled_and_discarded(operated: SmallSeason) -> None:
     operated.damage_one_tile()
     write_random_bundle(operated.folder / "bundle", Conditions(6, 2), seed=97)
@@ -188,7 +190,7 @@ def test_an_open_edition_is_cancelled_and_discarded(operated: SmallSeason) -> No
     "where",
     [
         "cropland/c/",
-        r"current\.json",
+        pytest.param(r"current\.json", marks=pytest.mark.slow),
         pytest.param("ledger/3", marks=pytest.mark.slow),
         pytest.param(r"ledger\.parquet", marks=pytest.mark.slow),
     ],
@@ -303,6 +305,7 @@ def exported(season: SmallSeason, to: Path) -> dict[str, np.ndarray]:
     return pixels
 
 
+@pytest.mark.slow
 def test_from_sample_to_report_and_export_figures_are_those_of_a_disk(
     figured: tuple[SmallSeason, SmallSeason], tmp_path: Path
 ) -> None:
@@ -391,6 +394,7 @@ def test_revisions_and_series_with_estimates_are_those_of_a_disk(
     assert printed[0] == printed[1]
 
 
+@pytest.mark.slow
 def test_a_report_and_an_export_go_where_they_are_told_and_nowhere_else(there: SmallSeason, tmp_path: Path) -> None:
     before, words = names(""), ("--year", there.year, "--to")
     for suffix in ("csv", "parquet", "gpkg", "geoparquet"):

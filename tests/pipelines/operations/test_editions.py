@@ -103,6 +103,7 @@ def test_what_readers_must_not_see_is_not_published(operated: SmallSeason) -> No
     assert folder.current() == new
 
 
+@pytest.mark.slow
 def test_publishing_concludes_what_a_killed_run_left_undone(
     operated: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_publication_is_taken_back_whatever_the_configuration_says_now(operate
         stook("publish", operated.config, "--year", operated.year)  # not the one that was just taken back
 
 
+@pytest.mark.slow
 def test_a_refresh_that_was_stopped_goes_on_where_it_was(
     operated: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:

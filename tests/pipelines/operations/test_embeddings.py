@@ -70,6 +70,7 @@ def stopped_before(step: str, season: SmallSeason, *words: object) -> None:
         stook(words[0], season.config, "--year", season.year, "--quiet", *words[1:])
 
 
+@pytest.mark.slow
 def test_status_tells_vectors_and_maps_apart(both: SmallSeason) -> None:
     told = [(state["season"], state["kind"], state["status"]) for state in states(both)]
     name = f"main-{both.year}"
@@ -126,6 +127,7 @@ def test_vectors_are_taken_back_and_maps_stay_as_they_are(season: SmallSeason) -
         run(season, "publish", "--edition", first.id)  # without the option maps are meant
 
 
+@pytest.mark.slow
 def test_publishing_concludes_vectors_that_a_killed_run_left(season: SmallSeason) -> None:
     stopped_before("finish", season, "embed", "--refresh")
     before, opened = vectors_of(season), vectors_folder(season).editions()[-1]
@@ -150,6 +152,7 @@ def test_a_run_of_vectors_is_stopped_and_one_of_maps_is_not(season: SmallSeason)
         assert asked_to_stop(vectors.folder) and not asked_to_stop(maps.folder)
 
 
+@pytest.mark.slow
 def test_open_vectors_are_discarded_and_open_maps_are_not(season: SmallSeason) -> None:
     for command in ("map", "embed"):
         stopped_before("run_tiles", season, command, "--refresh")

@@ -60,8 +60,8 @@ def complete(results: Iterator[Any]) -> Iterator[Any]:
     yield from results
 
 
-@pytest.mark.parametrize("command", ["map", "embed"])
-@pytest.mark.parametrize("ending", [corrupt, complete])
+@pytest.mark.parametrize("command", ["map", pytest.param("embed", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ending", [pytest.param(corrupt, marks=pytest.mark.slow), complete])
 def test_a_run_that_slept_writes_nothing_over_what_another_has_published(
     command: str, ending: Callable[[Iterator[Any]], Iterator[Any]], small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +170,7 @@ def test_a_hiccup_of_the_output_fails_no_tile(
     assert (told["failed"], told["published"]) == (0, True)
 
 
+@pytest.mark.slow
 def test_what_an_older_record_says_is_not_vouched_for_when_an_archive_is_down(
     small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_what_an_older_record_says_is_not_vouched_for_when_an_archive_is_down(
     assert due_tiles(edition) == [tile.name]
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_before_a_tile_is_begun_leaves_the_others_their_turn(
     small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -256,6 +256,7 @@ def test_more_scenes_than_can_be_held_are_refused(archive: Archive, monkeypatch:
     assert "more than 1 scenes; map fewer units or months at a time" in refusal(archive.save())
 
 
+@pytest.mark.slow
 def test_of_a_catalogue_larger_than_memory_little_is_held(server: FaultyServer, archive: Archive) -> None:
     """Two thousand items of 30 KB, 60 MB in all, of which one in a hundred lies in the box."""
     [item, *_] = search(archive.save(), EVERYWHERE, *YEAR_2019)

@@ -190,7 +190,7 @@ def test_an_asset_that_is_gone_fails_its_tile_without_being_asked_again(place: P
 
 
 @pytest.mark.parametrize("path", ["/catalog.json", "blue.tif"])
-@pytest.mark.parametrize("after", ["seconds", "date"])
+@pytest.mark.parametrize("after", ["seconds", pytest.param("date", marks=pytest.mark.slow)])
 def test_a_server_that_says_when_to_come_back_is_not_asked_before(place: Place, path: str, after: str) -> None:
     text = "1" if after == "seconds" else in_seconds(2.5)  # dates have whole seconds
     place.server.faults.append(Fault("status", path, times=3, status=429, headers={"Retry-After": text}))
@@ -206,6 +206,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for_that_long(place: Place
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_down_is_not_asked_patiently_for_every_asset(place: Place) -> None:
     """Forty layers of eight threads: what is down costs one patience, not forty; those that wait are woken."""
     scenes = passes(search(place.source, EVERYWHERE, *YEAR_2019, QUICK), "sentinel2", JUNE)

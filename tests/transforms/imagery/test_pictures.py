@@ -115,7 +115,7 @@ def cut(item: pystac.Item, folder: Path, side: int) -> list[pystac.Item]:
     return sheets
 
 
-@pytest.mark.parametrize("side", [23, 24, 31, 128])
+@pytest.mark.parametrize("side", [23, *(pytest.param(side, marks=pytest.mark.slow) for side in (24, 31, 128))])
 def test_sheets_give_the_chips_of_one_file(tmp_path: Path, side: int) -> None:
     item = scene(tmp_path, "a", 3, LEFT - 100, TOP + 100, 467, 1.5)
     with rasterio.open(item.assets["visual"].href, "r+") as file:

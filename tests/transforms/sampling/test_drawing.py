@@ -200,7 +200,17 @@ def test_a_failed_tile_has_points_of_ground_that_is_not_mapped(edition: Edition)
     assert (points["value"][failed] == FAILED).all() and (points["stratum"][failed] == 2).all()
 
 
-@pytest.mark.parametrize("how", [{}, {"by": "bands", "bands": (30, 60, 90)}, {"within": "unit"}], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in ({"by": "bands", "bands": (30, 60, 90)}, {"within": "unit"})
+        ),
+    ],
+    ids=str,
+)
 def test_estimates_from_samples_are_right_within_their_intervals(
     edition: Edition, earlier: Edition, how: dict[str, Any]
 ) -> None:

@@ -115,6 +115,7 @@ def test_what_a_killed_writer_leaves_is_not_seen_and_is_taken_over_at_once(home:
     assert names_below(home) - {".lock"} == {f"one/{name}" for name in (*NAMES, LAST)}
 
 
+@pytest.mark.slow
 def test_of_several_writers_at_once_one_is_there_and_no_mixture_ever(home: Address) -> None:
     for number in range(ROUNDS):
         folder, together = home / f"round-{number}", Barrier(WRITERS)
