@@ -29,6 +29,7 @@ DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatG
 PARQUET = (".parquet", ".geoparquet")
 HEAD_BYTES = 4096
 CLAMPED = re.compile(r"(?i)clamp|out of range|overflow|too large|truncat")  # GDAL's warnings on numbers
+CURVES = "Nonlinear geometry"  # as Shapely names what it cannot read
 POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
 UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, LookupError, ShapelyError)
 """What libraries raise on vector files, geometries and coordinate systems; several have no common name."""
@@ -64,6 +65,8 @@ def read_table(
         table = _rows(file, layer, wanted)
     except UNREADABLE as error:
         why = " ".join(str(error).split()).replace(str(file), Path(path).name).partition("; It might help")[0]
+        if CURVES in why:
+            why = "it has curves; allowed are straight edges (ogr2ogr -nlt CONVERT_TO_LINEAR makes them)"
         raise InputError(f"{path}: not a vector file that can be read: {why}") from error
     if not isinstance(table, gpd.GeoDataFrame) or getattr(table, "geometry", None) is None:
         raise InputError(f"{path}: a table without geometries")
@@ -158,6 +161,17 @@ def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.Geo
         named = [name for name in table.index.names if name is not None and name not in table]
         return table.reset_index(named) if named else table
     _refuse_pointers(file)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", RuntimeWarning)
+        table = _features(file, layer, wanted)
+    for warning in warned:
+        if CLAMPED.search(str(warning.message)):
+            raise InputError(f"{file}: a number is larger than its field can hold: {warning.message}")
+    return table
+
+
+def _features(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.GeoDataFrame:
+    """The rows of a file that GDAL reads, which warns of what it changes."""
     path = _within_zip(Path(file)) or file
     layers = [name for name, geometry_type in pyogrio.list_layers(path) if geometry_type is not None]
     chosen = layers[0] if layer is None and len(layers) == 1 else layer
@@ -171,20 +185,15 @@ def _rows(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd.Geo
     encoding = _encoding(Path(file), chosen) if driver == "ESRI Shapefile" else None
     options = {"DATE_AS_STRING": "YES"} if driver == "GeoJSON" else {}  # or text that looks like a date is rewritten
     numbers = info["fid_column"] in set(wanted) - set(info["fields"])  # features' own, of a GeoPackage
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", RuntimeWarning)
-        table = gpd.read_file(
-            path,
-            layer=chosen,
-            encoding=encoding,
-            fid_as_index=numbers,
-            use_arrow=True,
-            arrow_to_pandas_kwargs=EXACT,
-            **options,
-        )
-    for warning in warned:
-        if CLAMPED.search(str(warning.message)):
-            raise InputError(f"{file}: a number is larger than its field can hold: {warning.message}")
+    table = gpd.read_file(
+        path,
+        layer=chosen,
+        encoding=encoding,
+        fid_as_index=numbers,
+        use_arrow=True,
+        arrow_to_pandas_kwargs=EXACT,
+        **options,
+    )
     return table.rename_axis(info["fid_column"]).reset_index() if numbers else table
 
 

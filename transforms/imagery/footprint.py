@@ -65,7 +65,9 @@ def intersects(box: BoundingBox, other: BoundingBox) -> bool:
     """Whether two boxes touch, either of which may cross the antimeridian."""
     if box[1] > other[3] or box[3] < other[1]:
         return False
-    return any(w <= e2 and w2 <= e for w, e in _spans(box) for w2, e2 in _spans(other))
+    pairs = [(*span, *span_of_other) for span in _spans(box) for span_of_other in _spans(other)]
+    # 180 and -180 are one meridian
+    return any(w + turn <= e2 and w2 <= e + turn for w, e, w2, e2 in pairs for turn in (-360, 0, 360))
 
 
 def alike(box: BoundingBox, other: BoundingBox) -> bool:

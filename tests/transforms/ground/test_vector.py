@@ -1,7 +1,10 @@
 """Attributes of users' files arrive as they are, or the file is refused in one line."""
 
 import json
+import sqlite3
+import struct
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +103,17 @@ def test_what_other_programs_make_of_files_is_told_or_undone(tmp_path: Path):
     (tmp_path / "units.cpg").write_text("UTF-8")
     with pytest.raises(InputError, match="units.shp: .*(encoding|decode)"):
         read_region(tmp_path / "units.shp", "code")
+
+
+def test_curves_are_refused_and_no_library_warns(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    path = tmp_path / "units.gpkg"
+    frame(TWO, code=["A", "B"]).to_file(path)
+    arc = [(39.0, 13.0), (39.1, 13.1), (39.2, 13.0), (39.1, 12.9), (39.0, 13.0)]
+    curve = struct.pack("<BIIBII", 1, 10, 1, 1, 8, len(arc)) + b"".join(struct.pack("<dd", *place) for place in arc)
+    with closing(sqlite3.connect(path)) as units, units:
+        for (trigger,) in units.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            units.execute(f'drop trigger "{trigger}"')
+        units.execute("update units set geom = ? where fid = 1", (b"GP\0\1" + struct.pack("<i", 4326) + curve,))
+    with pytest.raises(InputError, match=r"units\.gpkg: .*: it has curves; allowed are straight edges \(ogr2ogr"):
+        read_region(path, "code")
+    assert not recwarn.list

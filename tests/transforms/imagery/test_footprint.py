@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stook.transforms.imagery.footprint import alike, around, box_of, intersects, on_each_side
@@ -13,6 +13,7 @@ RING = [[179.5, -17], [180.5, -17], [180.5, -16], [179.5, -16], [179.5, -17]]
 ACROSS = (179.5, -17.0, -179.5, -16.0)
 
 
+@example(80, 100, 0, -180, 1)
 @given(LONGITUDES, st.integers(1, 100), st.integers(-1, 1), LONGITUDES, st.integers(1, 100))
 def test_a_turn_of_the_earth_changes_no_answer(west: int, width: int, turns: int, other: int, span: int) -> None:
     box = around(west, 0, west + width, 1)
