@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stook.models.errors import CancelledError, InputError, UnreachableError
 from stook.pipelines.configuration import MapConfiguration
-from stook.pipelines.tally import Tally, TileFaultError
+from stook.pipelines.tally import Tally
 from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.lease import now
 from stook.transforms.editions.run_summary import RunSummary
@@ -25,8 +25,6 @@ class Journal:
         edition: The edition.
         config: The configuration.
         signals: Of the run.
-        mapped: What it did of the products of models.
-        derived: The same of products that are made from maps.
         started: UTC, ISO 8601.
         written: Whether its summary is in the edition.
     """
@@ -34,8 +32,6 @@ class Journal:
     edition: Edition
     config: MapConfiguration
     signals: Signals
-    mapped: Tally = field(default_factory=Tally)
-    derived: Tally = field(default_factory=Tally)
     started: str = field(default_factory=now)
     written: bool = False
 
@@ -50,26 +46,23 @@ class Journal:
             with suppress(*STORE_FAILURES):  # what ended the run is told, not that this could not be written
                 # Where another run has taken over, it fills the edition now, or has published it.
                 if not self.written and not self.signals.superseded():
-                    self.write(outcome_of(end), isinstance(end, TileFaultError))
+                    self.write(outcome_of(end))
             raise
 
-    def write(self, outcome: str, summed: bool = False) -> RunSummary:
-        """Add the summary to the edition, which must not be published yet.
+    def tally(self) -> Tally:
+        """What it did until now, by the ledger."""
+        return Tally.of(self.signals.run, self.edition.plan, self.edition.ledger.records())
 
-        Args:
-            outcome: See ``RunSummary``.
-            summed: Whether a fault came after all tiles were added up.
-        """
-        summary = self.summary(outcome, summed)
+    def write(self, outcome: str) -> RunSummary:
+        """Add the summary to the edition, which must not be published yet; ``outcome`` is that of ``RunSummary``."""
+        summary = self.summary(outcome)
         self.edition.add_run(summary)
         self.written = True
         return summary
 
-    def summary(self, outcome: str, summed: bool = False) -> RunSummary:
+    def summary(self, outcome: str) -> RunSummary:
         """What the run came to; see ``write``."""
-        mapped, derived, run = self.mapped.worked, self.derived.worked, self.config.run
-        summed = summed or outcome not in ("stopped", "fault")
-        both = mapped + derived
+        tally, run = self.tally(), self.config.run
         return RunSummary(
             run=self.signals.run,
             host=socket.gethostname(),
@@ -78,14 +71,14 @@ class Journal:
             outcome=outcome,
             mode=run.mode,
             workers=1 if run.mode == "memory" else run.workers,
-            devices=tuple(sorted(both.devices)),
+            devices=tuple(sorted(tally.devices)),
             tiles=len(self.edition.manifest["tiles"]),
-            computed=mapped.computed if summed else None,
-            carried=mapped.carried if summed else None,
-            derived=derived.computed if summed else None,
-            failed=mapped.failed if summed else None,
-            seconds={step: round(seconds, 3) for step, seconds in both.seconds.items()} if summed else {},
-            amounts=dict(both.amounts) if summed else {},
+            computed=tally.computed,
+            carried=tally.carried,
+            derived=tally.derived,
+            failed=tally.failed,
+            seconds={step: round(seconds, 3) for step, seconds in tally.seconds.items()},
+            amounts=dict(tally.amounts),
         )
 
 

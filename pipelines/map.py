@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 from stook.models.errors import InputError, without_secrets
 from stook.pipelines.configuration import MapConfiguration
@@ -10,8 +12,8 @@ from stook.pipelines.journal import Journal, outcome_of
 from stook.pipelines.kind import MAPS, VECTORS, Kind
 from stook.pipelines.opening import open_edition
 from stook.pipelines.progress import Reporter
-from stook.pipelines.runner import worker_processes
 from stook.pipelines.season import plan_of, region_of, thresholds_of
+from stook.pipelines.sections import RunSection
 from stook.pipelines.stage import run_stage
 from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.lease import Lease
@@ -20,11 +22,12 @@ from stook.transforms.editions.run_summary import RunSummary
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.statistics.table import failed_share, statistics, write_statistics
 from stook.transforms.store import writing
-from stook.transforms.tiles.derive_tiles import DeriveTiles, derive_job_of
+from stook.transforms.tiles.crew import Crew, Task
+from stook.transforms.tiles.derive_job import DeriveJob
 from stook.transforms.tiles.due import due_derived, due_tiles
-from stook.transforms.tiles.map_tiles import MapTiles, job_of
 from stook.transforms.tiles.materials import Machine
 from stook.transforms.tiles.resources import resource_hints, worker_memory
+from stook.transforms.tiles.tile_job import TileJob
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,7 @@ def fill(
     """
     lease.say(edition=edition.id)
     with reporter.about(edition=edition.id), Journal(edition, config, folder.signals(lease)).kept() as journal:
-        run_tiles(journal, reporter)
+        run_tiles(journal, lease, reporter)
         return conclude(folder, lease, journal, reporter)
 
 
@@ -244,33 +247,35 @@ def conclude(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Rep
         journal: Of the run; every tile of its edition must have its record.
         reporter: Told what came of it.
     """
-    derive_tiles(journal, reporter)
+    derive_tiles(journal, lease, reporter)
     with writing(journal.edition.folder):
         return finish(folder, lease, journal, reporter)
 
 
-def run_tiles(journal: Journal, reporter: Reporter) -> None:
+def run_tiles(journal: Journal, lease: Lease, reporter: Reporter) -> None:
     """Run every tile that has no valid record.
 
     Raises:
         UnreachableError: If some tiles were left undecided.
         CancelledError: If somebody asked the run to stop.
     """
-    edition, config = journal.edition, journal.config
-    due = due_tiles(edition)
+    edition, run = journal.edition, journal.config.run
+    due = due_tiles(edition, lease.run)
     if not due:
         return
-    machine = Machine(config.run.readers, config.run.batch, config.run.backoff())
-    job = job_of(edition, machine)  # a bundle that changed is refused here, before any worker starts
-    hints = resource_hints(
-        worker_memory(job.plan, job.materials.embedders.values(), config.run.workers), config.run.accelerator
-    )
-    with reporter.following(edition, [product.product for product in job.plan.products], due):
-        stage = MapTiles(journal.signals, edition, machine, hints, worker_processes(config.run))
-        run_stage(stage, due, edition, config, reporter, journal.mapped)
+    machine = Machine(run.readers, run.batch, run.backoff())
+    task = Task(journal.signals, edition, partial(TileJob, edition, machine))
+    with reporter.following(edition, [product.product for product in edition.plan.products], due):
+        run_stage(task, due, partial(due_tiles, edition, lease.run), run, lease, partial(needs, run))
 
 
-def derive_tiles(journal: Journal, reporter: Reporter) -> None:
+def needs(run: RunSection, crew: Crew) -> dict[str, str]:
+    """What a worker of an engine needs to make maps, as resource hints."""
+    materials = cast(TileJob, crew.job).materials
+    return resource_hints(worker_memory(materials.plan, materials.embedders.values(), run.workers), run.accelerator)
+
+
+def derive_tiles(journal: Journal, lease: Lease, reporter: Reporter) -> None:
     """Make the products that are made from finished maps, of the tiles that lack them.
 
     Every tile must be mapped: neighbours look into each other's maps.
@@ -279,19 +284,15 @@ def derive_tiles(journal: Journal, reporter: Reporter) -> None:
         UnreachableError: If some tiles were left undecided.
         CancelledError: If somebody asked the run to stop.
     """
-    edition, config = journal.edition, journal.config
+    edition = journal.edition
     names = [product.product for product in edition.plan.derived]
-    if not names:
-        return
-    job_of.cache_clear()  # the encoders have done their work
-    due = due_derived(edition)
+    due = due_derived(edition, lease.run) if names else []
     if not due:
         return
-    derive_job_of(edition)  # made here once, not by several threads at a time
     reporter.say("derivation_started", f"making {' and '.join(names)} from the maps", products=names)
     with reporter.following(edition, names, due, [product.product for product in edition.plan.products]):
-        stage = DeriveTiles(journal.signals, edition, worker_processes(config.run))
-        run_stage(stage, due, edition, config, reporter, journal.derived)
+        task = Task(journal.signals, edition, partial(DeriveJob, edition))
+        run_stage(task, due, partial(due_derived, edition, lease.run), journal.config.run, lease)
 
 
 def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Reporter) -> MapResult:
@@ -304,8 +305,9 @@ def finish(folder: SeasonFolder, lease: Lease, journal: Journal, reporter: Repor
     published, failed = share <= most, failures(edition)
     lease.say()
     summary = journal.write("complete" if published else "not_published")
-    mapped, derived = journal.mapped.worked, journal.derived.worked
-    result = MapResult(edition, published, mapped.computed, failed, share, derived.computed, mapped.carried, summary)
+    result = MapResult(
+        edition, published, summary.computed or 0, failed, share, summary.derived or 0, summary.carried or 0, summary
+    )
     if result.published:
         folder.publish(edition)
         reporter.say("published", f"published edition {edition.id}", edition=edition.id)

@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from stook.models.errors import InputError
+from stook.pipelines.engine_options import require_sound
 from stook.pipelines.explain import explain
 from stook.transforms.choices import LINKS, MOST_DILATION_PX, refused
 from stook.transforms.ground.grid import Grid
@@ -248,9 +249,20 @@ class RunSection(Section):
         5, description="How often an archive is asked for the same before it is called unreachable.", ge=1, le=20
     )
     timeout_s: float = Field(60.0, description="Seconds after which a silent archive has failed.", gt=0, le=3600)
-    accelerator: str | None = Field(
-        None, description="Accelerator that workers of a cloud runner get, as Beam writes it: type:nvidia-l4;count:1;…"
+    engine: dict[str, Any] | None = Field(
+        None,
+        description="Apache Beam's pipeline options of the engine that does the work, e.g. {runner: FlinkRunner, "
+        "flink_master: 'flink:8081'}; absent, this machine. See docs/engines.md.",
     )
+    accelerator: str | None = Field(
+        None, description="Accelerator that workers of an engine get, as Beam writes it: type:nvidia-l4;count:1;…"
+    )
+
+    @model_validator(mode="after")
+    def _engine_is_sound(self) -> Self:
+        if self.engine is not None:
+            require_sound(self.engine, self.accelerator)
+        return self
 
     def backoff(self) -> BackOff:
         """How patiently archives are asked."""

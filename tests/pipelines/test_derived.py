@@ -1,6 +1,5 @@
 """Smoothed cropland and farmed cells made from the maps of the same run, published only with all of them."""
 
-import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +15,12 @@ import shapely
 from stook.models.errors import InputError
 from stook.pipelines import map as map_pipeline
 from stook.pipelines.progress import JsonReporter, SilentReporter
-from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.farmed import COLOURS, LEGEND, farmed
 from stook.transforms.editions.ledger import Ledger
 from stook.transforms.editions.map_store import open_layer
 from stook.transforms.editions.plan import FarmedRule, SmoothingRule
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.ground.grid import Tile
-from stook.transforms.tiles import map_tiles
-from stook.transforms.tiles.materials import Machine
 from stook.transforms.tiles.smoothing import smoothed
 from stook.transforms.values import NODATA
 from tests.pipelines.command import assert_same_maps, stook
@@ -33,6 +29,7 @@ from tests.pipelines.test_piles import published, run
 
 TILES = 2
 ZONES = ("32636", "32637")
+LEASE: Any = SimpleNamespace(run="run")
 SMOOTHING = {"majority_px": 3, "minimum_mapping_unit_ha": 0.05}
 
 
@@ -162,7 +159,7 @@ def test_no_second_stage_runs_where_nothing_is_derived(monkeypatch: pytest.Monke
     ran: list[object] = []
     monkeypatch.setattr(map_pipeline, "run_stage", lambda *stage: ran.append(stage))
     journal: Any = SimpleNamespace(edition=SimpleNamespace(plan=SimpleNamespace(derived=())), config=None)
-    map_pipeline.derive_tiles(journal, JsonReporter())
+    map_pipeline.derive_tiles(journal, LEASE, JsonReporter())
     assert ran == []
 
 
@@ -171,7 +168,7 @@ def test_no_second_stage_runs_where_nothing_derived_is_due(
 ) -> None:
     monkeypatch.setattr(map_pipeline, "run_stage", None)
     journal: Any = SimpleNamespace(edition=published(mapped), config=None)
-    map_pipeline.derive_tiles(journal, JsonReporter())
+    map_pipeline.derive_tiles(journal, LEASE, JsonReporter())
     assert capsys.readouterr().out == ""
 
 
@@ -195,36 +192,10 @@ def test_the_second_stage_runs_over_the_tiles_that_lack_something_only(
     kept = {name: made for name, made in record.products.items() if name != "farmed_cells"}
     edition.ledger.commit(replace(record, products=kept), version)
     ran: list[list[str]] = []
-    monkeypatch.setattr(map_pipeline, "run_stage", lambda stage, tiles, *_: ran.append(tiles))
-    config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
-    journal: Any = SimpleNamespace(edition=edition, config=config, signals=None, derived=None)
-    map_pipeline.derive_tiles(journal, SilentReporter())
+    monkeypatch.setattr(map_pipeline, "run_stage", lambda task, tiles, *_: ran.append(tiles))
+    journal: Any = SimpleNamespace(edition=edition, config=SimpleNamespace(run=None), signals=None)
+    map_pipeline.derive_tiles(journal, LEASE, SilentReporter())
     assert ran == [[last]]
-
-
-def test_encoders_are_released_before_the_second_stage_which_is_made_ready_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Encoders:
-        """Stands for the job of the first stage."""
-
-        def __init__(self, *_: Any):
-            pass
-
-    plan = SimpleNamespace(derived=(SimpleNamespace(product="farmed_cells"),), products=())
-    edition: Any = SimpleNamespace(plan=plan, manifest={"tiles": []}, folder=Path())
-    hashable: Any = Edition(Path("none"))
-    monkeypatch.setattr(map_tiles, "TileJob", Encoders)
-    first = weakref.ref(map_tiles.job_of(hashable, Machine()))
-    released: list[bool] = []
-    monkeypatch.setattr(map_pipeline, "derive_job_of", lambda _: released.append(first() is None))
-    monkeypatch.setattr(map_pipeline, "due_derived", lambda _: ["32637_1_1"])
-    ready: list[int] = []
-    monkeypatch.setattr(map_pipeline, "run_stage", lambda *_: ready.append(len(released)))
-    config = SimpleNamespace(run=SimpleNamespace(mode="threads"))
-    journal: Any = SimpleNamespace(edition=edition, config=config, signals=None, derived=None)
-    map_pipeline.derive_tiles(journal, SilentReporter())
-    assert released == [True] and ready == [1]
 
 
 def test_exports_carry_the_legend_and_the_colours_of_codes(mapped: SmallSeason, tmp_path: Path) -> None:

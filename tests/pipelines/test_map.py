@@ -86,7 +86,7 @@ def test_a_season_is_mapped_whole_recorded_and_published(mapped: tuple[SmallSeas
     ledger = pq.read_table(edition.folder / "ledger.parquet").to_pylist()
     assert {row["tile"] for row in ledger} == set(edition.manifest["tiles"])
     assert {row["status"] for row in ledger} == {"done"}
-    assert not list(edition.ledger.attempts.iterdir())
+    assert edition.ledger.begun() == {}
     assert "ended" in read_json(season.output / "lease.json")
 
 

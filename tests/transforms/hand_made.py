@@ -24,7 +24,7 @@ from stook.transforms.ground.unit import Unit
 from stook.transforms.imagery.season import Window
 from stook.transforms.statistics.readings import explained
 from stook.transforms.tiles.answers import WHOLE, Result, class_image, shares_in
-from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.tiles.derive_job import DeriveJob
 from stook.transforms.values import NODATA, WIDE_NODATA
 from tests.transforms.editions.test_edition import make_plan
 

@@ -1,9 +1,10 @@
 """The ledger: one record per tile, written after its shards; the record is the commit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -14,16 +15,15 @@ from stook.transforms.ground.grid import Tile
 from stook.transforms.store import (
     STORE_FAILURES,
     Address,
+    ChangedError,
     Version,
     files_in,
     is_cloud,
     json_bytes,
     read_bytes,
-    read_json,
     read_versioned,
     remove,
     swap,
-    write_json,
 )
 
 
@@ -57,6 +57,7 @@ class ProductRecord:
         batch: Chips that its encoder saw at once; None where vectors came from a store, or nothing was encoded.
         error: Cause of a failure, one line.
         carried: The edition that computed it, where this one took it over.
+        run: That made it or took it over, see ``Lease.run``; empty if it was made by an older version.
     """
 
     fingerprint: str
@@ -67,6 +68,11 @@ class ProductRecord:
     batch: int | None = None
     error: str | None = None
     carried: str | None = None
+    run: str = ""
+
+    def stands(self, run: str | None) -> bool:
+        """Whether it is done, or ``run``, the one at work, has failed to make it, which it does not try again."""
+        return self.status == "done" or bool(run and self.run == run)
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,10 @@ class TileRecord:
         """Whether any product failed."""
         return any(product.status == "failed" for product in self.products.values())
 
-    def settles(self, product: str, fingerprint: str) -> bool:
-        """Whether a product is done from the very inputs that ``fingerprint`` stands for."""
+    def settles(self, product: str, fingerprint: str, run: str | None = None) -> bool:
+        """Whether a product stands that comes from the very inputs that ``fingerprint`` stands for."""
         found = self.products.get(product)
-        return found is not None and found.status == "done" and found.fingerprint == fingerprint
+        return found is not None and found.stands(run) and found.fingerprint == fingerprint
 
 
 @dataclass(frozen=True)
@@ -110,17 +116,24 @@ class Begun:
     """How often work on a tile was begun since its last record, and not brought to an end.
 
     Attributes:
-        attempts: In all.
-        alone: With nothing else at work, and no news of how it ended.
+        attempts: In all; while nobody is at work, so many workers died of it, or were taken away.
+        deaths: Of these, those that a process saw that is still there.
+        fault: The fault of ours that ended the last one, one line; empty if none did.
+        run: That met the fault, see ``Lease.run``.
     """
 
     attempts: int = 0
-    alone: int = 0
+    deaths: int = 0
+    fault: str = ""
+    run: str = ""
 
 
-def _begun(found: Any) -> Begun:
-    """What a marker says; those of older editions are a bare number."""
-    return Begun(**found) if isinstance(found, dict) else Begun(found or 0)
+def _begun(content: bytes | None) -> Begun:
+    """What a marker says; those of older editions are a bare number, or know of something else."""
+    found: Any = json.loads(content) if content else None
+    if not isinstance(found, dict):
+        return Begun(found or 0)
+    return Begun(**{field.name: found[field.name] for field in fields(Begun) if field.name in found})
 
 
 RECORD = TypeAdapter(TileRecord)
@@ -141,10 +154,7 @@ class Ledger:
 
     def begin(self, tile: Tile) -> int:
         """Mark that work on a tile starts; returns how many attempts that makes since its last record."""
-        marker = self._marker(tile.name)
-        begun = _begun(read_json(marker))
-        write_json(marker, asdict(replace(begun, attempts=begun.attempts + 1)))
-        return begun.attempts + 1
+        return self.remark(tile.name, lambda begun: Begun(begun.attempts + 1, begun.deaths)).attempts
 
     @contextmanager
     def attempt(self, tile: Tile) -> Iterator[int]:
@@ -162,23 +172,34 @@ class Ledger:
 
     def release(self, tile: Tile) -> None:
         """Take back what ``begin`` has marked: the work ended in good order, although nothing was decided."""
-        found = read_json(self._marker(tile.name))
-        if found is not None:
-            begun = _begun(found)
-            self.mark(tile.name, replace(begun, attempts=begun.attempts - 1))
+        if self.marked(tile.name) != Begun():
+            self.remark(tile.name, lambda begun: replace(begun, attempts=max(0, begun.attempts - 1)))
+
+    def marked(self, tile: str) -> Begun:
+        """What the marker of a tile says; that nothing was begun where there is none."""
+        return _begun(read_bytes(self._marker(tile)))
 
     def begun(self) -> dict[str, Begun]:
-        """Tile -> what its marker says; while nobody is at work, each attempt of it is one whose worker died."""
+        """Tile -> what its marker says."""
         names = files_in(self.attempts, ".json")
-        return {name.removesuffix(".json"): _begun(read_json(self.attempts / name)) for name in names}
+        return {tile: self.marked(tile) for tile in (name.removesuffix(".json") for name in names)}
 
-    def mark(self, tile: str, begun: Begun | None) -> None:
-        """Set the marker of a tile, or take it away."""
+    def mark(self, tile: str, begun: Begun) -> None:
+        """Set the marker of a tile, whatever it says."""
+        self.remark(tile, lambda _: begun)
+
+    def remark(self, tile: str, change: Callable[[Begun], Begun]) -> Begun:
+        """Replace the marker of a tile by what ``change`` makes of it, again where somebody else was faster."""
         marker = self._marker(tile)
-        if begun is None or begun.attempts < 1:
-            remove(marker)
-        else:
-            write_json(marker, asdict(begun))
+        while True:
+            content, version = read_versioned(marker)
+            begun = change(_begun(content))
+            if begun == Begun():
+                remove(marker)
+                return begun
+            with suppress(ChangedError):
+                swap(marker, json_bytes(asdict(begun)), version)
+                return begun
 
     def _marker(self, tile: str) -> Address:
         return self.attempts / f"{tile}.json"

@@ -21,8 +21,8 @@ class RunSummary:
         workers: Tiles in flight at most.
         devices: Where encoders ran.
         tiles: Of the edition.
-        computed: Tiles of which it made something, or failed to; None, as all that follows is empty, where the run was
-            stopped before that was added up.
+        computed: Tiles of which it made something, or failed to; None, as all that follows is empty, of a run by an
+            older version that was stopped before that was added up.
         carried: Tiles of which it took everything over from the edition before.
         derived: Tiles of which it made maps from finished ones.
         failed: Tiles of which it failed to make something.

@@ -1,6 +1,6 @@
 """A tile as it was when work on it began, so that work that has become stale writes over nothing that is newer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stook.transforms.editions.edition import Edition
@@ -31,7 +31,7 @@ class Claim:
     @classmethod
     def on(cls, edition: Edition, tile: Tile) -> "Claim":
         """The tile as it is now."""
-        return cls(edition, tile, _run_at_work(edition), *edition.ledger.held(tile))
+        return cls(edition, tile, run_at_work(edition), *edition.ledger.held(tile))
 
     def require(self) -> None:
         """Ask directly before maps are written: between the question and the writing nothing else may take its time.
@@ -39,15 +39,20 @@ class Claim:
         Raises:
             ChangedError: If another run has taken over the season, or another worker has recorded the tile.
         """
-        if _run_at_work(self.edition) != self.run or self.edition.ledger.held(self.tile)[1] != self.version:
+        if run_at_work(self.edition) != self.run or self.edition.ledger.held(self.tile)[1] != self.version:
             raise ChangedError(f"{self.edition.folder}: tile {self.tile.name} was taken over by somebody else")
 
     def commit(self, record: TileRecord) -> None:
-        """Write the record of the tile; see ``Ledger.commit``."""
-        self.edition.ledger.commit(record, self.version)
+        """Write the record of the tile, with the run of each product that is new; see ``Ledger.commit``."""
+        before = {} if self.before is None else self.before.products
+        products = {
+            name: made if made is before.get(name) else replace(made, run=self.run or "")
+            for name, made in record.products.items()
+        }
+        self.edition.ledger.commit(replace(record, products=products), self.version)
 
 
-def _run_at_work(edition: Edition) -> str | None:
+def run_at_work(edition: Edition) -> str | None:
     """The run that has the season of an edition."""
     lease: dict[str, Any] = read_json(edition.folder.parent / LEASE) or {}
     return lease.get("run")

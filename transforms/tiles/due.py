@@ -7,7 +7,7 @@ something else; their tiles go the long way and their fingerprints decide. What 
 the ledger alone, so its fingerprints are found here as well.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from stook.transforms.editions.edition import Edition
@@ -18,23 +18,34 @@ from stook.transforms.tiles.derived import reach_px
 from stook.transforms.tiles.fingerprints import Made, derived_fingerprint, made_inputs
 
 
-def due_tiles(edition: Edition) -> list[str]:
+def due_tiles(edition: Edition, run: str | None = None) -> list[str]:
     """Names of the tiles of which some product of a model is not known to be made from the edition's inputs.
 
     Memory: a name per tile.
+
+    Args:
+        edition: An open edition.
+        run: At work on it: what it has failed to make is decided, what earlier ones failed at is to be tried again.
     """
-    seal, products = edition.seal, [product.product for product in edition.plan.products]
-    settled = {
-        record.tile
-        for record in edition.ledger.records()
-        if record.seal == seal
-        and all(name in record.products and record.products[name].status == "done" for name in products)
-    }
+    seal, names = edition.seal, [product.product for product in edition.plan.products]
+    settled = {record.tile for record in edition.ledger.records() if decided(record, seal, names, run)}
     return [tile for tile in edition.manifest["tiles"] if tile not in settled]
 
 
-def due_derived(edition: Edition) -> list[str]:
+def decided(record: TileRecord | None, seal: str, names: Sequence[str], run: str | None) -> bool:
+    """Whether products of models are made from the inputs of a seal, or were found by ``run`` not to be possible."""
+    if record is None or record.seal != seal:
+        return False
+    made = [record.products.get(name) for name in names]
+    return all(each is not None and each.stands(run) for each in made)
+
+
+def due_derived(edition: Edition, run: str | None = None) -> list[str]:
     """Names of the tiles of which some product that is made from maps is not done, or from maps that are others now.
+
+    Args:
+        edition: An open edition, of which every tile has its record.
+        run: See ``due_tiles``.
 
     The ledger is read once. Memory: some 700 bytes per tile, 200 MiB for 300,000: its name and, of a product that looks
     into neighbours, its fingerprint and those of its inputs.
@@ -47,9 +58,9 @@ def due_derived(edition: Edition) -> list[str]:
     around: dict[str, dict[str, _Said]] = {product.product: {} for product in far}
     for record in edition.ledger.records():
         for product in far:
-            around[product.product][record.tile] = _Said.by(record, product)
+            around[product.product][record.tile] = _Said.by(record, product, run)
         name = record.tile
-        if all(_settled(plan, product, name, tiles, {name: _Said.by(record, product)}) for product in near):
+        if all(_settled(plan, product, name, tiles, {name: _Said.by(record, product, run)}) for product in near):
             settled.add(name)
     return [
         name
@@ -64,18 +75,19 @@ class _Said(NamedTuple):
 
     Attributes:
         inputs: Of what it would be made from.
-        fingerprint: Of what it was made from; empty where it is not done.
+        fingerprint: Of what it was made from, or of what the run at work could not make it from; empty where it is not
+            done.
     """
 
     inputs: Made = ()
     fingerprint: str = ""
 
     @classmethod
-    def by(cls, record: TileRecord, product: DerivedPlan) -> "_Said":
+    def by(cls, record: TileRecord, product: DerivedPlan, run: str | None) -> "_Said":
         """The same, taken from the record."""
         made = record.products.get(product.product)
         inputs = made_inputs(product, record.products)
-        return cls(inputs) if made is None or made.status != "done" else cls(inputs, made.fingerprint)
+        return cls(inputs, made.fingerprint) if made is not None and made.stands(run) else cls(inputs)
 
 
 def _settled(plan: Plan, product: DerivedPlan, name: str, tiles: Container[str], said: Mapping[str, _Said]) -> bool:

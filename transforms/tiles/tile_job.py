@@ -19,6 +19,7 @@ from stook.transforms.store import STORE_FAILURES, ChangedError
 from stook.transforms.tiles.answers import Result
 from stook.transforms.tiles.carrying import Predecessor
 from stook.transforms.tiles.claim import Claim
+from stook.transforms.tiles.due import decided
 from stook.transforms.tiles.fingerprints import product_fingerprint
 from stook.transforms.tiles.from_composites import composite_results
 from stook.transforms.tiles.from_pictures import picture_results
@@ -60,6 +61,7 @@ class TileJob:
         self.extents = map_store.extents(Tile.parse(name) for name in edition.manifest["tiles"])
         self.predecessor = Predecessor.of(edition)
         self.seal = edition.seal
+        self.names = [product.product for product in self.plan.products]
 
     def run(self, tile: Tile) -> TileSummary:
         """Make the products of a tile whose records do not say that the very same was done.
@@ -69,9 +71,13 @@ class TileJob:
             STORE_FAILURES: The same, in the store's own words.
             ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
+        claim = Claim.on(self.edition, tile)
+        if decided(claim.before, self.seal, self.names, claim.run):
+            return TileSummary(tile.name, "unchanged")
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
-        due = self._due(ground)
-        if not due.products:
+        due = self._due(ground, claim)
+        if claim.before is not None and not due.products:  # of other inputs that come to the same
+            claim.commit(replace(claim.before, seal=self.seal))
             return TileSummary(tile.name, "unchanged")
         with self.edition.ledger.attempt(tile) as attempts:
             return self._make(due, ground, self._blank_record(due, tile, attempts))
@@ -90,7 +96,7 @@ class TileJob:
             ChangedError: If another run has taken over, or another worker has recorded the tile meanwhile.
         """
         ground = TileCoverage.of(self.materials.region, self.plan.grid, tile)
-        due = self._due(ground)
+        due = self._due(ground, Claim.on(self.edition, tile))
         if not due.products:
             return TileSummary(tile.name, "unchanged")
         record = self._blank_record(due, tile, attempts)
@@ -98,16 +104,15 @@ class TileJob:
         self._commit(replace(record, products=record.products | failed), due.claim, Stopwatch())
         return TileSummary(tile.name, "failed")
 
-    def _due(self, ground: TileCoverage) -> "Due":
+    def _due(self, ground: TileCoverage, claim: Claim) -> "Due":
         """What a tile lacks."""
         wanted = {
             product.product: product_fingerprint(self.materials, ground, product) for product in self.plan.products
         }
-        claim = Claim.on(self.edition, ground.tile)
         due = [
             product
             for product in self.plan.products
-            if claim.before is None or not claim.before.settles(product.product, wanted[product.product])
+            if claim.before is None or not claim.before.settles(product.product, wanted[product.product], claim.run)
         ]
         return Due(due, wanted, claim)
 
@@ -143,7 +148,7 @@ class TileJob:
         record = self._commit(record, due.claim, watch)
         failed = any(record.products[product.product].status == "failed" for product in self.plan.products)
         outcome = "failed" if failed else "done" if left else "carried"
-        return TileSummary(record.tile, outcome, record.seconds, record.amounts, record.device)
+        return TileSummary(record.tile, outcome)
 
     def _carried(self, due: "Due", ground: TileCoverage) -> dict[str, ProductRecord]:
         """What the predecessor has made from the very same."""

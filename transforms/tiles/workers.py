@@ -1,7 +1,7 @@
-"""Workers in processes of their own: the death of one is a matter of the tile that it was at, and of no other.
+"""Processes that work on a tile each: the death of one is a matter of the tile that it was at, and of no other.
 
-Beam's own processes are not used: when one of them is killed, the whole pipeline ends or waits for ever, and nothing
-says which tile it was at.
+On one machine Beam's own processes would not do: when one of them is killed, the whole pipeline ends or waits for ever,
+and nothing says which tile it was at.
 """
 
 import logging
@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -113,14 +112,10 @@ class Workers:
     Args:
         work: See ``Worker``.
         number: Of processes.
-
-    Attributes:
-        deaths: Tile -> how its worker died.
     """
 
     def __init__(self, work: Callable[[], Work], number: int):
         self.work = work
-        self.deaths: dict[str, str] = {}
         self.started: list[Worker] = []
         self.free: SimpleQueue[Worker | None] = SimpleQueue()
         for _ in range(number):
@@ -140,8 +135,7 @@ class Workers:
             return worker.run(tile)
         except WorkerDied as death:
             worker = None
-            self.deaths[tile.name] = str(death)
-            return TileSummary(tile.name, "died", reason=str(death))
+            return TileSummary(tile.name, "died", str(death))
         finally:
             self.free.put(worker)
 
@@ -157,12 +151,6 @@ class Workers:
         for worker in self.started:
             worker.join()
         self.started.clear()
-
-
-@lru_cache(maxsize=1)
-def workers_of(work: Callable[[], Work], number: int) -> Workers:
-    """The workers of a stage, which the threads of a process share."""
-    return Workers(work, number)
 
 
 def told_exit(code: int) -> str:

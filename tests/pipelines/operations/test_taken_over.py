@@ -19,7 +19,7 @@ from stook.transforms.ground.grid import Tile
 from stook.transforms.store import ChangedError
 from stook.transforms.tiles import tile_job
 from stook.transforms.tiles.claim import Claim
-from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.tiles.derive_job import DeriveJob
 from stook.transforms.tiles.due import due_tiles
 from stook.transforms.tiles.materials import Machine
 from stook.transforms.tiles.tile_job import TileJob
@@ -77,7 +77,6 @@ def test_a_run_that_slept_writes_nothing_over_what_another_has_published(
             return
         asleep.append(True)
         take_over(folder.folder)
-        mapping.job_of.cache_clear()
         seen["other"] = run(small, command)
         published = folder.current()
         assert published is not None
@@ -214,5 +213,7 @@ def test_a_fault_of_ours_before_a_tile_is_begun_leaves_the_others_their_turn(
     edition = season_folder(small.configuration, small.year).editions()[-1]
     assert len(list(edition.ledger.records())) == len(edition.manifest["tiles"]) - 1 > 0
     [summary] = edition.runs
-    assert summary.outcome == "fault" and summary.computed and summary.seconds and edition.ledger.begun() == {}
-    assert run(small).event("run_finished")["published"] and arrays(edition)
+    assert summary.outcome == "fault" and summary.computed and summary.seconds
+    [mark] = edition.ledger.begun().values()
+    assert mark.attempts == 0 and mark.run == summary.run and "in our own code" in mark.fault
+    assert run(small).event("run_finished")["published"] and arrays(edition) and edition.ledger.begun() == {}

@@ -31,9 +31,9 @@ from stook.transforms.ground.unit import Unit
 from stook.transforms.imagery.season import Window
 from stook.transforms.statistics.readings import explained
 from stook.transforms.statistics.table import statistics, write_statistics
-from stook.transforms.tiles import derive_tiles
+from stook.transforms.tiles import derive_job
 from stook.transforms.tiles.answers import class_image
-from stook.transforms.tiles.derive_tiles import DeriveJob
+from stook.transforms.tiles.derive_job import DeriveJob
 from stook.transforms.tiles.derived import derived_classes
 from stook.transforms.tiles.due import due_derived
 from stook.transforms.tiles.smoothing import reach_cells, smoothed
@@ -245,7 +245,7 @@ def test_what_is_done_is_not_done_again_and_the_record_keeps_what_it_said_of_the
     for record in before:
         assert (record.attempts, record.device, record.seconds["read"]) == (3, "cuda", 1.0)
         assert record.seconds["derive"] > 0 and record.finished > "2026-02"
-    assert not list(finished.edition.ledger.attempts.iterdir())
+    assert finished.edition.ledger.begun() == {}
 
 
 def test_a_failed_map_fails_what_is_made_from_it_in_its_own_tile_and_is_a_gap_for_the_others(season: Season) -> None:
@@ -292,7 +292,7 @@ def test_piles_that_failed_leave_smoothed_cropland_alone(season: Season) -> None
 
 
 def test_a_fault_of_ours_in_one_tile_ends_no_other(season: Season, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, calls = derive_tiles.derive, []
+    whole, calls = derive_job.derive, []
 
     def faulty(*arguments: Any) -> np.ndarray:
         calls.append(1)
@@ -300,7 +300,7 @@ def test_a_fault_of_ours_in_one_tile_ends_no_other(season: Season, monkeypatch: 
             raise ValueError("no such thing")
         return whole(*arguments)
 
-    monkeypatch.setattr(derive_tiles, "derive", faulty)
+    monkeypatch.setattr(derive_job, "derive", faulty)
     outcomes = season.derive()
     [failed] = [name for name, outcome in outcomes.items() if outcome == "failed"]
     error = season.records("cropland_smoothed")[failed].error or ""

@@ -64,14 +64,12 @@ def test_a_death_is_told_and_the_next_tile_gets_another_process(workers: Workers
     first = workers.run(GOOD)
     assert workers.run(GOOD).reason == first.reason  # the same process, which has its models
     assert workers.run(FATAL) == TileSummary(FATAL.name, "died", reason="signal 9 (killed, possibly out of memory)")
-    assert workers.deaths == {FATAL.name: "signal 9 (killed, possibly out of memory)"}
     second = workers.run(GOOD)
     assert second.outcome == "done" and second.reason != first.reason
     os.kill(int(second.reason), signal.SIGKILL)  # while it has nothing to do: no tile's death
     while workers.started[-1].process.is_alive():  # its threads end one after the other
         time.sleep(0.01)
     assert workers.run(GOOD).outcome == "done"
-    assert list(workers.deaths) == [FATAL.name]
 
 
 def test_the_kernel_is_told_to_end_workers_before_the_run(workers: Workers) -> None:
@@ -85,7 +83,6 @@ def test_the_kernel_is_told_to_end_workers_before_the_run(workers: Workers) -> N
 def test_a_fault_of_ours_is_no_death_and_comes_with_its_trace(workers: Workers) -> None:
     with pytest.raises(RuntimeError, match=rf"tile {FAULTY.name}, in a worker process:\n(.|\n)*a fault of ours"):
         workers.run(FAULTY)
-    assert FAULTY.name not in workers.deaths
 
 
 def test_a_process_that_cannot_begin_is_no_tiles_fault() -> None:

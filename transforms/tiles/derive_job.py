@@ -1,10 +1,9 @@
-"""The stage that makes products from finished maps, once every tile is mapped; none of its work needs a model."""
+"""The work on one tile of the stage that makes products from finished maps; it needs no model."""
 
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from stook.transforms.editions.edition import Edition
 from stook.transforms.editions.lease import now
 from stook.transforms.editions.ledger import ProductRecord, TileRecord
 from stook.transforms.editions.plan import DerivedPlan
-from stook.transforms.editions.signals import Signals
 from stook.transforms.editions.tile_records import cause_of, done_record, failed_record
 from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.grid import Tile
@@ -24,27 +22,7 @@ from stook.transforms.tiles.claim import Claim
 from stook.transforms.tiles.derived import derive, reach_px
 from stook.transforms.tiles.fingerprints import Made, Records, derived_fingerprint, made_inputs
 from stook.transforms.tiles.map_reader import MapReader, in_pixels
-from stook.transforms.tiles.map_tiles import JobMaker, TileStage
 from stook.transforms.tiles.summary import TileSummary
-
-
-class DeriveTiles(TileStage):
-    """Makes the products that are made from finished maps.
-
-    Args:
-        signals: Of the run.
-        edition: An open edition, of which every tile has a record.
-        processes: See ``TileStage``.
-    """
-
-    def __init__(self, signals: Signals, edition: Edition, processes: int = 0):
-        super().__init__(signals, JobMaker(derive_job_of, (edition,)), processes=processes)
-
-
-@lru_cache(maxsize=1)
-def derive_job_of(edition: Edition) -> "DeriveJob":
-    """The job of an edition, made once per process and shared by its threads."""
-    return DeriveJob(edition)
 
 
 class DeriveJob:
@@ -79,7 +57,7 @@ class DeriveJob:
             record, ground, begun, taken = before, None, 0, True
             for product in self.plan.derived:
                 wanted = self._fingerprint(product, tile, record.products)
-                if record.settles(product.product, wanted):
+                if record.settles(product.product, wanted, claim.run):
                     continue
                 begun = begun or work.enter_context(ledger.attempt(tile))
                 ground = ground or self.maps.ground(tile)
@@ -92,7 +70,7 @@ class DeriveJob:
             seconds = {"derive": round(time.perf_counter() - start, 3)}
             self._commit(record, before, claim, begun, seconds)
         outcome = "failed" if record.failed else "carried" if taken else "done"
-        return TileSummary(tile.name, outcome, seconds)
+        return TileSummary(tile.name, outcome)
 
     def fail(self, tile: Tile, cause: str, attempts: int) -> TileSummary:
         """Make the derived products that a tile lacks nodata, and record them as failed; no map is read.
@@ -112,7 +90,7 @@ class DeriveJob:
         record, ground = before, self.maps.ground(tile)
         for product in self.plan.derived:
             wanted = self._fingerprint(product, tile, record.products)
-            if not record.settles(product.product, wanted):
+            if not record.settles(product.product, wanted, claim.run):
                 made = self._failed(product, wanted, ground, cause, claim)
                 record = replace(record, products={**record.products, product.product: made})
         if record is before:
