@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from stook.models.choices import Precision
 from stook.models.errors import InputError
+from stook.pipelines.engine_options import workers_see_this_machine
 from stook.pipelines.figures.configuration import SampleSection
 from stook.pipelines.planning.machines import MachineSection
 from stook.pipelines.sections import (
@@ -235,4 +236,18 @@ class MapConfiguration(Section):
     def _there_is_something_to_make(self) -> Self:
         if not self.products.maps and self.embeddings is None:
             raise ValueError("products: is empty; name at least one, or embeddings")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_reach_what_they_need(self) -> Self:
+        if workers_see_this_machine(self.run.engine):
+            return self
+        needed = {"output": self.output}
+        needed |= {f"imagery.{sensor}.catalog": section.catalog for sensor, section in self.imagery.sections.items()}
+        for field, place in needed.items():
+            if "://" not in place:
+                raise ValueError(
+                    f"{field}: {place} is a path of this machine, which workers of run.engine do not see; allowed are "
+                    "addresses such as gs://… or https://…"
+                )
         return self

@@ -6,15 +6,18 @@ or that nobody knows the end of, is no reason to lose anything.
 
 import logging
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
+import grpc
+import requests
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from stook.models.errors import UnreachableError, without_secrets
 from stook.pipelines.engine_options import address_in
@@ -28,7 +31,6 @@ ANSWERS_WITHIN_S = 20.0
 CANCELLED_WITHIN_S = 60.0
 MOST_SAID = 300  # characters
 A_YEAR_S = 31_536_000  # Beam has a deadline on a job that it follows; we have none
-RESTARTS = 100  # of a Flink job: each tile that kills its worker takes two
 ADDRESSES = ("job_endpoint", "flink_master")  # options that name a server which must answer
 
 
@@ -51,13 +53,18 @@ def run_job(stage: TileStage, tiles: Sequence[str], run: RunSection, hints: Mapp
     if run.engine is None:
         submitted(stage, tiles, *local_runner(run))
         return ""
+    name = f"stook-{lease.run[:12]}"
+    options = engine_options(run, name, hints)
     try:
         require_answers(run.engine)
-        result = submitted(stage, tiles, None, engine_options(run, f"stook-{lease.run[:12]}", hints))
+        if lease.left is not None:
+            cancel_left(run.engine, lease.left, options)
+        result = submitted(stage, tiles, None, options)
     except Exception as error:  # noqa: BLE001  of whatever runner; the same pipeline works on this machine
         raise UnreachableError(
             f"run.engine: {run.engine['runner']} does not take the job: {in_one_line(error)}; progress is saved"
         ) from error
+    lease.say(job={"name": name, "id": job_id(result)})
     return followed(result, stage.task.signals)
 
 
@@ -98,9 +105,35 @@ def engine_options(run: RunSection, name: str, hints: Mapping[str, str]) -> Pipe
             given["experiments"] = [*given.get("experiments", []), "no_use_multiple_sdk_containers"]
     else:
         own["job_server_timeout"] = A_YEAR_S
-    if given["runner"] == "FlinkRunner":
-        own["number_of_execution_retries"] = RESTARTS
     return PipelineOptions.from_dictionary(own | given)
+
+
+def job_id(result: Any) -> str:
+    """What the engine, or its job server, calls a job; empty where it has no name for it."""
+    name = getattr(result, "job_id", None)  # of Dataflow
+    return str(name() if callable(name) else getattr(result, "_job_id", ""))
+
+
+def cancel_left(engine: Mapping[str, Any], job: Mapping[str, Any], options: PipelineOptions) -> None:
+    """End the job of a run that did not come to its end; where that cannot be, its workers stop by themselves.
+
+    They find out with their next tile that another run has the season.
+    """
+    with suppress(Exception):
+        if engine["runner"] == "DataflowRunner":
+            from apache_beam.runners.dataflow.internal import apiclient
+
+            apiclient.DataflowApplicationClient(options).modify_job_state(job["id"], "JOB_STATE_CANCELLED")
+        if "job_endpoint" in engine:
+            with grpc.insecure_channel(engine["job_endpoint"]) as channel:
+                jobs = beam_job_api_pb2_grpc.JobServiceStub(channel)
+                jobs.Cancel(beam_job_api_pb2.CancelJobRequest(job_id=job["id"]), timeout=ANSWERS_WITHIN_S)
+        if address := address_in(engine.get("flink_master")):  # its job server may have gone with the driver
+            host, port = address
+            flink = f"http://{host}:{port}/jobs"
+            for each in requests.get(f"{flink}/overview", timeout=ANSWERS_WITHIN_S).json()["jobs"]:
+                if each["name"] == job["name"] and each["state"] == "RUNNING":
+                    requests.patch(f"{flink}/{each['jid']}", params={"mode": "cancel"}, timeout=ANSWERS_WITHIN_S)
 
 
 def require_answers(engine: Mapping[str, Any]) -> None:
@@ -114,36 +147,28 @@ def require_answers(engine: Mapping[str, Any]) -> None:
 
 def followed(result: PipelineResult, signals: Signals) -> str:
     """Wait for the end of a job, as long as it takes; a stop that is asked for ends it. Returns as ``run_job``."""
-    said: list[str] = []
-    over = Event()
-
-    def wait() -> None:
-        try:
-            result.wait_until_finish()
-        except Exception as error:  # noqa: BLE001  of whatever runner; it is told, and the ledger decides
-            said.append(in_one_line(error))
-        finally:
-            over.set()
-
-    Thread(target=wait, name="job", daemon=True).start()
     try:
-        while not over.wait(LOOKS_EVERY_S):
+        while not PipelineState.is_terminal(result.state):
             if asked_to_stop(signals.season) or signals.superseded():
-                with cancelled(result, over):
-                    break
+                cancel(result)
+                return ""
+            time.sleep(LOOKS_EVERY_S)
+        result.wait_until_finish()  # raises why a job has failed
+    except Exception as error:  # noqa: BLE001  of whatever runner; it is told, and the ledger decides
+        return in_one_line(error)
     except BaseException:  # Ctrl-C and SIGTERM
-        with cancelled(result, over):
-            raise
-    return " ".join(said)
+        cancel(result)
+        raise
+    return ""
 
 
-@contextmanager
-def cancelled(result: PipelineResult, over: Event) -> Iterator[None]:
-    """End a job of an engine, and wait a while until it has."""
-    with suppress(Exception):  # where it cannot be told, its workers find out by the season's signals
+def cancel(result: PipelineResult) -> None:
+    """End a job, and wait a while until it has; where nobody can be told, workers find out by the season's signals."""
+    until = time.monotonic() + CANCELLED_WITHIN_S
+    with suppress(Exception):
         result.cancel()
-    over.wait(CANCELLED_WITHIN_S)
-    yield
+        while not PipelineState.is_terminal(result.state) and time.monotonic() < until:
+            time.sleep(LOOKS_EVERY_S)
 
 
 def in_one_line(error: Exception) -> str:

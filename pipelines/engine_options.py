@@ -1,8 +1,10 @@
 """What ``run.engine`` may say: Beam's own options, but for those that would break a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from stook.models.errors import InputError
 
 RUNNERS = ("DataflowRunner", "FlinkRunner", "PortableRunner", "PrismRunner", "SparkRunner")
 REFUSED_RUNNERS = {
@@ -74,3 +76,18 @@ def address_in(option: Any) -> tuple[str, int] | None:
 
 def _listed(option: Any) -> list[Any]:
     return option if isinstance(option, list) else [] if option is None else [option]
+
+
+def parsed(options: Sequence[str]) -> dict[str, Any]:
+    """Options of the command line, NAME=VALUE; raises InputError for one that is none.
+
+    A name that is given more than once is a list; true and false are no text.
+    """
+    given: dict[str, Any] = {}
+    for option in options:
+        name, is_one, value = option.removeprefix("--").partition("=")
+        if not is_one or not name:
+            raise InputError(f"--engine-option: {option!r} is refused; allowed is NAME=VALUE")
+        meant: Any = {"true": True, "false": False}.get(value, value)
+        given[name] = [*_listed(given[name]), meant] if name in given else meant
+    return given

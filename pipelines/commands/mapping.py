@@ -11,6 +11,7 @@ from stook.pipelines.commands.options import (
     AsJson,
     Config,
     Embeddings,
+    EngineOption,
     NoReuse,
     Provisional,
     Quiet,
@@ -88,10 +89,11 @@ def map_season(
     provisional: Provisional = False,
     refresh: Refresh = False,
     no_reuse: NoReuse = False,
+    engine_option: EngineOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Map a season and publish it. Progress is saved; rerun to resume."""
-    loaded = map_configuration(config)
+    loaded = map_configuration(config, engine_option)
     from stook.pipelines.map import run_map
     from stook.pipelines.progress import reporter
 
@@ -105,10 +107,11 @@ def embed(
     provisional: Provisional = False,
     refresh: Refresh = False,
     no_reuse: NoReuse = False,
+    engine_option: EngineOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Store the feature vectors of a season, so that another head needs no encoding."""
-    loaded = map_configuration(config)
+    loaded = map_configuration(config, engine_option)
     from stook.pipelines.map import run_embed
     from stook.pipelines.progress import reporter
 

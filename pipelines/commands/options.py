@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and how their values are read."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,10 @@ NoReuse = Annotated[
         "--no-reuse", help="Like --refresh, but reuse nothing: for archives that replace files without a new version."
     ),
 ]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option("--engine-option", metavar="NAME=VALUE", help="An option of run.engine; repeatable."),
+]
 Embeddings = Annotated[
     bool, typer.Option("--embeddings", help="Work on the stored feature vectors ('stook embed') instead of the maps.")
 ]
@@ -29,12 +34,23 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="JSON lines on standard out
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 
-def map_configuration(path: str) -> "MapConfiguration":
-    """Read and check a configuration file; raises InputError with one line of what is wrong."""
-    from stook.pipelines.configuration import MapConfiguration
-    from stook.pipelines.sections import load
+def map_configuration(path: str, engine_options: Sequence[str] | None = None) -> "MapConfiguration":
+    """Read and check a configuration file; raises InputError with one line of what is wrong.
 
-    return load(path, MapConfiguration)
+    Args:
+        path: Of the file.
+        engine_options: NAME=VALUE; replace what run.engine says.
+    """
+    from stook.pipelines.configuration import MapConfiguration
+    from stook.pipelines.engine_options import parsed
+    from stook.pipelines.sections import checked, load
+
+    config = load(path, MapConfiguration)
+    if not engine_options:
+        return config
+    content = config.model_dump(exclude_unset=True)
+    engine = (config.run.engine or {}) | parsed(engine_options)
+    return checked(content | {"run": content.get("run", {}) | {"engine": engine}}, MapConfiguration, where=f"{path}: ")
 
 
 def address(path: str) -> "Address":

@@ -46,11 +46,13 @@ class Lease:
         path: Its file.
         content: What the file says.
         version: Stands for that content in the store.
+        left: The job that the run before had given to an engine, where that run did not come to its end.
     """
 
     path: Address
     content: dict[str, Any]
     version: Version
+    left: dict[str, Any] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -62,7 +64,8 @@ class Lease:
         """
         path = folder / LEASE
         found, version = read_versioned(path)
-        if found is not None and is_alive(held := json.loads(found)):
+        held: dict[str, Any] = json.loads(found) if found is not None else {"ended": ""}
+        if is_alive(held):
             raise InputError(f"{folder}: {told(held)}; wait for it, or stop it")
         since = now()
         mine = {
@@ -77,7 +80,8 @@ class Lease:
             "renewed": since,
         }
         try:
-            return cls(path, mine, swap(path, _bytes(mine), version))
+            left = held.get("job") if "ended" not in held else None
+            return cls(path, mine, swap(path, _bytes(mine), version), left)
         except ChangedError:
             held = read_json(path) or {}
             who = told(held) if held else "season just locked by another run"
