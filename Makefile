@@ -17,19 +17,23 @@ endif
 # One more than there are processors: some tests wait for servers and clocks. Each computes with one thread.
 TEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-servers lint docs bench evidence evidence-check demo-bundle clean
+.PHONY: demo test test-all test-servers test-engines lint docs bench evidence evidence-check demo-bundle clean
 
 demo: $(READY)  ## Map a simulated landscape and compare with its truth (results in demo/)
 	$(VENV)/bin/stook demo
 
 test: $(READY)  ## Run the tests but for the slow ones and those of servers; those that need ../shared run where it is there
-	$(TEST) -m "not slow and not server"
+	$(TEST) -m "not slow and not server and not engines"
 
-test-all: $(READY)  ## Run every test
-	$(TEST)
+test-all: $(READY)  ## Run every test but for those of engines
+	$(TEST) -m "not engines"
 
 test-servers: $(READY) build/servers/.ready-$(call content,requirements-servers.txt)  ## Run the tests against servers: S3, a STAC API on PostgreSQL
 	$(PYTHON) -m pytest tests/pipelines/servers
+
+test-engines: $(READY)  ## Run the tests of engines: Beam's job service, and Flink where Java and Maven are; ONLY=… for some
+	$(if $(ONLY),,$(if $(shell command -v mvn),$(MAKE) build/engines/flink/.ready))
+	$(PYTHON) -m pytest tests/pipelines/engines $(if $(ONLY),-k "$(ONLY)")
 
 lint: $(READY)  ## Style and types
 	$(VENV)/bin/ruff check .
@@ -66,6 +70,14 @@ $(READY):
 build/servers/.ready-%:
 	python3 -m venv build/servers
 	build/servers/bin/pip install --quiet --requirement requirements-servers.txt
+	touch $@
+
+# Flink 1.19, and a job server of Beam for it: of the newest version of which Maven Central serves every part.
+build/engines/flink/.ready: tests/pipelines/engines/flink-job-server.xml
+	mkdir -p build/engines/flink
+	$(PYTHON) -m pip download --quiet --no-deps --no-binary :all: --dest build/engines apache-flink-libraries==1.19.3
+	tar --extract --file build/engines/apache-flink-libraries-1.19.3.tar.gz --directory build/engines/flink --strip-components 1
+	mvn --quiet --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/engines/flink/job-server -DincludeScope=runtime
 	touch $@
 
 $(DOCS_READY): $(READY)
