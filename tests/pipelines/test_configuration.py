@@ -152,3 +152,21 @@ def test_a_few_lines_that_stand_for_billions_are_refused(tmp_path: Path, lines: 
     file.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(InputError, match="more than 100,000 values once its anchors"):
         load(file, MapConfiguration)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({}, "output: /"),
+        ({"output": "gs://maps/x"}, "imagery.sentinel2.catalog: /"),
+    ],
+)
+def test_workers_elsewhere_cannot_see_paths_of_this_machine(tmp_path: Path, place: dict[str, str], told: str) -> None:
+    engine = {"runner": "FlinkRunner", "flink_master": "flink:8081"}
+    data = valid() | place | {"run": {"engine": engine}}
+    data["imagery"]["sentinel2"]["catalog"] = "catalog.json"
+    with pytest.raises(InputError) as error:
+        load_data(tmp_path, data)
+    assert told in str(error.value) and "which workers of run.engine do not see" in str(error.value)
+    here = engine | {"flink_master": "localhost:8081", "environment_type": "LOOPBACK"}
+    assert load_data(tmp_path, data | {"run": {"engine": here}}).run.engine == here

@@ -108,6 +108,7 @@ def test_the_map_from_stored_vectors_is_the_exact_one_but_for_their_rounding(
     assert all(record.products["cropland"].batch >= 1 for record in from_imagery.ledger.records())
 
 
+@pytest.mark.slow
 def test_with_stored_vectors_no_imagery_is_needed(season: SmallSeason, mapped: Edition) -> None:
     config = season.configuration
     region = region_of(config)

@@ -27,6 +27,8 @@ from tests.transforms.imagery.faulty_server import Fault
 # Like a faster case in all but what the archive answers.
 LIKE_OTHERS = (
     "archive-passing",
+    "misplaced-pictures",
+    "virtual-file",
     "file-410",
     "file-checksum",
     "file-size",

@@ -40,6 +40,7 @@ def nodes() -> list[tuple[str, ast.AST]]:
         (f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node)
         for path in paths
         for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Attribute | ast.Call | ast.Import | ast.ImportFrom)
     ]
 
 

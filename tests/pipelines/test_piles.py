@@ -118,6 +118,7 @@ def test_the_maximum_of_the_dates_is_never_below_their_mean(ready: SmallSeason, 
     assert (most == mean)[dates == 1].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kept", "told"), [(0.5, "rgb"), pytest.param(0.0, "missing asset", marks=pytest.mark.slow)])
 def test_pictures_that_cannot_be_read_fail_piles_alone_and_once_mended_only_they_are_made(
     ready: SmallSeason, tmp_path: Path, kept: float, told: str

@@ -267,6 +267,7 @@ def training_on_points(season: SmallSeason, folder: Path, stored: bool, **change
     return training(season, folder, **(section | changes))
 
 
+@pytest.mark.slow
 def test_stored_vectors_give_the_head_that_imagery_gives(
     embedded: SmallSeason, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

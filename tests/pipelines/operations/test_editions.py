@@ -85,6 +85,7 @@ def test_a_publication_is_taken_back_and_made_again(operated: SmallSeason) -> No
     assert [state["status"] for state in states(operated)] == ["superseded", "published"]
 
 
+@pytest.mark.slow
 def test_what_readers_must_not_see_is_not_published(operated: SmallSeason) -> None:
     folder = folder_of(operated)
     old, new = folder.editions()

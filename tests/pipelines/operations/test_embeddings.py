@@ -234,6 +234,7 @@ def test_maps_are_retried_with_the_rounding_that_they_have(pristine_season: Smal
     assert_same_maps(exact, anew)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", [pytest.param("int8", marks=pytest.mark.slow), "float16"])
 def test_a_plan_of_vectors_is_what_the_run_then_reads_and_encodes(
     storage: Storage, pristine_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -194,7 +194,7 @@ def test_a_compact_ledger_costs_a_listing_and_an_object(place: Address, front: F
     assert len(asked()) == 2 + len(written)
 
 
-@pytest.mark.parametrize("kind", ["refused", "cut"])
+@pytest.mark.parametrize("kind", ["refused", pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_compact_ledger_that_is_not_given_is_done_without(
     place: Address, front: Front, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_folder_is_replaced_whole(place: Address, meets: Meets, tmp_path: Path
 
 
 @pytest.mark.parametrize("where", [r"POST.*/b\.txt", r"POST.*last\.json.*final"])
-@pytest.mark.parametrize("kind", ["lost", "refused"])
+@pytest.mark.parametrize("kind", [pytest.param("lost", marks=pytest.mark.slow), "refused"])
 def test_a_store_that_goes_down_while_a_folder_is_written_shows_none_and_the_next_writer_finishes(
     place: Address, front: Front, where: str, kind: str
 ) -> None:
@@ -333,7 +333,7 @@ def down(kind: str) -> Fault:
     return Fault("reset", times=FOR_EVER) if kind == "gone" else Fault("refused", times=FOR_EVER)
 
 
-@pytest.mark.parametrize("kind", ["gone", "refusing"])
+@pytest.mark.parametrize("kind", ["gone", pytest.param("refusing", marks=pytest.mark.slow)])
 def test_a_store_that_stays_down_is_unreachable_and_what_is_there_is_kept(
     place: Address, front: Front, kind: str
 ) -> None:
@@ -361,7 +361,7 @@ def test_a_store_that_stays_down_is_unreachable_and_what_is_there_is_kept(
         map_store.write_shard(array, window, np.zeros((10, 10), np.uint8))
 
 
-@pytest.mark.parametrize("kind", ["gone", "refusing"])
+@pytest.mark.parametrize("kind", ["gone", pytest.param("refusing", marks=pytest.mark.slow)])
 def test_a_lease_that_cannot_be_renewed_is_kept_in_mind_until_the_store_is_back(
     place: Address, front: Front, kind: str
 ) -> None:
