@@ -244,10 +244,6 @@ class MapConfiguration(Section):
             return self
         needed = {"output": self.output}
         needed |= {f"imagery.{sensor}.catalog": section.catalog for sensor, section in self.imagery.sections.items()}
-        needed |= {f"products.{name}.bundle": section.bundle for name, section in self.products.maps.items()}
-        if self.embeddings is not None:
-            encoder = self.embeddings.encoder
-            needed |= {"embeddings.encoder": encoder.bundle or encoder.weights or "the folder of weights"}
         for field, place in needed.items():
             if "://" not in place:
                 raise ValueError(

@@ -8,6 +8,7 @@ from stook.pipelines.progress import Reporter
 from stook.transforms.backoff import BackOff
 from stook.transforms.editions import map_store
 from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.kept_models import keep_model
 from stook.transforms.editions.lease import Lease
 from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from stook.transforms.editions.season_folder import SeasonFolder
@@ -71,6 +72,8 @@ def open_edition(
         if quantisation is not None:
             manifest["quantisation"] = asdict(quantisation)
             plan = plan.quantised(quantisation)
+        for product in plan.products:
+            keep_model(folder, product)
         inputs.write(edition.inputs)
         region.write(edition.units)
         made = {derived.product: explained(derived, plan) for derived in plan.derived}

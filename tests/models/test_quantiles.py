@@ -48,6 +48,7 @@ def test_all_nodes_are_learnt_together() -> None:
     assert found[-1] == pytest.approx(0.4, abs=0.03), "the mean of what lies evenly between 0 and x"
 
 
+@pytest.mark.slow
 def test_the_mean_knows_what_is_beyond_every_quantile() -> None:
     torch.manual_seed(0)
     x, y = torch.ones(400, 1), (torch.arange(400) % 40 == 0).float()  # one in forty: every quantile is 0

@@ -60,6 +60,7 @@ def test_calibrated_probabilities_add_up_to_the_class() -> None:
     assert probability.sum() == pytest.approx(data.labels.sum(), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_interval_holds_the_value_and_widens_with_fewer_groups() -> None:
     data = samples()
     probability = 1 / (1 + np.exp(-logits(fit_head(data, "linear", 1.0), data.features)))

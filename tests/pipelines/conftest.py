@@ -1,11 +1,14 @@
 """The small season, simulated once, for every test of a pipeline."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from stook.pipelines.demo.place import YEAR
 from stook.transforms.choices import Storage
 from tests.pipelines.embedded import TILES, stook_embed, with_vectors
 from tests.pipelines.small_season import SmallSeason, write_small_season
@@ -13,8 +16,15 @@ from tests.pipelines.small_season import SmallSeason, write_small_season
 
 @pytest.fixture(scope="session")
 def pristine_season(tmp_path_factory: pytest.TempPathFactory) -> SmallSeason:
-    """The small season, simulated once; read it, never write into it."""
-    return write_small_season(tmp_path_factory.mktemp("small"))
+    """The small season, simulated once for all processes that test; read it, never write into it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, made = shared / "small", shared / "small.made"
+    with FileLock(shared / "small.lock"):
+        if not made.exists():
+            folder.mkdir()
+            made.write_text(write_small_season(folder).config.name)
+    return SmallSeason(folder / made.read_text(), YEAR)
 
 
 @pytest.fixture

@@ -140,6 +140,7 @@ def test_a_run_stopped_between_the_stages_is_finished_by_the_next(
     assert_same_maps(published(season), published(mapped))
 
 
+@pytest.mark.slow
 def test_a_failed_tile_is_told_once_with_its_first_cause(ready: SmallSeason, tmp_path: Path) -> None:
     season = ready.copy(tmp_path / "season")
     for picture in (season.folder / "archive" / "highres-rgb").glob("*/*.tif"):

@@ -34,6 +34,7 @@ LIKE_OTHERS = (
     "file-size",
     "files-page",
     "files-reset",
+    "tokens-expire",
     "tokens-refused",
 )
 
@@ -95,6 +96,7 @@ def test_a_run_stopped_by_a_full_disk_is_finished_once_there_is_room(season: Sma
         assert look(season, status, text, 0).left == PUBLISHED
 
 
+@pytest.mark.slow
 def test_a_run_that_an_archive_stopped_is_finished_once_it_answers(season: SmallSeason, terminal: Terminal) -> None:
     words = ["map", str(season.config), "--year", str(season.year)]
     with ExitStack() as stack:

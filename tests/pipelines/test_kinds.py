@@ -139,7 +139,9 @@ def common_ground(small: Edition, large: Edition, zone: Zone, layer: str, cell_m
     return one.astype(int), part.astype(int)
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in ("patches", "pooled") else ()) for kind in ENCODERS]
+)
 def test_each_kind_is_mapped_on_its_own_cells_and_its_areas_are_the_districts_own(
     kind: str, quick_season: SmallSeason, tmp_path: Path
 ) -> None:
@@ -256,6 +258,7 @@ def test_chips_that_reach_beyond_the_archive_have_no_answer_and_their_ground_is_
     assert whole["not_mapped_failed_dm2"] == 0
 
 
+@pytest.mark.slow
 def test_heads_on_one_encoder_share_its_pass_and_encoders_of_one_season_share_its_reading(
     quick_season: SmallSeason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: dict[str, int]
 ) -> None:

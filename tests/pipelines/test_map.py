@@ -169,6 +169,7 @@ def test_a_finished_run_redone_computes_nothing(mapped: tuple[SmallSeason, Told]
     assert edition_of(season) == edition
 
 
+@pytest.mark.slow
 def test_an_edition_is_filled_by_one_run_continued_by_the_next_and_succeeded_by_a_refresh(
     copy_of_season: Callable[[], SmallSeason], edition: Edition
 ) -> None:

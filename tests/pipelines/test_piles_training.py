@@ -191,6 +191,7 @@ def test_a_training_that_was_stopped_goes_on_and_ends_the_same(
     assert not state.exists()
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_keeps_its_weights_and_its_head_standardises(
     place: Path, tmp_path: Path, trained: FineTuned
 ) -> None:
@@ -356,6 +357,7 @@ def test_a_training_that_diverges_writes_no_bundle(place: Path, tmp_path: Path) 
     assert not (tmp_path / "trained").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_ranking")
 def test_a_damaged_state_is_told_and_the_training_starts_anew(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

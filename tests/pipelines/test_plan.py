@@ -51,6 +51,7 @@ def season(planned: tuple[SmallSeason, Path], tmp_path: Path) -> SmallSeason:
     return planned[0].copy(tmp_path / "season")
 
 
+@pytest.mark.slow
 def test_a_plan_is_what_the_run_then_reads_and_encodes(planned: tuple[SmallSeason, Path]) -> None:
     season, kept = planned
     told = stook("plan", season.config, "--year", season.year, "--compare", kept, "--json").events[0]

@@ -16,6 +16,7 @@ import sdmx
 from stook.models.errors import InputError
 from stook.pipelines.season import published_edition
 from stook.transforms.editions.edition import MANIFEST, Edition
+from stook.transforms.editions.kept_models import kept_model
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.reporting.observations import observations
 from stook.transforms.reporting.tables import areas_table, estimates_table
@@ -272,8 +273,9 @@ def test_the_methods_note_says_what_a_reader_must_know(full: Path, plain: Path, 
     assert re.search(r"no reference sample.*biased.*not for publication", without)
 
 
-def test_a_bundle_that_changed_since_is_not_quoted(mapped: SmallSeason, edition: Edition, tmp_path: Path) -> None:
-    manifest = mapped.folder / "piles" / "bundle.json"
+def test_a_bundle_that_changed_since_is_not_quoted(edition: Edition, tmp_path: Path) -> None:
+    [piles] = [product for product in edition.plan.products if product.product == "harvest_piles"]
+    manifest = Path(kept_model(edition, piles).path) / "bundle.json"
     whole = manifest.read_text()
     assert stook_note(edition, tmp_path / "one").count("not at hand") == 0
     try:

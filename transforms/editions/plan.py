@@ -156,14 +156,14 @@ class Plan:
     def exact(self) -> "Plan":
         """The same without what does not decide the result.
 
-        That is the rounding that maps take on from vectors that happen to be stored, and how far the links of an
-        archive are followed and its files checked.
+        That is where a model lies, the rounding that maps take on from vectors that happen to be stored, and how far
+        the links of an archive are followed and its files checked.
         """
         products = (
             replace(product, encoding=product.encoding.exact)
             if isinstance(product.encoding, Encoding) and product.product != EMBEDDING
             else product
-            for product in self.products
+            for product in (replace(each, model=replace(each.model, path="")) for each in self.products)
         )
         sources = {
             name: replace(each, hosts=(), folders=(), verify=False, headers=()) for name, each in self.sources.items()

@@ -85,6 +85,11 @@ class SeasonFolder:
         return SeasonFolder(self.output, self.folder.parent.name, f"{self.folder.name}/{EMBEDDINGS}")
 
     @property
+    def region(self) -> Address:
+        """The folder of all seasons of the region."""
+        return self.folder.parent.parent if self.kind == "embeddings" else self.folder.parent
+
+    @property
     def kind(self) -> EditionKind:
         """What its editions hold: maps, or feature vectors."""
         return "embeddings" if self.folder.name == EMBEDDINGS else "maps"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from stook.models.bundle import CARD_FILE, MANIFEST
 from stook.models.errors import StookError
 from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.kept_models import kept_model
 from stook.transforms.editions.plan import ProductPlan
 from stook.transforms.imagery.catalog import SIMULATED, is_simulated
 from stook.transforms.store import CLOUD_FAILURES, fetched
@@ -95,7 +96,7 @@ def imagery_of(edition: Edition) -> list[Imagery]:
 def models_of(edition: Edition) -> list[Model]:
     """Each model, with what its bundle tells where it is still the one that was used."""
     licences = edition.manifest["licences"]
-    return [_model(product, licences[product.product]) for product in edition.plan.products]
+    return [_model(edition, product, licences[product.product]) for product in edition.plan.products]
 
 
 def simulated_in(edition: Edition) -> list[str]:
@@ -112,10 +113,10 @@ def simulated_in(edition: Edition) -> list[str]:
     ]
 
 
-def _model(product: ProductPlan, licence: str) -> Model:
+def _model(edition: Edition, product: ProductPlan, licence: str) -> Model:
     known = Model(product.product, product.model_hash, licence)
     try:
-        folder = product.model.local
+        folder = kept_model(edition, product).local
         raw, card = (folder / MANIFEST).read_bytes(), (folder / CARD_FILE).read_bytes()
     except (OSError, StookError):
         return known

@@ -12,6 +12,7 @@ from stook.models.families import fingerprint
 from stook.models.inference import Embedder, default_device
 from stook.transforms.backoff import BackOff
 from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.kept_models import kept_model
 from stook.transforms.editions.plan import EMBEDDING, Plan, ProductPlan
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.encoding.encodings import Encoding, PictureEncoding
@@ -101,15 +102,16 @@ class Materials:
 
     def _load(self, product: ProductPlan) -> None:
         encoder: Encoder
+        model = kept_model(self.edition, product)
         if product.product == EMBEDDING:
-            encoder = product.model.encoder()
+            encoder = model.encoder()
             found = fingerprint(encoder)
         else:
-            bundle = self.bundles[product.product] = product.model.bundle()
+            bundle = self.bundles[product.product] = model.bundle()
             encoder, found = bundle.encoder, bundle.hash
         if found != product.model_hash:
             raise InputError(
-                f"{product.model.path}: the model has changed since edition {self.edition.id} was opened "
+                f"{model.path}: the model has changed since edition {self.edition.id} was opened "
                 f"(now {found[:12]}, then {product.model_hash[:12]}); put it back, or use --refresh"
             )
         key = product.encoding.encoder, product.encoding.precision

@@ -193,6 +193,7 @@ def test_what_is_published_is_skipped_without_a_search_or_a_look_at_the_maps(
     pd.testing.assert_frame_equal(table_of(filled), before)
 
 
+@pytest.mark.slow
 def test_refresh_opens_successors_only_where_the_archive_has_other_scenes(filled: SmallSeason) -> None:
     editions = {year: current(filled, year) for year in (2021, 2022, 2023)}
     january = next(path for path in items_of(filled, 2022) if "_202201" in path.name)

@@ -100,6 +100,7 @@ def test_what_was_carried_twice_still_names_the_edition_that_computed_it(again: 
     assert {product.carried for record in records for product in record.products.values()} == {first.id}
 
 
+@pytest.mark.slow
 def test_a_new_model_of_one_product_computes_that_product_and_what_is_made_from_it(again: SmallSeason) -> None:
     before = edition_of(again)
     write_random_bundle(again.folder / "bundle", Conditions(1, 2), seed=99)

@@ -346,6 +346,7 @@ def test_from_sample_to_report_and_export_figures_are_those_of_a_disk(
         np.testing.assert_array_equal(values, their_pixels[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_report_that_another_process_wrote_meanwhile_is_told(
     figured: tuple[SmallSeason, SmallSeason], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,6 +431,7 @@ def test_answers_in_a_bucket_that_are_not_there_are_named(figured: tuple[SmallSe
         stook("estimate", season.config, "--year", season.year, missing, "--without-design")
 
 
+@pytest.mark.slow
 def test_a_bucket_that_goes_down_while_a_sample_is_written_leaves_none_and_it_is_drawn_again(
     figured: tuple[SmallSeason, SmallSeason], front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:

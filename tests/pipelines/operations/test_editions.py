@@ -157,6 +157,7 @@ def test_a_refresh_that_was_stopped_goes_on_where_it_was(
     assert len(folder.editions()) == 4
 
 
+@pytest.mark.slow
 def test_a_retry_that_was_stopped_goes_on_where_it_was(operated: SmallSeason, monkeypatch: pytest.MonkeyPatch) -> None:
     damage = operated.damage_one_tile()
     with_another_model(operated)

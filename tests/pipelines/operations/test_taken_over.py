@@ -124,6 +124,7 @@ def test_nothing_is_written_while_another_run_is_at_the_same_tile(
     assert edition.ledger.read(tile) is None and not list(edition.maps.rglob("cropland/c/*/*"))
 
 
+@pytest.mark.slow
 def test_a_tile_given_up_after_another_worker_has_made_it_keeps_its_map(
     small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +149,10 @@ def test_a_tile_given_up_after_another_worker_has_made_it_keeps_its_map(
     assert whole(edition) == before and edition.ledger.held(tile) == (record, version)
 
 
-@pytest.mark.parametrize("hiccup", [HttpError({"code": 503, "message": "backend error"}), OSError(5, "gone")])
+@pytest.mark.parametrize(
+    "hiccup",
+    [HttpError({"code": 503, "message": "backend error"}), pytest.param(OSError(5, "gone"), marks=pytest.mark.slow)],
+)
 def test_a_hiccup_of_the_output_fails_no_tile(
     hiccup: Exception, small: SmallSeason, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,7 @@ def test_maps_are_the_same_whatever_the_tile_size(finished: Season, tmp_path: Pa
         )
 
 
+@pytest.mark.slow
 def test_cropland_of_larger_cells_is_smoothed_in_its_own_cells(tmp_path: Path) -> None:
     plan, cell_px = plan_with(), 2
     [cropland, piles] = plan.products
@@ -267,6 +268,7 @@ def test_a_failed_map_fails_what_is_made_from_it_in_its_own_tile_and_is_a_gap_fo
     np.testing.assert_array_equal(season.layer("cropland_smoothed"), expected)
 
 
+@pytest.mark.slow
 def test_a_map_mended_later_redoes_its_own_tile_and_those_that_look_into_it(season: Season, finished: Season) -> None:
     tile = season.tiles[5]
     season.map(tile, failed="cropland")
