@@ -18,6 +18,7 @@ from stook.pipelines.progress import JsonReporter
 from stook.pipelines.season import plan_of, published_edition, region_of, season_folder
 from stook.transforms.editions import map_store
 from stook.transforms.editions.edition import Edition
+from stook.transforms.editions.kept_models import kept_model
 from stook.transforms.editions.season_folder import SeasonFolder
 from stook.transforms.ground.areas import TileCoverage
 from stook.transforms.ground.grid import Tile
@@ -282,6 +283,8 @@ def test_another_bundle_never_gets_into_an_open_edition(season: SmallSeason) -> 
     edition = open_edition(folder, before, region, JsonReporter())
     assert folder.find(before.key) == edition
     write_random_bundle(season.folder / "bundle", seed=6)
+    assert TileJob(edition, Machine()).materials.bundles["cropland"].hash == before.products[0].model_hash
+    write_random_bundle(Path(kept_model(edition, before.products[0]).path), seed=6)
     with pytest.raises(InputError, match="the model has changed since edition .* put it back, or use --refresh"):
         TileJob(edition, Machine())
     after = plan_of(config, season.year, region, provisional=False)
