@@ -105,7 +105,7 @@ def test_every_field_is_documented(schema: type[MapConfiguration] | type[TrainCo
     assert describe(schema) in (ROOT / "docs/configuration.md").read_text()
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "infra").rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", sorted((ROOT / "infra" / "examples").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_is_valid(example: Path) -> None:
     config = load(example, TrainConfiguration if example.stem.startswith("train") else MapConfiguration)
     assert set(config.imagery.sources()) == {"sentinel1", "sentinel2"}
