@@ -6,9 +6,11 @@ encoding, and what cannot be told exactly is refused.
 
 import json
 import re
+import sqlite3
 import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ DRIVERS = ("GeoJSON", "GeoJSONSeq", "TopoJSON", "GPKG", "ESRI Shapefile", "FlatG
            "SQLite", "OpenFileGDB", "MapInfo File", "CSV")  # fmt: skip
 PARQUET = (".parquet", ".geoparquet")
 HEAD_BYTES = 4096
+NARROW = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 32}  # bits of a GeoPackage's columns
 CLAMPED = re.compile(r"(?i)clamp|out of range|overflow|too large|truncat")  # GDAL's warnings on numbers
 CURVES = "Nonlinear geometry"  # as Shapely names what it cannot read
 POINTER = re.compile(rb"<OGR\w+|gdal_streamed_alg|<VRTDataset")  # VRT, services (WFS, OAPIF, CSW), pipelines
@@ -182,6 +185,8 @@ def _features(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd
     driver = info["driver"]
     if driver not in DRIVERS:
         raise InputError(f"{file}: {driver} is not read; allowed are {', '.join(DRIVERS)} and GeoParquet")
+    if driver == "GPKG":
+        _require_fitting(Path(file), chosen or info["layer_name"], wanted)
     encoding = _encoding(Path(file), chosen) if driver == "ESRI Shapefile" else None
     options = {"DATE_AS_STRING": "YES"} if driver == "GeoJSON" else {}  # or text that looks like a date is rewritten
     numbers = info["fid_column"] in set(wanted) - set(info["fields"])  # features' own, of a GeoPackage
@@ -195,6 +200,29 @@ def _features(file: str | Path, layer: str | None, wanted: Sequence[str]) -> gpd
         **options,
     )
     return table.rename_axis(info["fid_column"]).reset_index() if numbers else table
+
+
+def _require_fitting(path: Path, layer: str, wanted: Sequence[str]) -> None:
+    """Raise InputError for a number that its column's type cannot hold: SQLite keeps it, GDAL drops its higher bits."""
+    if not path.is_file():
+        return
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as tables:  # GDAL reads .gpkg.zip too
+        kinds = {
+            name: kind.upper() for _, name, kind, *_ in tables.execute("select * from pragma_table_info(?)", [layer])
+        }
+        for field in wanted:
+            if (bits := NARROW.get(kinds.get(field, ""))) is None:
+                continue
+            column, table = (name.replace('"', '""') for name in (field, layer))
+            least, most = tables.execute(f'select min("{column}"), max("{column}") from "{table}"').fetchone()  # noqa: S608
+            if any(
+                isinstance(each, int) and not -(2 ** (bits - 1)) <= each < 2 ** (bits - 1) for each in (least, most)
+            ):
+                raise InputError(
+                    f"{path}: field {field!r}: a number is larger than its field can hold: {most} in {bits} bits; "
+                    "allowed is a column of type INTEGER or TEXT"
+                )
 
 
 def _within_zip(path: Path) -> str | None:

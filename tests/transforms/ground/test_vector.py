@@ -117,3 +117,15 @@ def test_curves_are_refused_and_no_library_warns(tmp_path: Path, recwarn: pytest
     with pytest.raises(InputError, match=r"units\.gpkg: .*: it has curves; allowed are straight edges \(ogr2ogr"):
         read_region(path, "code")
     assert not recwarn.list
+
+
+def test_numbers_beyond_a_columns_type_are_refused(tmp_path: Path):
+    path = tmp_path / "units.gpkg"
+    frame(TWO, code=np.array([1, 2], dtype=np.int32)).to_file(path)
+    assert [unit.id for unit in read_region(path, "code").units] == ["1", "2"]
+    with closing(sqlite3.connect(path)) as units, units:
+        for (trigger,) in units.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            units.execute(f'drop trigger "{trigger}"')
+        units.execute("update units set code = 4294967301 where fid = 1")
+    with pytest.raises(InputError, match="field 'code': a number is larger than its field can hold: 4294967301 in 32"):
+        read_region(path, "code")
