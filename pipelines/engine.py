@@ -97,15 +97,15 @@ def engine_options(run: RunSection, name: str, hints: Mapping[str, str]) -> Pipe
 
     Resource hints are of the whole pipeline, so that there is one environment and one kind of worker.
     """
-    given = dict(run.engine or {})
+    chosen = dict(run.engine or {})
     own: dict[str, Any] = {"job_name": name, "resource_hints": [f"{key}={hint}" for key, hint in hints.items()]}
-    if given["runner"] == "DataflowRunner":
+    if chosen["runner"] == "DataflowRunner":
         own["number_of_worker_harness_threads"] = run.workers
         if run.accelerator:
-            given["experiments"] = [*given.get("experiments", []), "no_use_multiple_sdk_containers"]
+            chosen["experiments"] = [*chosen.get("experiments", []), "no_use_multiple_sdk_containers"]
     else:
         own["job_server_timeout"] = A_YEAR_S
-    return PipelineOptions.from_dictionary(own | given)
+    return PipelineOptions.from_dictionary(own | chosen)
 
 
 def job_id(result: Any) -> str:

@@ -83,11 +83,11 @@ def parsed(options: Sequence[str]) -> dict[str, Any]:
 
     A name that is given more than once is a list; true and false are no text.
     """
-    given: dict[str, Any] = {}
+    engine: dict[str, Any] = {}
     for option in options:
         name, is_one, value = option.removeprefix("--").partition("=")
         if not is_one or not name:
             raise InputError(f"--engine-option: {option!r} is refused; allowed is NAME=VALUE")
         meant: Any = {"true": True, "false": False}.get(value, value)
-        given[name] = [*_listed(given[name]), meant] if name in given else meant
-    return given
+        engine[name] = [*_listed(engine[name]), meant] if name in engine else meant
+    return engine

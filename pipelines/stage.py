@@ -48,7 +48,7 @@ def run_stage(
     stage = TileStage(task, worker_processes(run))
     crew = stage.crew()  # a model that changed is refused here, before any worker begins
     try:
-        said = run_job(stage, tiles, run, hints_of(crew), lease)
+        complaint = run_job(stage, tiles, run, hints_of(crew), lease)
     except UnreachableError:
         raise
     except BaseException:
@@ -61,16 +61,16 @@ def run_stage(
     finally:
         crew.close()
     with writing(task.edition.folder):
-        require_decided(task, left(), f"run.engine: the job ended: {said}" if said else "")
+        require_decided(task, left(), f"run.engine: the job ended: {complaint}" if complaint else "")
 
 
-def require_decided(task: Task, left: Sequence[str], said: str = "") -> None:
+def require_decided(task: Task, left: Sequence[str], complaint: str = "") -> None:
     """Raise what ends a run whose job is over.
 
     Args:
         task: What was done.
         left: Tiles that are not decided.
-        said: By the engine, where it says that not all went well.
+        complaint: Of the engine, where it says that not all went well.
 
     Raises:
         UnreachableError: If an archive, the store or the engine failed.
@@ -90,5 +90,5 @@ def require_decided(task: Task, left: Sequence[str], said: str = "") -> None:
     if faults := [mark.fault for tile, mark in begun.items() if mark.fault and mark.run == signals.run]:
         raise TileFaultError(f"{min(faults)}; what other tiles came to is kept")
     if left:
-        why = said or "the job ended without a word about them"
+        why = complaint or "the job ended without a word about them"
         raise UnreachableError(f"{len(left)} tiles were left: {why}; progress is saved; rerun to resume")

@@ -1,14 +1,19 @@
 """Beam's options pass through as they are, but for those that break a run, which are refused by name and reason."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from apache_beam.options.pipeline_options import PortableOptions, StandardOptions
 from pydantic import ValidationError
 
+from stook.models.errors import InputError
+from stook.pipelines.commands.options import map_configuration
 from stook.pipelines.engine import A_YEAR_S, engine_options
 from stook.pipelines.engine_options import workers_see_this_machine
 from stook.pipelines.sections import RunSection
+from tests.pipelines.test_configuration import valid
 
 GPU = "type:nvidia-l4;count:1;install-nvidia-driver"
 
@@ -90,3 +95,21 @@ def test_a_gpu_of_dataflow_has_one_process() -> None:
 )
 def test_which_workers_see_this_machine(engine: dict[str, Any] | None, seen: bool) -> None:
     assert workers_see_this_machine(engine) == seen
+
+
+def test_options_of_the_command_line_replace_those_of_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(valid() | {"run": {"engine": {"runner": "PrismRunner", "parallelism": 2}}}))
+    words = ["parallelism=8", "--experiments=a", "experiments=b", "streaming=false"]
+    config = map_configuration(str(path), words)
+    assert config.run.engine == {
+        "runner": "PrismRunner",
+        "parallelism": "8",
+        "experiments": ["a", "b"],
+        "streaming": False,
+    }
+    assert config.output == str(tmp_path / "out") and config.run.workers == 2
+    with pytest.raises(InputError, match="--engine-option: 'parallelism' is refused; allowed is NAME=VALUE"):
+        map_configuration(str(path), ["parallelism"])
+    with pytest.raises(InputError, match=r"config\.yaml: .*DaskRunner is refused"):
+        map_configuration(str(path), ["runner=DaskRunner"])

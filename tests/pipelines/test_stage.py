@@ -30,6 +30,7 @@ def task(tmp_path: Path) -> Task:
 
 def test_a_run_ends_well_where_the_ledger_says_so_whatever_the_engine_says(task: Task) -> None:
     require_decided(task, [], "FAILED")
+    assert task.signals.halted() is None and task.edition.ledger.begun() == {}
 
 
 def test_tiles_that_are_left_are_told_with_what_the_engine_said(task: Task) -> None:

@@ -38,5 +38,5 @@ def keep_model(season: SeasonFolder, product: ProductPlan) -> None:
 def kept_model(edition: Edition, product: ProductPlan) -> ModelSource:
     """Where the model of a product is read from: its copy, or the user's own where an older version has kept none."""
     home = SeasonFolder.at(edition.folder.parent).region / MODELS / product.model_hash
-    found = read_whole(home, LAST)
-    return product.model if found is None else replace(product.model, path=str(home / found["name"]))
+    note = read_whole(home, LAST)
+    return product.model if note is None else replace(product.model, path=str(home / note["name"]))

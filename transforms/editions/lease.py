@@ -64,9 +64,9 @@ class Lease:
         """
         path = folder / LEASE
         found, version = read_versioned(path)
-        held: dict[str, Any] = json.loads(found) if found is not None else {"ended": ""}
-        if is_alive(held):
-            raise InputError(f"{folder}: {told(held)}; wait for it, or stop it")
+        earlier: dict[str, Any] = json.loads(found) if found is not None else {"ended": ""}
+        if is_alive(earlier):
+            raise InputError(f"{folder}: {told(earlier)}; wait for it, or stop it")
         since = now()
         mine = {
             "run": uuid.uuid4().hex,
@@ -80,7 +80,7 @@ class Lease:
             "renewed": since,
         }
         try:
-            left = held.get("job") if "ended" not in held else None
+            left = earlier.get("job") if "ended" not in earlier else None
             return cls(path, mine, swap(path, _bytes(mine), version), left)
         except ChangedError:
             held = read_json(path) or {}

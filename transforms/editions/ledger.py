@@ -130,10 +130,10 @@ class Begun:
 
 def _begun(content: bytes | None) -> Begun:
     """What a marker says; those of older editions are a bare number, or know of something else."""
-    found: Any = json.loads(content) if content else None
-    if not isinstance(found, dict):
-        return Begun(found or 0)
-    return Begun(**{field.name: found[field.name] for field in fields(Begun) if field.name in found})
+    marker: Any = json.loads(content) if content else None
+    if not isinstance(marker, dict):
+        return Begun(marker or 0)
+    return Begun(**{field.name: marker[field.name] for field in fields(Begun) if field.name in marker})
 
 
 RECORD = TypeAdapter(TileRecord)

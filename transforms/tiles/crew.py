@@ -130,9 +130,9 @@ class Crew:
         return summary
 
 
-def with_death(before: Begun, found: Begun) -> Begun:
+def with_death(before: Begun, now: Begun) -> Begun:
     """A marker with a death that was seen; ``before`` is as it was when the attempt began, or just before."""
-    return replace(found, attempts=max(found.attempts, before.attempts + 1), deaths=found.deaths + 1)
+    return replace(now, attempts=max(now.attempts, before.attempts + 1), deaths=now.deaths + 1)
 
 
 def settled(task: Task, run: Work, tile: Tile) -> TileSummary:

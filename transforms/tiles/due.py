@@ -28,16 +28,16 @@ def due_tiles(edition: Edition, run: str | None = None) -> list[str]:
         run: At work on it: what it has failed to make is decided, what earlier ones failed at is to be tried again.
     """
     seal, names = edition.seal, [product.product for product in edition.plan.products]
-    settled = {record.tile for record in edition.ledger.records() if decided(record, seal, names, run)}
-    return [tile for tile in edition.manifest["tiles"] if tile not in settled]
+    finished = {record.tile for record in edition.ledger.records() if decided(record, seal, names, run)}
+    return [tile for tile in edition.manifest["tiles"] if tile not in finished]
 
 
 def decided(record: TileRecord | None, seal: str, names: Sequence[str], run: str | None) -> bool:
     """Whether products of models are made from the inputs of a seal, or were found by ``run`` not to be possible."""
     if record is None or record.seal != seal:
         return False
-    made = [record.products.get(name) for name in names]
-    return all(each is not None and each.stands(run) for each in made)
+    products = [record.products.get(name) for name in names]
+    return all(product is not None and product.stands(run) for product in products)
 
 
 def due_derived(edition: Edition, run: str | None = None) -> list[str]:

@@ -26,8 +26,8 @@ def prepared(pristine_season: SmallSeason, tmp_path_factory: pytest.TempPathFact
 def expected(prepared: SmallSeason, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run on this machine writes."""
     season = prepared.copy(tmp_path_factory.mktemp("here") / "season")
-    status, _, said = ended(started(season))
-    assert status == 0, said
+    status, _, errors = ended(started(season))
+    assert status == 0, errors
     return content(newest(season))
 
 

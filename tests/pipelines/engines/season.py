@@ -39,8 +39,16 @@ def started(season: SmallSeason, *words: str) -> "subprocess.Popen[str]":
 
 def ended(process: "subprocess.Popen[str]", timeout_s: float = 300) -> tuple[int, list[dict[str, Any]], str]:
     """Exit status, events and what was said on standard error."""
-    output, said = process.communicate(timeout=timeout_s)
-    return process.returncode, [json.loads(line) for line in output.splitlines()], said
+    output, errors = process.communicate(timeout=timeout_s)
+    return process.returncode, [json.loads(line) for line in output.splitlines()], errors
+
+
+def require_finished(season: SmallSeason, expected: dict[str, bytes]) -> list[dict[str, Any]]:
+    """Run ``stook map`` to its end, which must come with the same bytes; returns its events."""
+    status, events, errors = ended(started(season), 900)
+    assert status == 0, errors
+    assert differing_bytes(content(newest(season)), expected) == 0
+    return events
 
 
 def newest(season: SmallSeason) -> Edition:

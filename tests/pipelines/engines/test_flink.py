@@ -11,7 +11,7 @@ import pytest
 
 from tests.pipelines.engines.flink import Cluster, absent, cluster
 from tests.pipelines.engines.processes import HARNESS, family
-from tests.pipelines.engines.season import TILES, content, differing_bytes, ended, newest, started
+from tests.pipelines.engines.season import TILES, content, differing_bytes, ended, newest, require_finished, started
 from tests.pipelines.engines.test_job_service import once_at_work
 from tests.pipelines.small_season import SmallSeason
 
@@ -29,10 +29,8 @@ def test_maps_and_tables_are_those_of_one_machine(
     season_with: SeasonWith, expected: dict[str, bytes], flink: Cluster
 ) -> None:
     season = season_with(**flink.options)
-    status, events, said = ended(started(season))
-    assert status == 0, said
+    events = require_finished(season, expected)
     assert events[-1]["computed"] == TILES and events[-1]["published"]
-    assert differing_bytes(content(newest(season)), expected) == 0
 
 
 def test_workers_that_are_killed_cost_no_more_than_what_was_in_flight(
@@ -48,8 +46,8 @@ def test_workers_that_are_killed_cost_no_more_than_what_was_in_flight(
             os.kill(worker, signal.SIGKILL)
             killed += 1
         time.sleep(chance.uniform(4, 8))
-    status, events, said = ended(driver, 900)
-    assert status == 0 and killed, said
+    status, events, errors = ended(driver, 900)
+    assert status == 0 and killed, errors
     assert differing_bytes(content(newest(season)), expected) == 0
     assert newest(season).ledger.begun() == {}
 
@@ -62,6 +60,4 @@ def test_a_driver_that_is_killed_is_taken_over_and_its_job_is_cancelled(
     once_at_work(season, driver, 1)
     driver.kill()
     driver.wait()
-    status, _, said = ended(started(season), 900)
-    assert status == 0, said
-    assert differing_bytes(content(newest(season)), expected) == 0
+    require_finished(season, expected)

@@ -16,7 +16,7 @@ from stook.transforms.editions.lease import LEASE
 from stook.transforms.store import read_json
 from tests.pipelines.command import stook
 from tests.pipelines.engines.processes import HARNESS, end, family, free_port, job_service, worker_pool
-from tests.pipelines.engines.season import TILES, content, differing_bytes, ended, newest, started
+from tests.pipelines.engines.season import TILES, content, differing_bytes, ended, newest, require_finished, started
 from tests.pipelines.small_season import SmallSeason
 
 SeasonWith = Callable[..., SmallSeason]
@@ -58,10 +58,8 @@ def test_maps_and_tables_are_those_of_one_machine_and_nobody_stays_behind(
     season_with: SeasonWith, expected: dict[str, bytes], cluster: dict[str, Any]
 ) -> None:
     season = season_with(**cluster["options"])
-    status, events, said = ended(started(season))
-    assert status == 0, said
+    events = require_finished(season, expected)
     assert events[-1]["computed"] == TILES and events[-1]["published"]
-    assert differing_bytes(content(newest(season)), expected) == 0
     [run] = newest(season).runs
     assert run.failed == 0 and run.seconds["read"] > 0 and newest(season).ledger.begun() == {}
     until = time.monotonic() + 60
@@ -78,10 +76,8 @@ def test_a_driver_that_is_killed_is_taken_over_by_the_same_command(
     once_at_work(season, driver)
     driver.kill()
     driver.wait()
-    status, events, said = ended(started(season))
-    assert status == 0, said
+    events = require_finished(season, expected)
     assert events[-1]["published"] and events[-1]["computed"] < TILES
-    assert differing_bytes(content(newest(season)), expected) == 0
 
 
 def test_a_run_that_is_cancelled_or_interrupted_ends_its_job_and_goes_on_later(
@@ -98,31 +94,27 @@ def test_a_run_that_is_cancelled_or_interrupted_ends_its_job_and_goes_on_later(
     driver.send_signal(signal.SIGTERM)
     status, events, _ = ended(driver)
     assert status == 130 and events[-1]["outcome"] == "stopped"
-    status, events, said = ended(started(season))
-    assert status == 0, said
-    assert differing_bytes(content(newest(season)), expected) == 0
+    require_finished(season, expected)
 
 
 def test_an_engine_that_is_not_there_or_goes_away_is_unreachable_and_all_is_kept(
     season_with: SeasonWith, expected: dict[str, bytes], cluster: dict[str, Any], tmp_path: Path
 ) -> None:
     season = season_with(**cluster["options"] | {"job_endpoint": f"localhost:{free_port()}"})
-    status, events, said = ended(started(season))
-    assert status == 4 and "Traceback" not in said
-    assert "run.engine: PortableRunner does not take the job: localhost:" in said and said.count("\n") == 1
+    status, events, errors = ended(started(season))
+    assert status == 4 and "Traceback" not in errors
+    assert "run.engine: PortableRunner does not take the job: localhost:" in errors and errors.count("\n") == 1
     season.configure(run__engine=cluster["options"])
     driver = started(season)
     once_at_work(season, driver)
     end(cluster["service"])
-    status, events, said = ended(driver)
-    assert status == 4 and "tiles were left: run.engine: the job ended: " in said and "Traceback" not in said
+    status, events, errors = ended(driver)
+    assert status == 4 and "tiles were left: run.engine: the job ended: " in errors and "Traceback" not in errors
     kept = records(season)
     assert kept >= 2
     with job_service(tmp_path, 4) as (port, _):
         season.configure(run__engine=cluster["options"] | {"job_endpoint": f"localhost:{port}"})
-        status, events, said = ended(started(season))
-    assert status == 0, said
-    assert differing_bytes(content(newest(season)), expected) == 0
+        require_finished(season, expected)
 
 
 def test_two_jobs_of_one_run_at_once_change_no_byte_and_no_count(
@@ -134,9 +126,9 @@ def test_two_jobs_of_one_run_at_once_change_no_byte_and_no_count(
     process = subprocess.Popen(
         [*words, "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     )
-    status, events, said = ended(process)
-    assert status == 0, said
-    assert "twins submitted" in said
+    status, events, errors = ended(process)
+    assert status == 0, errors
+    assert "twins submitted" in errors
     edition = newest(season)
     assert differing_bytes(content(edition), expected) == 0
     lease = read_json(edition.folder.parent / LEASE)
