@@ -16,7 +16,7 @@ from stook.transforms.encoding.encodings import PictureEncoding, Quantisation
 from stook.transforms.ground.geodesy import widened
 from stook.transforms.ground.region import Region
 from stook.transforms.imagery.catalog import is_simulated
-from stook.transforms.imagery.freeze import find_inputs, require_bands
+from stook.transforms.imagery.freeze import Search, find_inputs, require_bands
 from stook.transforms.imagery.inputs import Inputs
 from stook.transforms.statistics.readings import explained
 from stook.transforms.tiles.quantisation import fit_quantisation
@@ -57,13 +57,7 @@ def open_edition(
     tiles = region.tiles(plan.grid)
     if frozen is None:
         reporter.say("search_started", f"{len(tiles)} tiles; searching the archives", tiles=len(tiles))
-        around = widened(region.bounds, plan.reach_m)
-        inputs, absent, notes = find_inputs(plan.sources, around, plan.spans, backoff)
-        for note in notes:
-            reporter.say("search_note", note)
-    else:
-        inputs, absent = Inputs.read(frozen.inputs), frozenset(frozen.manifest["absent_bands"])
-        notes = tuple(frozen.manifest.get("search_notes", ()))
+    inputs, absent, notes = searched(plan, region, reporter, backoff) if frozen is None else search_of(frozen)
     simulated = simulated_sensors(plan, frozen)
     told = describe_models(plan, absent)
     licences = {name: facts.licence for name, facts in told.items()}
@@ -97,6 +91,21 @@ def open_edition(
     opened = Edition(folder.folder / manifest["edition"])
     reporter.say("edition_opened", f"opened edition {opened.id}", edition=opened.id, scenes=manifest["scenes"])
     return opened
+
+
+def searched(plan: Plan, region: Region, reporter: Reporter, backoff: BackOff | None) -> Search:
+    """Search the archives for the scenes of a plan; tells what was left out."""
+    search = find_inputs(plan.sources, widened(region.bounds, plan.reach_m), plan.spans, backoff)
+    for note in search.notes:
+        reporter.say("search_note", note)
+    return search
+
+
+def search_of(edition: Edition) -> Search:
+    """The search that an edition was opened with."""
+    manifest = edition.manifest
+    notes = tuple(manifest.get("search_notes", ()))
+    return Search(Inputs.read(edition.inputs), frozenset(manifest["absent_bands"]), notes)
 
 
 def simulated_sensors(plan: Plan, frozen: Edition | None = None) -> list[str]:
